@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -34,14 +33,14 @@ type Rejection string
 
 // Every reason for which an entry can be dropped.
 const (
-	BadCode    Rejection = "bad_code"     // no usable key: anything but a-z, 0-9, _ and -, at most 32 of them
-	Malformed  Rejection = "malformed"    // the entry is no object, or its texts are no strings
-	Missing    Rejection = "missing"      // no value, or null
-	NotNumber  Rejection = "not_a_number" // the value is a string, a list and so on
-	NotFinite  Rejection = "not_finite"   // beyond what a float64 holds
-	Zero       Rejection = "zero"         // 0, -0, or too small for a float64
-	Negative   Rejection = "negative"     // below 0
-	Ambiguous  Rejection = "ambiguous"    // the same code twice, with different content
+	BadCode   Rejection = "bad_code"     // no usable key: anything but a-z, 0-9, _ and -, at most 32 of them
+	Malformed Rejection = "malformed"    // the entry is no object, or a text in it is no string
+	Missing   Rejection = "missing"      // no value, or null
+	NotNumber Rejection = "not_a_number" // the value is a string, a list and so on
+	NotFinite Rejection = "not_finite"   // beyond what a float64 holds
+	Zero      Rejection = "zero"         // 0, -0, or too small for a float64
+	Negative  Rejection = "negative"     // below 0
+	Ambiguous Rejection = "ambiguous"    // a field twice in it, or the code twice with different content
 )
 
 // Rejections lists every Rejection, so that each counter can start at 0.
@@ -181,34 +180,53 @@ func read(e keyed) (Rate, Rejection) {
 	if !usableCode.MatchString(e.code) {
 		return Rate{}, BadCode
 	}
-	var in struct {
-		Name  string          `json:"name"`
-		Unit  string          `json:"unit"`
-		Type  string          `json:"type"`
-		Value json.RawMessage `json:"value"`
-	}
 	if string(e.raw) == "null" {
 		return Rate{}, Missing
 	}
-	if err := json.Unmarshal(e.raw, &in); err != nil {
+	var fields []keyed
+	if members(e.raw, &fields) != nil {
 		return Rate{}, Malformed
 	}
-	if len(in.Value) == 0 || string(in.Value) == "null" {
-		return Rate{}, Missing
+	r := Rate{Code: e.code}
+	texts := map[string]*string{"name": &r.Name, "unit": &r.Unit, "type": &r.Type}
+	var value json.RawMessage
+	for i, f := range fields {
+		if text, ok := texts[f.code]; ok {
+			if json.Unmarshal(f.raw, text) != nil {
+				return Rate{}, Malformed
+			}
+			*text = clean(*text)
+		}
+		if f.code == "value" {
+			value = f.raw
+		}
+		if slices.ContainsFunc(fields[:i], func(g keyed) bool { return g.code == f.code }) {
+			return Rate{}, Ambiguous
+		}
 	}
-	if c := in.Value[0]; c != '-' && (c < '0' || c > '9') {
-		return Rate{}, NotNumber
+	var why Rejection
+	r.Value, why = number(value)
+	return r, why
+}
+
+// number reads a value: any JSON number that is finite and above zero.
+func number(raw json.RawMessage) (float64, Rejection) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return 0, Missing
 	}
-	value, err := strconv.ParseFloat(string(in.Value), 64)
+	if c := raw[0]; c != '-' && (c < '0' || c > '9') {
+		return 0, NotNumber
+	}
+	v, err := strconv.ParseFloat(string(raw), 64)
 	switch {
-	case err != nil || math.IsInf(value, 0):
-		return Rate{}, NotFinite
-	case value == 0:
-		return Rate{}, Zero
-	case value < 0:
-		return Rate{}, Negative
+	case err != nil: // valid JSON, so it can only be out of range
+		return 0, NotFinite
+	case v == 0:
+		return 0, Zero
+	case v < 0:
+		return 0, Negative
 	}
-	return Rate{Code: e.code, Name: clean(in.Name), Unit: clean(in.Unit), Type: clean(in.Type), Value: value}, ""
+	return v, ""
 }
 
 // clean makes a text fit for a label and a page: control characters go, and so does what is too long.

@@ -24,10 +24,10 @@ type Status struct {
 	Snapshot    *Snapshot        // the rates; nil before the first success and once they are older than MaxAge
 	Age         time.Duration    // of the last good rates, also when they have expired; 0 before the first
 	LastSuccess time.Time        // when the last good rates left CoinGecko; zero before the first
-	LastPoll    time.Time        // when the last poll began; zero before the first
-	NextPoll    time.Time        // when the next poll is due; zero before the first
+	LastPoll    time.Time        // when the last poll ended; zero before the first
+	NextPoll    time.Time        // when the next poll is due; zero before the first ended
 	Err         *coingecko.Error // why the last poll failed; nil if it succeeded or none has ended
-	Interval    time.Duration    // between polls, in force
+	Interval    time.Duration    // between polls, in force: of a relay's polls, the one of whoever asks CoinGecko
 	MaxAge      time.Duration    // of rates, in force
 }
 

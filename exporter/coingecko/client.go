@@ -1,0 +1,343 @@
+// Package coingecko asks CoinGecko, or an exporter that relays it, what one bitcoin is worth.
+//
+// API: https://docs.coingecko.com/reference/exchange-rates
+package coingecko
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/config"
+)
+
+const (
+	// Path follows the base URL of an upstream.
+	Path = "/exchange_rates"
+
+	maxBody    = 1 << 20 // bytes of an answer, packed and unpacked: CoinGecko's is 7 KiB
+	maxExcerpt = 512     // bytes of a bad answer that are kept for the log
+	maxHops    = 3       // redirects within one host
+)
+
+// Options say whom to ask, and how.
+type Options struct {
+	Endpoints []Endpoint               // at least one, asked in this order
+	KeyHeader string                   // of the plan; empty for none
+	Key       func() (string, error)   // read before each request; nil for none. Its error must not hold the key
+	UserAgent string                   // CoinGecko answers 403 to a request that does not say who asks
+	Timeout   time.Duration            // of ExchangeRates as a whole
+	HTTP      *config.HTTPClientConfig // nil for the defaults
+	Transport http.RoundTripper        // instead of what HTTP describes: for tests that need no network
+}
+
+// Endpoint is one upstream.
+type Endpoint struct {
+	URL      *url.URL // base URL, to which Path is appended
+	Upstream Upstream
+}
+
+// Client asks for exchange rates. One request at a time is what it is made for.
+type Client struct {
+	options Options
+	http    *http.Client
+}
+
+// New makes a client. It fails when the HTTP configuration cannot be used.
+func New(o Options) (*Client, error) {
+	rt := o.Transport
+	if rt == nil {
+		var err error
+		if rt, err = newTransport(o.HTTP); err != nil {
+			return nil, err
+		}
+	}
+	c := &Client{options: o}
+	c.http = &http.Client{
+		Transport: rt,
+		// A redirect to another host is an answer like any other that is not 200. Neither the key nor
+		// a password may follow it, and http.Client would take along every header it does not know.
+		CheckRedirect: func(next *http.Request, via []*http.Request) error {
+			first := via[0].URL
+			leaves := next.URL.Host != first.Host || first.Scheme == "https" && next.URL.Scheme != "https"
+			if leaves || len(via) > maxHops || o.HTTP != nil && !o.HTTP.FollowRedirects {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		},
+	}
+	return c, nil
+}
+
+func newTransport(c *config.HTTPClientConfig) (http.RoundTripper, error) {
+	cfg := config.DefaultHTTPClientConfig
+	if c != nil {
+		cfg = *c
+	}
+	if cfg.ProxyURL.URL == nil && cfg.NoProxy == "" {
+		cfg.ProxyFromEnvironment = true // HTTPS_PROXY and NO_PROXY, as everywhere
+	}
+	return config.NewRoundTripperFromConfig(cfg, "coingecko")
+}
+
+// Answer is what a poll brought.
+type Answer struct {
+	Rates    []Rate            // sorted by code
+	Rejected map[Rejection]int // entries that were dropped; set beside an error too
+	Upstream Upstream          // who answered
+	Age      time.Duration     // of the rates when they were sent, as the header Age says; 0 without one
+	MaxAge   time.Duration     // of Cache-Control: the age at which newer rates are due; 0 without one
+}
+
+// ExchangeRates asks the endpoints in order until one answers, with anything. Every error is an *Error,
+// but that of a context which ended: that one is returned as it is.
+func (c *Client) ExchangeRates(ctx context.Context) (Answer, error) {
+	deadline := time.Now().Add(c.options.Timeout)
+	var err error
+	for i, e := range c.options.Endpoints {
+		// An upstream that swallows packets must leave time to ask the next one.
+		share := time.Until(deadline) / time.Duration(len(c.options.Endpoints)-i)
+		var answer Answer
+		var answered bool
+		answer, answered, err = c.ask(ctx, e, share)
+		if ctx.Err() != nil {
+			return Answer{}, ctx.Err()
+		}
+		if err == nil || answered {
+			return answer, err
+		}
+	}
+	return Answer{}, err
+}
+
+// ask asks one endpoint. It says whether that one answered, well or not.
+func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ Answer, answered bool, _ error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	fail := &Error{Upstream: e.Upstream, Host: e.URL.Host}
+
+	key, err := c.key(e)
+	if err != nil {
+		fail.Reason, fail.Detail, fail.Err = Unauthorized, err.Error(), err
+		return Answer{}, true, fail
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL.JoinPath(Path).String(), nil)
+	if err != nil {
+		fail.Reason, fail.Detail, fail.Err = Network, err.Error(), err
+		return Answer{}, false, fail
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "gzip") // by hand: Prometheus' transport does not do it
+	req.Header.Set("User-Agent", c.options.UserAgent)
+	if key != "" {
+		req.Header.Set(c.options.KeyHeader, key)
+	}
+
+	resp, err := c.http.Do(req)
+	if err != nil {
+		c.broken(fail, err, timeout)
+		return Answer{}, false, fail
+	}
+	defer resp.Body.Close()
+	fail.Status = resp.StatusCode
+	packed, err := readUpTo(resp.Body, maxBody)
+	body, gzipErr := unpack(packed, resp.Header.Get("Content-Encoding"))
+	fail.Excerpt = excerpt(body, key)
+
+	switch {
+	case resp.StatusCode != http.StatusOK: // the status decides, however much of the body came
+		refused(fail, resp, body)
+		return Answer{}, true, fail
+	case err != nil && !errors.Is(err, errTooLarge):
+		c.broken(fail, err, timeout)
+		return Answer{}, true, fail
+	}
+	if err = errors.Join(err, gzipErr); err != nil {
+		fail.Reason, fail.Detail, fail.Err = BadPayload, err.Error(), err
+		return Answer{}, true, fail
+	}
+	rates, rejected, err := Decode(body)
+	if err != nil {
+		fail.Reason, fail.Detail, fail.Err = BadPayload, err.Error(), err
+		fail.Code, _ = complaint(body)
+		return Answer{Rejected: rejected}, true, fail
+	}
+	return Answer{
+		Rates:    rates,
+		Rejected: rejected,
+		Upstream: e.Upstream,
+		Age:      seconds(resp.Header.Get("Age")),
+		MaxAge:   maxAge(resp.Header.Get("Cache-Control")),
+	}, true, nil
+}
+
+// key reads the API key for an endpoint that may have it.
+func (c *Client) key(e Endpoint) (string, error) {
+	if c.options.Key == nil || c.options.KeyHeader == "" || !mayCarryKey(e.URL) {
+		return "", nil
+	}
+	return c.options.Key()
+}
+
+// broken sorts a connection that failed before or within an answer. The next poll gets a new
+// connection, and with it a new look at DNS.
+func (c *Client) broken(fail *Error, err error, timeout time.Duration) {
+	c.http.CloseIdleConnections()
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err // the URL is known, and the host stands in the Error
+	}
+	fail.Reason, fail.Err, fail.Detail = Network, err, err.Error()
+	var t interface{ Timeout() bool }
+	if errors.As(err, &t) && t.Timeout() {
+		fail.Reason, fail.Detail = Timeout, fmt.Sprintf("no whole answer within %v", timeout.Round(time.Millisecond))
+	}
+}
+
+// refused sorts an answer whose status is not 200.
+func refused(fail *Error, resp *http.Response, body []byte) {
+	fail.Code, fail.Detail = complaint(body)
+	switch s := resp.StatusCode; {
+	case s == http.StatusTooManyRequests:
+		fail.Reason, fail.Wait = RateLimited, askedWait(resp.Header, time.Now())
+	case s == http.StatusUnauthorized, s == http.StatusForbidden,
+		s == http.StatusBadRequest && (fail.Code == CodeProKeyOnDemoHost || fail.Code == CodeDemoKeyOnProHost):
+		fail.Reason = Unauthorized
+	default:
+		fail.Reason = HTTPError
+	}
+	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
+		host := "somewhere else"
+		if u, err := resp.Location(); err == nil {
+			host = u.Host
+		}
+		fail.Detail = "redirected to " + host + ", which is not followed; if that is the place to ask, put it into --coingecko.url"
+	}
+}
+
+// complaint looks for CoinGecko's own code and words in the body of an error. It knows the shapes
+// that were met: {"error": text}, {"status": {"error_code", "error_message"}} and {"error_code"} on top.
+func complaint(body []byte) (code int, text string) {
+	var in struct {
+		Error  any `json:"error"`
+		Code   any `json:"error_code"`
+		Status any `json:"status"`
+	}
+	if json.Unmarshal(body, &in) != nil {
+		return 0, ""
+	}
+	status, _ := in.Status.(map[string]any)
+	for _, c := range []any{in.Code, status["error_code"]} {
+		if f, ok := c.(float64); ok && code == 0 {
+			code = int(f)
+		}
+	}
+	for _, t := range []any{in.Error, status["error_message"]} {
+		if s, ok := t.(string); ok && text == "" {
+			text = clip(s, maxExcerpt)
+		}
+	}
+	return code, text
+}
+
+var errTooLarge = fmt.Errorf("more than %d bytes", maxBody)
+
+// readUpTo reads all of r, or fails with what came before the error or the limit.
+func readUpTo(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if int64(len(b)) > limit {
+		return b[:limit], errTooLarge
+	}
+	return b, err
+}
+
+func unpack(body []byte, encoding string) ([]byte, error) {
+	switch strings.ToLower(encoding) {
+	case "", "identity":
+		return body, nil
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return body, fmt.Errorf("no gzip, although it says so: %w", err)
+		}
+		out, err := readUpTo(z, maxBody)
+		if err != nil {
+			return out, fmt.Errorf("gzip: %w", err)
+		}
+		return out, nil
+	default:
+		return body, fmt.Errorf("content encoding %q, which was not asked for", clip(encoding, 32))
+	}
+}
+
+// excerpt is the start of a body, fit for one line of a log and without the key.
+func excerpt(body []byte, key string) string {
+	// More than is kept, so that a key which the cut would halve is still found.
+	s := string(body[:min(len(body), maxExcerpt+1024)])
+	if key != "" {
+		s = strings.ReplaceAll(s, key, "<key>")
+	}
+	return clip(strings.Join(strings.Fields(s), " "), maxExcerpt)
+}
+
+// clip cuts a text to n bytes of valid UTF-8.
+func clip(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ToValidUTF8(s, "")
+}
+
+// seconds reads a header that counts seconds. Nonsense is 0; more than RFC 9111, section 1.2.2, wants
+// a cache to tell apart is as much as it wants told apart.
+func seconds(s string) time.Duration {
+	const most = 1 << 31
+	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		n = most
+	case err != nil:
+		return 0
+	}
+	return time.Duration(min(n, most)) * time.Second
+}
+
+func maxAge(cacheControl string) time.Duration {
+	for _, d := range strings.Split(cacheControl, ",") {
+		if name, value, ok := strings.Cut(strings.TrimSpace(d), "="); ok && strings.EqualFold(name, "max-age") {
+			return seconds(strings.Trim(value, `"`))
+		}
+	}
+	return 0
+}
+
+// resetLayout is that of x-ratelimit-reset, which is neither RFC 3339 nor a number.
+const resetLayout = "2006-01-02 15:04:05 -0700"
+
+// askedWait is how long a server that refused wants to be left alone; 0 when it did not say, or when
+// what it said has passed. Dates are compared with the server's own clock where it tells it.
+func askedWait(h http.Header, now time.Time) time.Duration {
+	if d, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = d
+	}
+	after := h.Get("Retry-After")
+	if w := seconds(after); w > 0 {
+		return w
+	}
+	if t, err := http.ParseTime(after); err == nil && t.After(now) {
+		return t.Sub(now)
+	}
+	if t, err := time.Parse(resetLayout, h.Get("X-Ratelimit-Reset")); err == nil && t.After(now) {
+		return t.Sub(now)
+	}
+	return 0
+}
