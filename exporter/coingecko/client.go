@@ -94,6 +94,7 @@ type Answer struct {
 	Rates    []Rate            // sorted by code
 	Rejected map[Rejection]int // entries that were dropped; set beside an error too
 	Upstream Upstream          // who answered
+	Host     string            // where
 	Age      time.Duration     // of the rates when they were sent, as the header Age says; 0 without one
 	MaxAge   time.Duration     // of Cache-Control: the age at which newer rates are due; 0 without one
 }
@@ -175,6 +176,7 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 		Rates:    rates,
 		Rejected: rejected,
 		Upstream: e.Upstream,
+		Host:     e.URL.Host,
 		Age:      seconds(resp.Header.Get("Age")),
 		MaxAge:   maxAge(resp.Header.Get("Cache-Control")),
 	}, true, nil

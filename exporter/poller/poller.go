@@ -44,9 +44,10 @@ type Poller struct {
 	options Options
 	backoff *backoff.ExponentialBackOff
 	known   atomic.Pointer[knowledge]
-	first   chan struct{} // closed when the first good answer came
+	first   chan struct{} // closed when fresh rates were there for the first time
 
-	// Of the log, and touched by the goroutine of Run alone.
+	// Touched by the goroutine of Run alone.
+	seen      bool      // fresh rates have been there
 	trouble   string    // what the last line about a failure said
 	since     time.Time // when the present trouble began
 	mentioned time.Time // when it was last mentioned
@@ -76,7 +77,7 @@ func New(o Options) *Poller {
 	return p
 }
 
-// First is closed once rates have been there.
+// First is closed once fresh rates have been there.
 func (p *Poller) First() <-chan struct{} { return p.first }
 
 // Status is what is known now.
@@ -135,7 +136,7 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	if err == nil {
 		// The rates are as old as if they had left when they were asked for: older, never younger.
 		fresh := &Snapshot{Rates: answer.Rates, Upstream: answer.Upstream, left: begun.add(-answer.Age)}
-		if err = p.shrunk(before.snapshot, fresh, ended); err == nil && newer(before.snapshot, fresh, ended) {
+		if err = p.shrunk(before.snapshot, fresh, answer.Host, ended); err == nil && newer(before.snapshot, fresh, ended) {
 			after.snapshot, outcome.Snapshot = fresh, fresh
 			after.interval = p.options.Interval
 			if answer.Upstream == coingecko.Relay && answer.MaxAge > 0 {
@@ -149,7 +150,8 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	}
 	after.next = p.next(begun, ended, answer, after.err)
 	p.known.Store(after)
-	if outcome.Snapshot != nil && before.snapshot == nil {
+	if s := outcome.Snapshot; s != nil && !p.seen && ended.since(s.left) <= p.options.MaxAge {
+		p.seen = true
 		close(p.first)
 	}
 	p.log(outcome, after, ended)
@@ -161,14 +163,14 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 
 // shrunk refuses an answer that lost more than half of the currencies. It compares with rates that are
 // still shown only: once they have expired there is nothing left to protect.
-func (p *Poller) shrunk(old, fresh *Snapshot, now instant) error {
+func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
 	if old == nil || now.since(old.left) > p.options.MaxAge || 2*len(fresh.Rates) >= len(old.Rates) {
 		return nil
 	}
 	return &coingecko.Error{
 		Reason:   coingecko.BadPayload,
 		Upstream: fresh.Upstream,
-		Host:     "answer",
+		Host:     host,
 		Detail:   fmt.Sprintf("%d usable entries, under half of the %d before", len(fresh.Rates), len(old.Rates)),
 	}
 }
@@ -176,10 +178,7 @@ func (p *Poller) shrunk(old, fresh *Snapshot, now instant) error {
 // newer says whether an answer brings rates that left CoinGecko later than those at hand. Of two relays
 // behind one name, one may lag: time must not run backwards.
 func newer(old, fresh *Snapshot, now instant) bool {
-	if old == nil || fresh.Upstream == coingecko.CoinGecko && old.Upstream == coingecko.CoinGecko && now.since(fresh.left) < now.since(old.left) {
-		return true
-	}
-	return now.since(old.left)-now.since(fresh.left) > ageOfRelayed
+	return old == nil || now.since(old.left)-now.since(fresh.left) > ageOfRelayed
 }
 
 // next says when to ask again.

@@ -1,0 +1,130 @@
+// Package logging writes log/slog records with go-kit/log.
+//
+// The libraries of this field speak slog; go-kit/log gives the lines the form that the exporters of
+// the Prometheus project have had for years: ts, level, msg, and the rest as key=value or JSON.
+package logging
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log"
+)
+
+// Formats are the values of --log.format, the default first.
+func Formats() []string { return []string{"logfmt", "json"} }
+
+// Levels are the values of --log.level.
+func Levels() []string { return []string{"debug", "info", "warn", "error"} }
+
+// New makes a logger that writes whole lines to w. Level and format are among Levels and Formats;
+// anything else is an error.
+func New(w io.Writer, level, format string) (*slog.Logger, error) {
+	var least slog.Level
+	if !slices.Contains(Levels(), level) || least.UnmarshalText([]byte(level)) != nil {
+		return nil, fmt.Errorf("log level %q is none of %s", level, strings.Join(Levels(), ", "))
+	}
+	w = log.NewSyncWriter(w)
+	switch format {
+	case "logfmt":
+		return slog.New(&handler{to: log.NewLogfmtLogger(w), least: least}), nil
+	case "json":
+		return slog.New(&handler{to: log.NewJSONLogger(w), least: least}), nil
+	default:
+		return nil, fmt.Errorf("log format %q is none of %s", format, strings.Join(Formats(), ", "))
+	}
+}
+
+// handler is a slog.Handler. go-kit/log knows no groups, so a group becomes a prefix: "group.key".
+type handler struct {
+	to     log.Logger
+	least  slog.Level
+	prefix string
+	bound  []any // keys and values of WithAttrs
+}
+
+func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.least }
+
+func (h *handler) Handle(_ context.Context, r slog.Record) error {
+	line := make([]any, 0, 6+len(h.bound)+2*r.NumAttrs())
+	if !r.Time.IsZero() {
+		line = append(line, "ts", r.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	}
+	line = append(line, "level", strings.ToLower(r.Level.String()), "msg", r.Message)
+	line = append(line, h.bound...)
+	r.Attrs(func(a slog.Attr) bool {
+		line = flatten(line, h.prefix, a)
+		return true
+	})
+	return h.to.Log(line...)
+}
+
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := *h
+	with.bound = slices.Clone(h.bound)
+	for _, a := range attrs {
+		with.bound = flatten(with.bound, h.prefix, a)
+	}
+	return &with
+}
+
+func (h *handler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	with := *h
+	with.prefix += name + "."
+	return &with
+}
+
+// flatten appends an attribute as key and value, and a group as those of its members.
+func flatten(line []any, prefix string, a slog.Attr) []any {
+	v := a.Value.Resolve()
+	if a.Equal(slog.Attr{}) {
+		return line // as slog.Handler asks
+	}
+	if v.Kind() == slog.KindGroup {
+		if a.Key != "" {
+			prefix += a.Key + "."
+		}
+		for _, member := range v.Group() {
+			line = flatten(line, prefix, member)
+		}
+		return line
+	}
+	return append(line, prefix+a.Key, plain(v))
+}
+
+// plain turns a value into one that both encoders write. They drop lists, maps and structs otherwise.
+func plain(v slog.Value) any {
+	switch v.Kind() {
+	case slog.KindTime:
+		return v.Time().UTC().Format(time.RFC3339Nano)
+	case slog.KindDuration:
+		return v.Duration().String()
+	case slog.KindAny:
+		switch x := v.Any().(type) {
+		case nil:
+			return nil
+		case error:
+			return x.Error()
+		case fmt.Stringer:
+			return x.String()
+		default:
+			switch reflect.TypeOf(x).Kind() {
+			case reflect.Bool, reflect.String, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+				reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
+				return x
+			default:
+				return fmt.Sprintf("%+v", x)
+			}
+		}
+	}
+	return v.Any()
+}
