@@ -1,0 +1,2 @@
+// Keeps the page current, and never leaves an old price on it.
+'use strict';

@@ -1,0 +1,328 @@
+// What the screen says of the poller's status: everything the template needs, as text.
+
+package screen
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/poller"
+)
+
+// The states of the screen. The page adds one that the exporter cannot speak of: that it is gone.
+const (
+	fresh   = "fresh"   // prices, and nothing to say about them
+	missed  = "missed"  // prices, and a newer answer should be here by now
+	expired = "expired" // no prices
+)
+
+// The page asks again at each poll interval, but at least every 10 s, and at most every 2 s. It hides
+// its prices when it got no answer for three such times, and not before ten seconds.
+const (
+	minRefresh  = 2 * time.Second
+	maxRefresh  = 10 * time.Second
+	minPatience = 10 * time.Second
+)
+
+// view is the page.
+type view struct {
+	Build, Version string
+	Demo           bool
+	Links          []link
+
+	State           string
+	Notice          *notice
+	Fetched         string // empty before the first success
+	FetchedISO      string
+	Age             string
+	AgeSeconds      float64
+	MaxAgeSeconds   float64
+	RefreshSeconds  float64
+	PatienceSeconds float64
+	ReloadSeconds   int // without JavaScript
+
+	Quote   *currency // nil where it is not among the rates
+	Choices []currency
+	Tiles   []tile
+	Columns int // of the tiles
+	Digits  int // of the longest price: the size of all of them follows it
+	Span    string
+	Groups  []section
+}
+
+// link leads to something else that the exporter has.
+type link struct{ Path, Text string }
+
+// notice is what the team must know before it looks at a price.
+type notice struct {
+	Head, Reason, Next string
+}
+
+// currency is a rate, for people.
+type currency struct {
+	Code  string // as in the query
+	Label string // the code in capitals
+	Name  string
+	Unit  string // as CoinGecko sent it
+	Short string // what to write behind an amount: the unit, or the code where that is ambiguous
+	Rate  string // for one bitcoin
+	Price string // in the quote
+}
+
+// tile is a coin.
+type tile struct {
+	currency
+	Changes []change
+	Curve   *curve // nil when there is nothing to draw
+}
+
+// curve is the price of a day.
+type curve struct {
+	Path  string
+	Label string
+}
+
+// section is a part of the table.
+type section struct {
+	Name string
+	Rows []currency
+}
+
+// windows are the changes of a tile.
+var windows = []struct {
+	text string
+	long time.Duration
+}{{"15 min", 15 * time.Minute}, {"1 h", time.Hour}, {"24 h", reach}}
+
+// view says what the poller's status means to who looks at the screen. asked is the quote that the
+// request wants, or empty. The second value is false when the request wants one that is not there.
+func (s *Screen) view(st poller.Status, asked string) (view, bool) {
+	refresh := min(max(st.Interval, minRefresh), maxRefresh)
+	v := view{
+		Build:           s.build,
+		Version:         s.opts.Version,
+		Demo:            s.opts.Demo,
+		Links:           s.links,
+		State:           fresh,
+		MaxAgeSeconds:   st.MaxAge.Seconds(),
+		RefreshSeconds:  refresh.Seconds(),
+		PatienceSeconds: max(3*refresh, minPatience).Seconds(),
+		ReloadSeconds:   int(maxRefresh.Seconds()),
+	}
+	if !st.LastSuccess.IsZero() {
+		v.Fetched = clock(st.LastSuccess, st.Now)
+		v.FetchedISO = st.LastSuccess.UTC().Format(time.RFC3339)
+		v.Age = age(st.Age)
+		v.AgeSeconds = st.Age.Seconds()
+	}
+	next := ""
+	if st.NextPoll.After(st.Now) {
+		next = "Next try at " + clock(st.NextPoll, st.Now) + "."
+	}
+
+	if st.Snapshot == nil {
+		v.State = expired
+		v.Notice = &notice{Head: "No current rates", Reason: missing(st), Next: next}
+		return v, true
+	}
+	if st.Missed() {
+		v.State = missed
+		v.Notice = &notice{Head: "A poll was missed", Reason: "Newer rates are overdue.", Next: next}
+		if st.Err != nil {
+			v.Notice.Reason = st.Err.Explain()
+		}
+	}
+
+	rates := st.Snapshot.Rates
+	quote := s.opts.Quote
+	if asked != "" {
+		quote = asked
+	}
+	short := units(rates)
+	q, ok := coingecko.Find(rates, quote)
+	if !ok {
+		v.Notice = &notice{
+			Head:   fmt.Sprintf("No rate for %q", quote),
+			Reason: "Choose one of these currencies for the prices.",
+		}
+		if asked == "" {
+			v.Notice.Reason = "CoinGecko sends no such currency. Change --screen.quote, or choose one of these."
+		}
+		for _, r := range rates {
+			v.Choices = append(v.Choices, newCurrency(r, short))
+		}
+		return v, asked == ""
+	}
+	qc := newCurrency(q, short)
+	v.Quote = &qc
+	s.addTiles(&v, st, rates, q.Code, short)
+	addTable(&v, rates, q, short)
+	return v, true
+}
+
+// missing says why there are no rates.
+func missing(st poller.Status) string {
+	why := ""
+	if st.Err != nil {
+		why = st.Err.Explain()
+	}
+	switch {
+	case st.LastSuccess.IsZero() && why == "":
+		return "There were none yet: the first poll is under way."
+	case st.LastSuccess.IsZero():
+		return why
+	case why == "":
+		why = "Polls succeed, but bring nothing newer."
+	}
+	return fmt.Sprintf("%s The last rates are older than %s and are not shown any more.", why, age(st.MaxAge))
+}
+
+// coins are the codes of the tiles: those that were asked for, else every coin but the parts of a
+// bitcoin, with the two largest first. The quote has no price in itself.
+func (s *Screen) coins(rates []coingecko.Rate, quote string) []string {
+	codes := slices.Clone(s.opts.Coins)
+	if len(codes) == 0 {
+		codes = []string{"btc", "eth"}
+		for _, r := range rates {
+			if r.Kind() == coingecko.Crypto && !slices.Contains([]string{"btc", "eth", "bits", "sats"}, r.Code) {
+				codes = append(codes, r.Code)
+			}
+		}
+	}
+	return slices.DeleteFunc(codes, func(code string) bool { return code == quote })
+}
+
+func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quote string, short map[string]string) {
+	now := sample{at: st.LastSuccess}
+	for _, r := range rates {
+		now.codes = append(now.codes, r.Code)
+		now.values = append(now.values, r.Value)
+	}
+	points, span := s.history.curve(now, max(tolerance, 2*st.Interval))
+	v.Span = age(span.Round(time.Minute))
+	var then [3]sample
+	for i, w := range windows {
+		then[i], _ = s.history.before(now.at.Add(-w.long))
+	}
+	for _, code := range s.coins(rates, quote) {
+		t := tile{currency: currency{Code: code, Label: strings.ToUpper(code), Name: "no rate"}}
+		if r, ok := coingecko.Find(rates, code); ok {
+			t.currency = newCurrency(r, short)
+		}
+		price, ok := now.price(code, quote)
+		if ok {
+			t.Price = number(price)
+			t.Curve = draw(points, code, quote, v.Span)
+			v.Digits = max(v.Digits, len(t.Price))
+		}
+		for i, w := range windows {
+			c := change{w.text, dash, "none"}
+			if old, had := then[i].price(code, quote); ok && had {
+				c = newChange(w.text, price, old)
+			}
+			t.Changes = append(t.Changes, c)
+		}
+		v.Tiles = append(v.Tiles, t)
+	}
+	v.Columns = columns(len(v.Tiles))
+	v.Digits = min(max(v.Digits, 8), 18)
+}
+
+// columns keeps the tiles of a screen that is wider than high about twice as wide as high.
+func columns(tiles int) int {
+	for c := 1; ; c++ {
+		if c*c >= tiles || c == 6 || c >= 3 && c*(c-1) >= tiles {
+			return max(c, 1)
+		}
+	}
+}
+
+// draw makes a path of a price, 240 wide and 100 high. It is drawn as strokes with nothing between
+// them where nothing is known.
+func draw(points []point, coin, quote, span string) *curve {
+	type dot struct {
+		x     int
+		price float64
+		gap   bool
+	}
+	var dots []dot
+	gap := true
+	for _, p := range points {
+		price, ok := p.price(coin, quote)
+		if ok {
+			dots = append(dots, dot{p.x, price, gap || p.gap})
+		}
+		gap = !ok
+	}
+	if len(dots) < 2 {
+		return nil
+	}
+	low, high := dots[0].price, dots[0].price
+	for _, d := range dots {
+		low, high = min(low, d.price), max(high, d.price)
+	}
+	var b strings.Builder
+	for i, d := range dots {
+		y := 50.0
+		if high > low {
+			y = 100 * (high - d.price) / (high - low)
+		}
+		letter := 'L'
+		if d.gap {
+			letter = 'M'
+		}
+		fmt.Fprintf(&b, "%c%d %.0f", letter, d.x, y)
+		if d.gap && (i+1 == len(dots) || dots[i+1].gap) {
+			b.WriteString("h0") // a lone sample is a dot
+		}
+	}
+	return &curve{
+		Path:  b.String(),
+		Label: fmt.Sprintf("Last %s: lowest %s, highest %s", span, number(low), number(high)),
+	}
+}
+
+// sections are the parts of the table.
+var sections = []struct {
+	kind coingecko.Kind
+	name string
+}{
+	{coingecko.Commodity, "Commodities"},
+	{coingecko.Fiat, "Currencies"},
+	{coingecko.Crypto, "Other coins and units"},
+	{coingecko.Other, "Others"},
+}
+
+// addTable lists everything that has no tile.
+func addTable(v *view, rates []coingecko.Rate, quote coingecko.Rate, short map[string]string) {
+	for _, sec := range sections {
+		g := section{Name: sec.name}
+		for _, r := range rates {
+			if r.Kind() != sec.kind || slices.ContainsFunc(v.Tiles, func(t tile) bool { return t.Code == r.Code }) {
+				continue
+			}
+			c := newCurrency(r, short)
+			if price, ok := ratio(quote.Value, r.Value); ok {
+				c.Price = number(price)
+			}
+			g.Rows = append(g.Rows, c)
+		}
+		if len(g.Rows) > 0 {
+			v.Groups = append(v.Groups, g)
+		}
+	}
+}
+
+func newCurrency(r coingecko.Rate, short map[string]string) currency {
+	return currency{
+		Code:  r.Code,
+		Label: strings.ToUpper(r.Code),
+		Name:  r.Name,
+		Unit:  r.Unit,
+		Short: short[r.Code],
+		Rate:  number(r.Value),
+	}
+}
