@@ -1,0 +1,87 @@
+// The control endpoints: with them a presenter, or a test, makes things happen.
+
+package simulator
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// defaultChange is that of POST /swing/{currency}.
+const defaultChange = -0.12
+
+// Handler serves the API below /api/v3 and the control endpoints beside it.
+func (s *Simulator) Handler() http.Handler {
+	control := http.NewServeMux()
+	control.HandleFunc("GET /{$}", s.index)
+	control.HandleFunc("GET /history", s.history)
+	control.HandleFunc("POST /fail/{mode}", func(w http.ResponseWriter, r *http.Request) {
+		m := Mode(r.PathValue("mode"))
+		if err := s.Fail(m); err != nil {
+			badRequest(w, err)
+			return
+		}
+		fmt.Fprintf(w, "%s: %s\n", m, m.About())
+	})
+	control.HandleFunc("POST /swing/{currency}", func(w http.ResponseWriter, r *http.Request) {
+		change := defaultChange
+		if text := r.URL.Query().Get("change"); text != "" {
+			var err error
+			if change, err = strconv.ParseFloat(text, 64); err != nil {
+				badRequest(w, fmt.Errorf("change %q is no number: use a fraction, as -0.12 for a fall of 12 %%", text))
+				return
+			}
+		}
+		code := r.PathValue("currency")
+		if err := s.Swing(code, change); err != nil {
+			badRequest(w, err)
+			return
+		}
+		fmt.Fprintf(w, "%s moves by %+.1f %%\n", code, change*100)
+	})
+	control.HandleFunc("POST /recover", func(w http.ResponseWriter, _ *http.Request) {
+		s.Recover()
+		fmt.Fprintf(w, "%s: %s\n", None, None.About())
+	})
+	// A web page that the presenter's browser has open must not be able to press these buttons.
+	guarded := http.NewCrossOriginProtection().Handler(control)
+
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			s.api(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+func badRequest(w http.ResponseWriter, err error) {
+	http.Error(w, err.Error(), http.StatusBadRequest)
+}
+
+func (s *Simulator) index(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	mode, requests := s.mode, s.requests
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	fmt.Fprintf(w, `A simulated CoinGecko: none of its rates is real.
+
+Rates   http://%[1]s%[2]s
+Mode    %[3]s: %[4]s
+Asked   %[5]d times since %[6]s
+
+curl -X POST http://%[1]s/swing/eth                 a coin falls by 12 %%
+curl -X POST http://%[1]s/swing/eth?change=0.2      or rises by 20 %%
+curl -X POST http://%[1]s/swing/market              all coins at once
+curl -X POST http://%[1]s/fail/MODE                 fail in one of the ways below
+curl -X POST http://%[1]s/recover                   answer again
+curl http://%[1]s/history?hours=192                 eight days as OpenMetrics, for
+                                                   promtool tsdb create-blocks-from openmetrics
+
+`, r.Host, apiPath, mode, mode.About(), requests, s.options.Start.UTC().Format("15:04:05 UTC"))
+	for _, m := range Modes() {
+		fmt.Fprintf(w, "%-13s %s\n", m, m.About())
+	}
+}
