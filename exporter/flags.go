@@ -1,0 +1,337 @@
+// Flags and the environment, checked: what comes out of here can be run.
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/config"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"github.com/heycard/coingecko-exporter/exporter/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/logging"
+	"github.com/heycard/coingecko-exporter/exporter/poller"
+)
+
+const (
+	keyEnv       = "COINGECKO_API_KEY" // beside --coingecko.api-key-file
+	demoInterval = 2 * time.Second
+	leastMaxAge  = 10 * time.Minute // of the default of --rates.max-age
+)
+
+// settings are the flags as given, and what follows from them.
+type settings struct {
+	// The web side.
+	web                    *web.FlagConfig
+	telemetryPath          string
+	maxRequests            int
+	disableExporterMetrics bool
+	healthAddress          string
+	shutdownDelay          time.Duration
+	shutdownTimeout        time.Duration
+
+	// The upstream side.
+	urls       []string
+	planName   string
+	keyFile    string
+	httpFile   string
+	interval   time.Duration
+	timeout    time.Duration
+	maxAge     time.Duration
+	plan       coingecko.Plan
+	endpoints  []coingecko.Endpoint
+	key        func() (string, error) // nil without a key
+	httpConfig *config.HTTPClientConfig
+
+	// The rest.
+	quote     string
+	coins     []string
+	coinsList string
+	demo      bool
+	check     bool
+	logLevel  string
+	logFormat string
+	logger    *slog.Logger
+}
+
+// newApp declares the flags. The exporter's documentation is made from it, too.
+func newApp(s *settings) *kingpin.Application {
+	app := kingpin.New(name, "Prometheus exporter and wall screen for CoinGecko's exchange rates of bitcoin. "+
+		"It polls on a timer of its own, so that any number of scrapers spends one quota. "+
+		"Each flag can also be set by the environment variable that stands behind it.")
+	app.DefaultEnvars()
+	app.Version(version.Print(name))
+	app.HelpFlag.Short('h')
+
+	s.web = kingpinflag.AddFlags(app, ":9880")
+	app.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").StringVar(&s.telemetryPath)
+	app.Flag("web.max-requests", "Requests served in parallel, health endpoints aside; more are answered with 503. 0 is no limit.").Default("0").IntVar(&s.maxRequests)
+	app.Flag("web.disable-exporter-metrics", "Exclude metrics about the exporter itself (promhttp_*, process_*, go_*).").BoolVar(&s.disableExporterMetrics)
+	app.Flag("web.health-listen-address", "Second address, plain HTTP, with nothing but /-/healthy and /-/ready: for probes beside TLS or basic auth.").PlaceHolder("ADDRESS").StringVar(&s.healthAddress)
+	app.Flag("web.shutdown-delay", "How long to go on serving after SIGTERM, not ready any more, while load balancers take note.").Default("0s").DurationVar(&s.shutdownDelay)
+	app.Flag("web.shutdown-timeout", "How long requests in flight may then take to end.").Default("10s").DurationVar(&s.shutdownTimeout)
+
+	app.Flag("coingecko.url", "Base URL to ask instead of the plan's, including /api/v3: CoinGecko, or another exporter. Repeatable: the next one is asked when the one before cannot be reached.").PlaceHolder("URL").StringsVar(&s.urls)
+	app.Flag("coingecko.plan", "CoinGecko plan: "+strings.Join(planNames(), ", ")+".").Default(planNames()[0]).EnumVar(&s.planName, planNames()...)
+	app.Flag("coingecko.api-key-file", "File with the API key of a demo or pro plan, read again at each poll. Instead of it, the environment may hold "+keyEnv+".").PlaceHolder("FILE").StringVar(&s.keyFile)
+	app.Flag("coingecko.http-config-file", "Prometheus HTTP client configuration (TLS, basic auth, proxy) for a relay or a gateway.").PlaceHolder("FILE").StringVar(&s.httpFile)
+	app.Flag("coingecko.interval", "Time between polls, at least 10s. Default: keyless 60s, demo 5m, pro 60s; of relays 10s, which counts only until a relay says when it has newer rates.").PlaceHolder("DURATION").DurationVar(&s.interval)
+	app.Flag("coingecko.timeout", "How long one poll may take.").Default("10s").DurationVar(&s.timeout)
+	app.Flag("rates.max-age", "Age beyond which rates are not shown any more. Default: 10m or three intervals, whichever is longer.").PlaceHolder("DURATION").DurationVar(&s.maxAge)
+
+	app.Flag("screen.quote", "Currency in which the screen shows prices.").Default("usd").StringVar(&s.quote)
+	app.Flag("screen.coins", "Codes of the coins on the screen, separated by commas. Default: every coin of the answer but bits and sats.").PlaceHolder("btc,eth,...").StringVar(&s.coinsList)
+
+	app.Flag("demo", "Show a simulated market instead of asking CoinGecko. Nothing leaves this machine.").BoolVar(&s.demo)
+	app.Flag("config.check", "Check flags and files, say what is wrong, and exit.").BoolVar(&s.check)
+	app.Flag("log.level", "Least severe lines to log: "+strings.Join(logging.Levels(), ", ")+".").Default("info").EnumVar(&s.logLevel, logging.Levels()...)
+	app.Flag("log.format", "Form of log lines: "+strings.Join(logging.Formats(), ", ")+".").Default(logging.Formats()[0]).EnumVar(&s.logFormat, logging.Formats()...)
+	return app
+}
+
+func planNames() []string {
+	var names []string
+	for _, p := range coingecko.Plans() {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// errHelped means that --help or --version said all there is to say.
+var errHelped = errors.New("helped")
+
+// parse reads the flags and checks all that can be checked without the network. Its errors say in one
+// line what to change.
+func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) (*settings, error) {
+	s := &settings{}
+	app := newApp(s)
+	helped := false
+	app.Terminate(func(int) { helped = true })
+	app.UsageWriter(stdout)
+	app.ErrorWriter(stderr)
+	_, err := app.Parse(args)
+	if helped {
+		return nil, errHelped
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w, try --help", err)
+	}
+	for _, check := range []func() error{s.checkWeb, s.checkUpstream, s.checkTimes, s.checkScreen} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.checkKey(getenv(keyEnv)); err != nil {
+		return nil, err
+	}
+	s.logger, err = logging.New(stderr, s.logLevel, s.logFormat)
+	return s, err
+}
+
+func (s *settings) checkWeb() error {
+	switch p := s.telemetryPath; {
+	case !regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`).MatchString(p):
+		return fmt.Errorf("--web.telemetry-path=%q is no path such as /metrics", p)
+	case p == relayPath, strings.HasPrefix(p, "/-/"), strings.HasPrefix(p, "/screen"):
+		return fmt.Errorf("--web.telemetry-path=%q is taken by another endpoint; /metrics is free", p)
+	}
+	if s.maxRequests < 0 {
+		return fmt.Errorf("--web.max-requests=%d is below 0; use 0 for no limit", s.maxRequests)
+	}
+	if err := web.Validate(*s.web.WebConfigFile); err != nil {
+		return fmt.Errorf("--web.config.file=%s cannot be used: %w", *s.web.WebConfigFile, err)
+	}
+	return nil
+}
+
+func (s *settings) checkUpstream() error {
+	for _, p := range coingecko.Plans() {
+		if p.Name == s.planName {
+			s.plan = p
+		}
+	}
+	if s.demo {
+		if len(s.urls) > 0 || s.plan.KeyHeader != "" || s.keyFile != "" || s.httpFile != "" {
+			return errors.New("--demo brings an upstream of its own; leave out the flags that begin with --coingecko, or leave out --demo")
+		}
+		return nil
+	}
+	urls := s.urls
+	if len(urls) == 0 {
+		urls = []string{s.plan.URL}
+	}
+	for _, raw := range urls {
+		u, err := baseURL(raw)
+		if err != nil {
+			return fmt.Errorf("--coingecko.url: %w", err)
+		}
+		s.endpoints = append(s.endpoints, coingecko.Endpoint{URL: u, Upstream: coingecko.UpstreamOf(u)})
+	}
+	if s.httpFile != "" {
+		var err error
+		if s.httpConfig, _, err = config.LoadHTTPConfigFile(s.httpFile); err != nil {
+			return fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
+		}
+	}
+	return nil
+}
+
+// baseURL checks a URL. Its errors do not quote it: it may hold a password.
+func baseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, errors.New("not a URL; it looks like https://api.coingecko.com/api/v3")
+	case u.User != nil:
+		return nil, errors.New("a user or password in a URL ends up in logs; put it into --coingecko.http-config-file")
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return nil, fmt.Errorf("%q has no http:// or https:// with a host behind it; it looks like https://api.coingecko.com/api/v3", raw)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("%q takes no ? and no #; an API key belongs into --coingecko.api-key-file", u.Redacted()[:strings.IndexAny(u.Redacted(), "?#")])
+	case strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), coingecko.Path):
+		return nil, fmt.Errorf("%q: leave out %s, which is appended", raw, coingecko.Path)
+	}
+	return u, nil
+}
+
+// spendsQuota says whether any poll may be one of CoinGecko.
+func (s *settings) spendsQuota() bool {
+	for _, e := range s.endpoints {
+		if e.Upstream == coingecko.CoinGecko {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *settings) checkTimes() error {
+	least := poller.MinInterval
+	switch {
+	case s.demo:
+		least = 100 * time.Millisecond
+		setDefault(&s.interval, demoInterval)
+	case s.spendsQuota():
+		setDefault(&s.interval, s.plan.Interval)
+	default:
+		setDefault(&s.interval, poller.MinInterval)
+	}
+	setDefault(&s.maxAge, max(leastMaxAge, 3*s.interval))
+	switch {
+	case s.interval < least:
+		return fmt.Errorf("--coingecko.interval=%v is below %v", s.interval, least)
+	case s.interval > 24*time.Hour:
+		return fmt.Errorf("--coingecko.interval=%v is above 24h", s.interval)
+	case s.timeout <= 0:
+		return fmt.Errorf("--coingecko.timeout=%v is not above 0", s.timeout)
+	case s.maxAge < s.interval:
+		return fmt.Errorf("--rates.max-age=%v is below --coingecko.interval=%v: rates would be gone before the next poll", s.maxAge, s.interval)
+	case s.shutdownDelay < 0:
+		return fmt.Errorf("--web.shutdown-delay=%v is below 0", s.shutdownDelay)
+	case s.shutdownTimeout <= 0:
+		return fmt.Errorf("--web.shutdown-timeout=%v is not above 0", s.shutdownTimeout)
+	}
+	return nil
+}
+
+// setDefault fills in what was not given: 0 cannot be told from that, and is no use for any of these.
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = value
+	}
+}
+
+var code = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
+
+func (s *settings) checkScreen() error {
+	s.quote = strings.ToLower(strings.TrimSpace(s.quote))
+	if !code.MatchString(s.quote) {
+		return fmt.Errorf("--screen.quote=%q is no code of a currency such as usd", s.quote)
+	}
+	if s.coinsList == "" {
+		return nil
+	}
+	for _, c := range strings.Split(s.coinsList, ",") {
+		c = strings.ToLower(strings.TrimSpace(c))
+		if !code.MatchString(c) {
+			return fmt.Errorf("--screen.coins: %q is no code of a coin such as btc; separate codes by commas", c)
+		}
+		s.coins = append(s.coins, c)
+	}
+	return nil
+}
+
+// checkKey sees to it that a plan which needs a key has one, and that no key is given in vain.
+func (s *settings) checkKey(env string) error {
+	switch {
+	case s.demo:
+		return nil // the simulator asks for none, and a key that is set for real use is no reason not to look at a demo
+	case s.keyFile != "" && env != "":
+		return fmt.Errorf("--coingecko.api-key-file and %s both hold a key; leave one of them out", keyEnv)
+	case s.keyFile == "" && env == "":
+		if s.plan.KeyHeader != "" {
+			return fmt.Errorf("--coingecko.plan=%s needs a key: set --coingecko.api-key-file, or %s in the environment", s.plan.Name, keyEnv)
+		}
+		return nil
+	case s.plan.KeyHeader == "":
+		return fmt.Errorf("--coingecko.plan=%s takes no API key; set --coingecko.plan=demo or pro, or leave out the key", s.plan.Name)
+	case s.keyFile != "":
+		s.key = func() (string, error) { return keyFromFile(s.keyFile) }
+	default:
+		s.key = func() (string, error) { return usableKey(keyEnv, env) }
+	}
+	_, err := s.key()
+	return err
+}
+
+func keyFromFile(file string) (string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("--coingecko.api-key-file: %w", err)
+	}
+	return usableKey("--coingecko.api-key-file="+file, string(b))
+}
+
+// usableKey checks that a key can be a header's value. Its errors do not quote the key.
+func usableKey(from, key string) (string, error) {
+	key = strings.TrimSpace(key)
+	switch {
+	case key == "":
+		return "", fmt.Errorf("%s is empty; it holds the API key and nothing else", from)
+	case len(key) > 256, strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", fmt.Errorf("%s holds no API key: one word of ASCII letters and digits", from)
+	}
+	return key, nil
+}
+
+// quota is that of the plan where polls spend it, and nil where they do not.
+func (s *settings) quota() *coingecko.Plan {
+	if !s.spendsQuota() {
+		return nil
+	}
+	return &s.plan
+}
+
+// warnings are settings that can be run and probably should not.
+func (s *settings) warnings() []string {
+	var w []string
+	if n := coingecko.PollsPerMonth(s.interval); s.spendsQuota() && s.plan.PerMonth > 0 && n > s.plan.PerMonth {
+		w = append(w, fmt.Sprintf("--coingecko.interval=%v makes %d polls in a month of 31 days; the %s plan allows %d, which last for %.1f days; %v would do",
+			s.interval, n, s.plan.Name, s.plan.PerMonth, float64(s.plan.PerMonth)*s.interval.Hours()/24,
+			time.Duration(float64(coingecko.Month)/float64(s.plan.PerMonth)).Round(time.Second)+time.Second))
+	}
+	if s.key != nil && !s.spendsQuota() {
+		w = append(w, "the API key is sent to CoinGecko and within this machine only, not to the relays of --coingecko.url")
+	}
+	return w
+}

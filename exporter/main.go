@@ -1,0 +1,207 @@
+// Command coingecko-exporter polls CoinGecko's exchange rates and shows them: as Prometheus metrics, as a
+// screen for people, and in CoinGecko's own format for others of its kind.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	oklog "github.com/oklog/run"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/heycard/coingecko-exporter/exporter/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/collector"
+	"github.com/heycard/coingecko-exporter/exporter/poller"
+	"github.com/heycard/coingecko-exporter/exporter/screen"
+	"github.com/heycard/coingecko-exporter/exporter/simulator"
+)
+
+const (
+	name = "coingecko-exporter"
+	home = "https://github.com/heycard/coingecko-exporter"
+)
+
+// Exit codes.
+const (
+	ok       = 0
+	failed   = 1 // it ran, and could not go on
+	misasked = 2 // flags, files or environment are wrong; nothing ran
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// run is the whole program. It ends when the context does, on SIGTERM and on SIGINT.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	s, err := parse(args, getenv, stdout, stderr)
+	if errors.Is(err, errHelped) {
+		return ok
+	}
+	var e *exporter
+	if err == nil {
+		e, err = build(s)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: error: %s\n", name, strings.Join(strings.Fields(err.Error()), " "))
+		return misasked
+	}
+	if s.check {
+		fmt.Fprintln(stdout, "The configuration is usable.")
+		for _, w := range s.warnings() {
+			fmt.Fprintln(stdout, "Warning:", w)
+		}
+		return ok
+	}
+	if err := e.serve(ctx); err != nil {
+		s.logger.Error("Cannot go on", "err", err)
+		return failed
+	}
+	return ok
+}
+
+// exporter is the program, put together.
+type exporter struct {
+	settings *settings
+	client   *coingecko.Client
+	poller   *poller.Poller
+	health   *health
+	handler  http.Handler
+	sim      *simulator.Simulator // of --demo; nil otherwise
+}
+
+// build puts the program together. Nothing is asked and nothing is served yet, but by the simulator.
+func build(s *settings) (_ *exporter, err error) {
+	e := &exporter{settings: s, health: &health{started: time.Now()}}
+	if s.demo {
+		if e.sim, err = simulator.Start(simulator.Options{}); err != nil {
+			return nil, err
+		}
+		u, err := url.Parse(e.sim.URL())
+		if err != nil {
+			return nil, err
+		}
+		s.endpoints = []coingecko.Endpoint{{URL: u, Upstream: coingecko.CoinGecko}} // whose part it plays
+	}
+	e.client, err = coingecko.New(coingecko.Options{
+		Endpoints: s.endpoints,
+		KeyHeader: s.plan.KeyHeader,
+		Key:       s.key,
+		UserAgent: fmt.Sprintf("%s/%s (+%s)", name, cmp.Or(version.Version, "dev"), home),
+		Timeout:   s.timeout,
+		HTTP:      s.httpConfig,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
+	}
+	status := func() poller.Status { return e.poller.Status() }
+	rates := collector.New(collector.Options{Status: status, Quota: s.quota(), Demo: s.demo})
+	page := screen.New(screen.Options{
+		Status:      status,
+		Quote:       s.quote,
+		Coins:       s.coins,
+		Demo:        s.demo,
+		Version:     cmp.Or(version.Version, "dev"),
+		MetricsPath: s.telemetryPath,
+		Logger:      s.logger,
+	})
+	if e.sim != nil {
+		for at, rates := range e.sim.History(24*time.Hour, time.Minute) {
+			page.Remember(at, rates)
+		}
+	}
+	o := poller.Options{
+		Client:      e.client,
+		Interval:    s.interval,
+		MinInterval: poller.MinInterval,
+		MaxAge:      s.maxAge,
+		BackoffMin:  time.Minute,
+		BackoffMax:  15 * time.Minute,
+		Logger:      s.logger,
+		Observers:   []poller.Observer{rates, page},
+	}
+	if s.demo { // nobody's quota is spent, and an audience waits
+		o.MinInterval, o.BackoffMin, o.BackoffMax = s.interval, 5*time.Second, 15*time.Second
+	}
+	e.poller = poller.New(o)
+	e.health.poller = e.poller
+	e.handler = newHandler(s, e.poller, e.health, newMetrics(s, rates), page)
+	return e, nil
+}
+
+// serve runs all parts until one of them ends, and then ends the others in the order in which they stand
+// here: the web side first, while the poller still goes on.
+func (e *exporter) serve(ctx context.Context) error {
+	s := e.settings
+	s.logger.Info("Starting "+name, "version", version.Info(), "build_context", version.BuildContext())
+	for _, w := range s.warnings() {
+		s.logger.Warn("Check the configuration", "warning", w)
+	}
+	for _, u := range s.endpoints {
+		s.logger.Info("Polling", "url", u.URL.String(), "upstream", string(u.Upstream), "plan", s.plan.Name,
+			"interval", s.interval.String(), "max_age", s.maxAge.String())
+	}
+	if e.sim != nil {
+		s.logger.Warn("DEMO: these rates are simulated and not real", "control", e.sim.ControlURL())
+	}
+
+	var g oklog.Group
+	g.Add(oklog.SignalHandler(ctx, syscall.SIGTERM, syscall.SIGINT))
+
+	server := newServer(e.handler, s.logger)
+	g.Add(func() error { return closed(web.ListenAndServe(server, s.web, s.logger)) },
+		func(error) { drain(s, e.health, server) })
+
+	if s.healthAddress != "" {
+		mux := http.NewServeMux()
+		e.health.register(mux)
+		plain := newServer(mux, s.logger)
+		plain.Addr = s.healthAddress
+		g.Add(func() error {
+			s.logger.Info("Listening for probes", "address", plain.Addr)
+			return closed(plain.ListenAndServe())
+		}, func(error) { plain.Close() }) //nolint:errcheck // nothing is left to do about it
+	}
+
+	polling, stop := context.WithCancel(context.Background())
+	g.Add(func() error { return e.poller.Run(polling) }, func(error) { stop() })
+
+	if e.sim != nil {
+		ended := make(chan struct{})
+		g.Add(func() error { <-ended; return nil }, func(error) { e.sim.Close(); close(ended) }) //nolint:errcheck // likewise
+	}
+
+	err := g.Run()
+	switch {
+	case errors.Is(err, oklog.ErrSignal), errors.Is(err, context.Canceled):
+		s.logger.Info("Stopped", "why", err.Error())
+		return nil
+	case isAddressInUse(err):
+		return fmt.Errorf("%w; choose another address with --web.listen-address", err)
+	}
+	return err
+}
+
+// closed makes the end that was asked for no error.
+func closed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func isAddressInUse(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && errors.Is(err, syscall.EADDRINUSE)
+}

@@ -1,0 +1,98 @@
+// The last good answer, served as CoinGecko serves it: many readers, one quota.
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/poller"
+)
+
+const relayPath = "/api/v3" + coingecko.Path
+
+// relay serves GET /api/v3/exchange_rates.
+type relay struct {
+	status func() poller.Status
+	last   atomic.Pointer[encoded]
+}
+
+// encoded is a snapshot in CoinGecko's format: it is the same for every reader until the next one comes.
+type encoded struct {
+	of   *poller.Snapshot
+	body []byte
+	etag string
+}
+
+func (r *relay) encode(s *poller.Snapshot) *encoded {
+	if e := r.last.Load(); e != nil && e.of == s {
+		return e
+	}
+	e := &encoded{of: s, body: coingecko.Encode(s.Rates)}
+	sum := fnv.New64a()
+	sum.Write(e.body)
+	e.etag = fmt.Sprintf(`W/"%x"`, sum.Sum64()) // weak: the same for the packed and the plain form
+	r.last.Store(e)
+	return e
+}
+
+func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	s := r.status()
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	// The next poll, and not at once even when that one is overdue.
+	due := max(s.NextPoll.Sub(s.Now), poller.MinInterval)
+	if s.Snapshot == nil {
+		h.Set("Retry-After", wholeSeconds(due))
+		h.Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		w.Write(complaint(s)) //nolint:errcheck // the reader has gone, and nothing is lost
+		return
+	}
+	e := r.encode(s.Snapshot)
+	// Rounded up: rates may be taken for older than they are. RFC 9111, section 4.2: what is left of
+	// max-age is max-age less Age.
+	age := math.Ceil(s.Age.Seconds())
+	h.Set("Age", fmt.Sprintf("%.0f", age))
+	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%.0f", age+math.Ceil(due.Seconds())))
+	h.Set("ETag", e.etag)
+	http.ServeContent(w, req, "", s.LastSuccess, bytes.NewReader(e.body))
+}
+
+func wholeSeconds(d time.Duration) string { return fmt.Sprintf("%.0f", math.Ceil(d.Seconds())) }
+
+// complaint has the shape of CoinGecko's own errors.
+func complaint(s poller.Status) []byte {
+	var body struct {
+		Status struct {
+			Code    int    `json:"error_code"`
+			Message string `json:"error_message"`
+		} `json:"status"`
+	}
+	body.Status.Code = http.StatusServiceUnavailable
+	body.Status.Message = "No current rates. " + whyNone(s)
+	b, err := json.Marshal(body)
+	if err != nil { // a string and a number
+		panic(err)
+	}
+	return b
+}
+
+// whyNone says in plain words why there are no rates.
+func whyNone(s poller.Status) string {
+	switch {
+	case s.Err != nil:
+		return s.Err.Explain()
+	case s.LastPoll.IsZero():
+		return "The first poll has not ended yet."
+	default:
+		return "The last rates are too old."
+	}
+}
