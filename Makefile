@@ -1,0 +1,113 @@
+# Everything that people and pipelines do here, each by one target. `make help` lists them.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-print-directory
+.DEFAULT_GOAL := help
+
+NAME     := coingecko-exporter
+VERSION  := $(shell cat VERSION)
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+BRANCH   := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
+# The commit's date and not today's: two builds of one commit are the same file.
+DATE     := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+
+VERSION_PACKAGE := github.com/prometheus/common/version
+LDFLAGS := -s -w \
+	-X $(VERSION_PACKAGE).Version=$(VERSION) \
+	-X $(VERSION_PACKAGE).Revision=$(REVISION) \
+	-X $(VERSION_PACKAGE).Branch=$(BRANCH) \
+	-X $(VERSION_PACKAGE).BuildDate=$(DATE)
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+
+# Pinned tools, built once for each version.
+TOOLS         := $(CURDIR)/.tools
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
+BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
+
+# The race detector needs a C compiler.
+RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
+
+COVERAGE := 95 # percent of the statements of exporter/, at least
+FUZZTIME ?= 10m
+
+##@ Use
+demo: ## Show the screen with a simulated market on http://localhost:9880, offline
+	@mkdir -p bin && $(BUILD) -o bin/$(NAME) ./exporter
+	@echo "The screen is at http://localhost:9880/, the metrics at http://localhost:9880/metrics. Ctrl-C ends it."
+	@exec bin/$(NAME) --demo $(ARGS)
+
+run: build ## Poll CoinGecko, keyless; further flags in ARGS
+	@exec bin/$(NAME) $(ARGS)
+
+build: ## Build the static binary bin/coingecko-exporter
+	@mkdir -p bin
+	$(BUILD) -o bin/$(NAME) ./exporter
+
+##@ Check
+test: ## Run every test, and say which parts could not run here
+	@go test $(RACE) -coverpkg=./exporter/... -coverprofile=coverage.out ./...
+	@$(MAKE) coverage missing
+
+coverage: # Fails below the goal.
+	@go tool cover -func=coverage.out | awk '/^total:/ { print "coverage of exporter/: " $$3; if ($$3 + 0 < $(COVERAGE)) { print "that is below $(COVERAGE)%"; exit 1 } }'
+
+# What tests need beside Go: command, what is left out without it, package of Debian.
+define NEEDS
+gcc|the race detector|gcc libc6-dev
+promtool|rule tests, metric lint and history in Prometheus' own format|prometheus
+prometheus|rules, dashboards and alerts in a real Prometheus|prometheus
+alertmanager|alerts in a real Alertmanager|prometheus-alertmanager
+amtool|the check of the Alertmanager example|prometheus-alertmanager
+chromium|the screen in a real browser|chromium
+endef
+export NEEDS
+
+missing: # Fails if REQUIRE_ALL is set and anything is missing.
+	@status=0; while IFS='|' read -r tool what package; do \
+		command -v "$$tool" >/dev/null && continue; \
+		echo "not run here: $$what. To provide it: apt-get install $$package"; \
+		status=$${REQUIRE_ALL:+1}; \
+	done <<< "$$NEEDS"; exit $${status:-0}
+
+lint: $(GOLANGCI_LINT) ## Lint Go, shell and YAML, and check that go.mod is tidy
+	$(GOLANGCI_LINT) run
+	go mod tidy -diff
+	shellcheck .ci/run
+	yamllint --strict .
+
+fmt: $(GOLANGCI_LINT) ## Format the Go code
+	$(GOLANGCI_LINT) fmt
+
+cover: ## Show the coverage of the last `make test` in a browser
+	go tool cover -html=coverage.out
+
+bench: $(BENCHSTAT) ## Run the benchmarks and print a table
+	go test -run='^$$' -bench=. -benchmem -count=6 ./exporter/... | tee bin/bench.txt
+	$(BENCHSTAT) bin/bench.txt
+
+ci: ## What every submission must pass
+	@$(MAKE) lint
+	@REQUIRE_ALL=1 $(MAKE) test
+
+fuzz: ## Fuzz the decoder for FUZZTIME
+	go test -run='^$$' -fuzz=FuzzDecode -fuzztime=$(FUZZTIME) ./exporter/coingecko
+
+verify: fuzz ## The checks that take too long for every submission
+
+##@ Other
+clean: ## Remove what was built, tools included
+	rm -rf bin dist coverage.out $(TOOLS)
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(GOLANGCI_LINT):
+	@$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+$(BENCHSTAT):
+	@$(call install,golang.org/x/perf/cmd/benchstat)
+
+# Installs the package $(1) as $@, in the version that the file's name ends with.
+install = mkdir -p $(TOOLS)/bin && GOBIN=$(TOOLS)/bin go install $(1)@$(shell sed 's/.*-\(v[0-9].*\)/\1/' <<< '$(notdir $@)') && mv $(TOOLS)/bin/$(notdir $(1)) $@
+
+.PHONY: demo run build test coverage missing lint fmt cover bench ci fuzz verify clean help
