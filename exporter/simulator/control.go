@@ -77,8 +77,8 @@ curl -X POST http://%[1]s/swing/eth?change=0.2      or rises by 20 %%
 curl -X POST http://%[1]s/swing/market              all coins at once
 curl -X POST http://%[1]s/fail/MODE                 fail in one of the ways below
 curl -X POST http://%[1]s/recover                   answer again
-curl http://%[1]s/history?hours=192                 eight days as OpenMetrics, for
-                                                   promtool tsdb create-blocks-from openmetrics
+curl http://%[1]s/history?hours=192                 eight days as OpenMetrics, for promtool
+  (parameters: hours, step, job, instance, namespace)  tsdb create-blocks-from --max-block-duration=54h openmetrics
 
 `, r.Host, apiPath, mode, mode.About(), requests, s.options.Start.UTC().Format("15:04:05 UTC"))
 	for _, m := range Modes() {

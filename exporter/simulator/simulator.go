@@ -7,6 +7,7 @@
 package simulator
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -53,9 +54,9 @@ type Simulator struct {
 	server   *http.Server
 }
 
-// New makes a simulator that is not yet served anywhere; see Handler. It panics if the plan is
-// unknown, or if there is a key without a plan that takes one.
-func New(o Options) *Simulator {
+// complete fills in the defaults. It is an error if the plan is unknown, or if there is a key without
+// a plan that takes one.
+func (o *Options) complete() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -74,10 +75,19 @@ func New(o Options) *Simulator {
 		o.Plan = "keyless"
 	case "keyless", "demo", "pro":
 	default:
-		panic(fmt.Sprintf("simulator: unknown plan %q: use keyless, demo or pro", o.Plan))
+		return fmt.Errorf("simulator: unknown plan %q: use keyless, demo or pro", o.Plan)
 	}
 	if o.Key != "" && o.Plan == "keyless" {
-		panic("simulator: a key needs plan demo or pro")
+		return errors.New("simulator: plan keyless takes no key: leave it out, or use plan demo or pro")
+	}
+	return nil
+}
+
+// New makes a simulator that is not yet served anywhere; see Handler. It panics where Start would
+// give an error about the plan or the key.
+func New(o Options) *Simulator {
+	if err := o.complete(); err != nil {
+		panic(err)
 	}
 	return &Simulator{options: o, market: newMarket(o), mode: None}
 }
@@ -95,6 +105,9 @@ func Start(o Options) (*Simulator, error) {
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, fmt.Errorf("simulator: listen address %q is not loopback: use 127.0.0.1, [::1] or localhost", address)
+	}
+	if err := o.complete(); err != nil {
+		return nil, err
 	}
 	s := New(o)
 	if s.listener, err = net.Listen("tcp", address); err != nil {
