@@ -152,7 +152,10 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 	fail.Status = resp.StatusCode
 	packed, err := readUpTo(resp.Body, maxBody)
 	body, gzipErr := unpack(packed, resp.Header.Get("Content-Encoding"))
-	fail.Excerpt = excerpt(body, key)
+	if key != "" { // which an upstream may send back, and nobody may see
+		body = bytes.ReplaceAll(body, []byte(key), []byte("<key>"))
+	}
+	fail.Excerpt = excerpt(body)
 
 	switch {
 	case resp.StatusCode != http.StatusOK: // the status decides, however much of the body came
@@ -194,8 +197,7 @@ func (c *Client) key(e Endpoint) (string, error) {
 // connection, and with it a new look at DNS.
 func (c *Client) broken(fail *Error, err error, timeout time.Duration) {
 	c.http.CloseIdleConnections()
-	var outer *url.Error
-	if errors.As(err, &outer) {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err // the URL is known, and the host stands in the Error
 	}
 	fail.Reason, fail.Err, fail.Detail = Network, err, err.Error()
@@ -281,14 +283,9 @@ func unpack(body []byte, encoding string) ([]byte, error) {
 	}
 }
 
-// excerpt is the start of a body, fit for one line of a log and without the key.
-func excerpt(body []byte, key string) string {
-	// More than is kept, so that a key which the cut would halve is still found.
-	s := string(body[:min(len(body), maxExcerpt+1024)])
-	if key != "" {
-		s = strings.ReplaceAll(s, key, "<key>")
-	}
-	return clip(strings.Join(strings.Fields(s), " "), maxExcerpt)
+// excerpt is the start of a body, fit for one line of a log.
+func excerpt(body []byte) string {
+	return clip(strings.Join(strings.Fields(string(body[:min(len(body), 2*maxExcerpt)])), " "), maxExcerpt)
 }
 
 // clip cuts a text to n bytes of valid UTF-8.
@@ -314,7 +311,7 @@ func seconds(s string) time.Duration {
 }
 
 func maxAge(cacheControl string) time.Duration {
-	for _, d := range strings.Split(cacheControl, ",") {
+	for d := range strings.SplitSeq(cacheControl, ",") {
 		if name, value, ok := strings.Cut(strings.TrimSpace(d), "="); ok && strings.EqualFold(name, "max-age") {
 			return seconds(strings.Trim(value, `"`))
 		}

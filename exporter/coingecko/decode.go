@@ -4,7 +4,7 @@ package coingecko
 
 import (
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // CoinGecko's codes for a key that does not belong to the host that was asked.
@@ -58,168 +60,170 @@ var constants = map[string]float64{"btc": 1, "bits": 1e6, "sats": 1e8}
 // no JSON of that form, no usable entry, btc missing or not 1, bits or sats with another value than
 // theirs, or more than MaxEntries. The counts are good in that case too.
 func Decode(body []byte) ([]Rate, map[Rejection]int, error) {
-	entries, err := decodeEntries(body)
-	if err != nil {
-		return nil, nil, err
+	a := answer{rejected: map[Rejection]int{}}
+	if err := a.read(body); err != nil {
+		return nil, a.rejected, err
 	}
-	if len(entries) > MaxEntries {
-		return nil, nil, fmt.Errorf("%d entries, more than %d", len(entries), MaxEntries)
+	a.sortOut()
+	if len(a.rates) == 0 {
+		return nil, a.rejected, fmt.Errorf("none of %d entries is usable", a.entries)
 	}
-	rates, rejected := usable(entries)
-	if len(rates) == 0 {
-		return nil, rejected, fmt.Errorf("none of %d entries is usable", len(entries))
-	}
-	if _, ok := Find(rates, "btc"); !ok {
-		return nil, rejected, errors.New("btc is missing")
+	if _, ok := Find(a.rates, "btc"); !ok {
+		return nil, a.rejected, errors.New("btc is missing")
 	}
 	for code, want := range constants {
-		if r, ok := Find(rates, code); ok && r.Value != want {
-			return nil, rejected, fmt.Errorf("%s is %v and not %v", code, r.Value, want)
+		if r, ok := Find(a.rates, code); ok && r.Value != want {
+			return nil, a.rejected, fmt.Errorf("%s is %v and not %v", code, r.Value, want)
 		}
 	}
-	return rates, rejected, nil
+	return a.rates, a.rejected, nil
 }
 
-// keyed is one member of the object "rates", unread.
-type keyed struct {
-	code string
-	raw  json.RawMessage
+// answer is what was read so far.
+type answer struct {
+	entries  int
+	rates    []Rate
+	rejected map[Rejection]int
 }
 
-// decodeEntries walks the answer's outer form. It reads by token because a map would silently keep
-// the last of two entries with one key.
-func decodeEntries(body []byte) ([]keyed, error) {
-	// Not json.Decoder on its own: it would accept {"rates":…}garbage, and its errors name no offset.
-	if !json.Valid(body) {
-		var v any
-		return nil, fmt.Errorf("not JSON: %w", json.Unmarshal(body, &v))
-	}
-	var outer []keyed
-	if err := members(body, &outer); err != nil {
-		return nil, err
-	}
-	var entries []keyed
+// read walks the answer token by token: a struct with a map in it would silently keep the last of two
+// entries with one key, and one bad entry would cost all others.
+func (a *answer) read(body []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	found := false
-	for _, m := range outer {
-		if m.code != "rates" {
-			continue
-		}
-		if found {
-			return nil, errors.New(`two members "rates"`)
+	err := members(d, func(key string) error {
+		switch {
+		case key != "rates":
+			return d.SkipValue()
+		case found:
+			return errors.New(`two members "rates"`)
 		}
 		found = true
-		if err := members(m.raw, &entries); err != nil {
-			return nil, fmt.Errorf(`"rates": %w`, err)
+		if err := members(d, func(code string) error { return a.readEntry(d, code) }); err != nil {
+			return fmt.Errorf(`in "rates": %w`, err)
 		}
-	}
-	if !found {
-		return nil, errors.New(`no member "rates"`)
-	}
-	return entries, nil
-}
-
-// members splits a JSON object into its members, in order, repeated keys included.
-func members(object []byte, into *[]keyed) error {
-	d := json.NewDecoder(bytes.NewReader(object))
-	t, err := d.Token()
-	if err != nil {
+		return nil
+	})
+	switch {
+	case err != nil:
 		return err
+	case !found:
+		return errors.New(`no member "rates"`)
 	}
-	if t != json.Delim('{') {
-		return errors.New("not a JSON object")
-	}
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
-			return err
-		}
-		m := keyed{code: t.(string)} // a key is a string, or Token had failed
-		if err := d.Decode(&m.raw); err != nil {
-			return err
-		}
-		*into = append(*into, m)
-	}
-	if _, err := d.Token(); err != nil && !errors.Is(err, io.EOF) {
-		return err
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return errors.New("something stands behind the JSON object")
 	}
 	return nil
 }
 
-// usable reads the entries one by one, so that a bad one costs only itself.
-func usable(entries []keyed) ([]Rate, map[Rejection]int) {
-	rejected := map[Rejection]int{}
-	rates := make([]Rate, 0, len(entries))
-	for _, e := range entries {
-		r, why := read(e)
-		if why != "" {
-			rejected[why]++
-			continue
-		}
-		rates = append(rates, r)
-	}
-	slices.SortFunc(rates, func(a, b Rate) int { return strings.Compare(a.Code, b.Code) })
-
-	// Twice the same entry is harmless. Two that differ leave no way to tell which one is right.
-	kept := rates[:0]
-	for i := 0; i < len(rates); {
-		j, same := i+1, true
-		for ; j < len(rates) && rates[j].Code == rates[i].Code; j++ {
-			same = same && rates[j] == rates[i]
-		}
-		if same {
-			kept = append(kept, rates[i])
-		} else {
-			rejected[Ambiguous] += j - i
-		}
-		i = j
-	}
-	return kept, rejected
-}
-
-func read(e keyed) (Rate, Rejection) {
-	if !usableCode.MatchString(e.code) {
-		return Rate{}, BadCode
-	}
-	if string(e.raw) == "null" {
-		return Rate{}, Missing
-	}
-	var fields []keyed
-	if members(e.raw, &fields) != nil {
-		return Rate{}, Malformed
-	}
-	r := Rate{Code: e.code}
-	texts := map[string]*string{"name": &r.Name, "unit": &r.Unit, "type": &r.Type}
-	var value json.RawMessage
-	for i, f := range fields {
-		if text, ok := texts[f.code]; ok {
-			if json.Unmarshal(f.raw, text) != nil {
-				return Rate{}, Malformed
-			}
-			*text = clean(*text)
-		}
-		if f.code == "value" {
-			value = f.raw
-		}
-		if slices.ContainsFunc(fields[:i], func(g keyed) bool { return g.code == f.code }) {
-			return Rate{}, Ambiguous
-		}
-	}
-	var why Rejection
-	r.Value, why = number(value)
-	return r, why
-}
-
-// number reads a value: any JSON number that is finite and above zero.
-func number(raw json.RawMessage) (float64, Rejection) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return 0, Missing
-	}
-	if c := raw[0]; c != '-' && (c < '0' || c > '9') {
-		return 0, NotNumber
-	}
-	v, err := strconv.ParseFloat(string(raw), 64)
+// members calls visit for each member of the JSON object that comes next; visit reads its value.
+func members(d *jsontext.Decoder, visit func(key string) error) error {
+	open, err := d.ReadToken()
 	switch {
-	case err != nil: // valid JSON, so it can only be out of range
+	case err != nil:
+		return notJSON(err)
+	case open.Kind() != '{':
+		return errors.New("not a JSON object")
+	}
+	for d.PeekKind() != '}' {
+		key, err := d.ReadToken()
+		if err != nil {
+			return notJSON(err)
+		}
+		if err := visit(key.String()); err != nil {
+			return notJSON(err)
+		}
+	}
+	_, err = d.ReadToken()
+	return notJSON(err)
+}
+
+// notJSON adds to an error of the JSON library what it is about.
+func notJSON(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errors.New("not JSON: it ends too early")
+	}
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return fmt.Errorf("not JSON: byte %d: %w", syntax.ByteOffset, syntax.Err)
+	}
+	return err
+}
+
+func (a *answer) readEntry(d *jsontext.Decoder, code string) error {
+	if a.entries++; a.entries > MaxEntries {
+		return fmt.Errorf("more than %d entries", MaxEntries)
+	}
+	r := Rate{Code: code}
+	why, err := r.read(d)
+	switch {
+	case err != nil:
+		return err
+	case !usableCode.MatchString(code):
+		a.rejected[BadCode]++
+	case why != "":
+		a.rejected[why]++
+	default:
+		a.rates = append(a.rates, r)
+	}
+	return nil
+}
+
+// read reads one entry. An error is one of the JSON itself; whatever else is wrong costs the entry only.
+func (r *Rate) read(d *jsontext.Decoder) (why Rejection, _ error) {
+	switch d.PeekKind() {
+	case '{':
+	case 'n':
+		return Missing, d.SkipValue()
+	default:
+		return Malformed, d.SkipValue()
+	}
+	fields := []struct {
+		key  string
+		text *string // nil for the value
+		seen bool
+	}{{"name", &r.Name, false}, {"unit", &r.Unit, false}, {"type", &r.Type, false}, {"value", nil, false}}
+	value := Missing // what is wrong with the value
+	err := members(d, func(key string) error {
+		for i := range fields {
+			f := &fields[i]
+			if f.key != key {
+				continue
+			}
+			if f.seen {
+				why = Ambiguous
+			}
+			f.seen = true
+			switch kind := d.PeekKind(); {
+			case kind == 'n': // leaves a text empty, and the value missing
+				return d.SkipValue()
+			case f.text == nil && kind != '0':
+				value = NotNumber
+				return d.SkipValue()
+			case f.text != nil && kind != '"':
+				why = Malformed
+				return d.SkipValue()
+			}
+			token, err := d.ReadToken()
+			if err != nil {
+				return err
+			}
+			if f.text != nil {
+				*f.text = clean(token.String())
+			} else {
+				r.Value, value = number(token.String())
+			}
+			return nil
+		}
+		return d.SkipValue()
+	})
+	return cmp.Or(why, value), err
+}
+
+// number reads a JSON number that is finite and above zero.
+func number(s string) (float64, Rejection) {
+	v, err := strconv.ParseFloat(s, 64)
+	switch {
+	case err != nil: // it is a number, so it can only be out of range
 		return 0, NotFinite
 	case v == 0:
 		return 0, Zero
@@ -227,6 +231,26 @@ func number(raw json.RawMessage) (float64, Rejection) {
 		return 0, Negative
 	}
 	return v, ""
+}
+
+// sortOut sorts the rates by code. Twice the same entry is harmless. Two that differ leave no way to
+// tell which one is right, so both go.
+func (a *answer) sortOut() {
+	rates := a.rates
+	slices.SortFunc(rates, func(a, b Rate) int { return strings.Compare(a.Code, b.Code) })
+	a.rates = rates[:0]
+	for i := 0; i < len(rates); {
+		j, same := i+1, true
+		for ; j < len(rates) && rates[j].Code == rates[i].Code; j++ {
+			same = same && rates[j] == rates[i]
+		}
+		if same {
+			a.rates = append(a.rates, rates[i])
+		} else {
+			a.rejected[Ambiguous] += j - i
+		}
+		i = j
+	}
 }
 
 // clean makes a text fit for a label and a page: control characters go, and so does what is too long.

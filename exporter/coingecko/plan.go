@@ -23,11 +23,15 @@ type Plan struct {
 var plans = []Plan{
 	// Five to fifteen requests a minute for each IP address, shared by all behind it: no number to hold on to.
 	{Name: "keyless", URL: "https://api.coingecko.com/api/v3", Interval: time.Minute},
-	{Name: "demo", URL: "https://api.coingecko.com/api/v3", KeyHeader: "x-cg-demo-api-key",
-		Interval: 5 * time.Minute, PerMinute: 30, PerMonth: 10_000},
+	{
+		Name: "demo", URL: "https://api.coingecko.com/api/v3", KeyHeader: "x-cg-demo-api-key",
+		Interval: 5 * time.Minute, PerMinute: 30, PerMonth: 10_000,
+	},
 	// The smallest pro plan; larger ones have more of both.
-	{Name: "pro", URL: "https://pro-api.coingecko.com/api/v3", KeyHeader: "x-cg-pro-api-key",
-		Interval: time.Minute, PerMinute: 250, PerMonth: 100_000},
+	{
+		Name: "pro", URL: "https://pro-api.coingecko.com/api/v3", KeyHeader: "x-cg-pro-api-key",
+		Interval: time.Minute, PerMinute: 250, PerMonth: 100_000,
+	},
 }
 
 // Plans lists every plan, the default first.

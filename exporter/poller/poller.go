@@ -202,8 +202,8 @@ func (p *Poller) next(begun, ended instant, answer coingecko.Answer, err *coinge
 }
 
 func asError(err error) *coingecko.Error {
-	var e *coingecko.Error
-	if !errors.As(err, &e) { // the client promises to return no other
+	e, ok := errors.AsType[*coingecko.Error](err)
+	if !ok { // the client promises to return no other
 		panic("poller: not a *coingecko.Error: " + err.Error())
 	}
 	return e
