@@ -136,7 +136,9 @@ func (s *Simulator) Close() error {
 	if s.server == nil {
 		return nil
 	}
-	return s.server.Close()
+	err := s.server.Close()
+	_ = s.listener.Close() // the server knows it only once Serve has begun; a second Close does no harm
+	return err
 }
 
 // Requests is how many requests for exchange rates have come, those included that were refused.
