@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/heycard/coingecko-exporter/exporter/coingecko"
 )
@@ -27,7 +29,8 @@ func number(v float64) string {
 	if v >= 1e15 || v < 1e-12 {
 		return strconv.FormatFloat(v, 'e', 2, 64)
 	}
-	text := strconv.FormatFloat(v, 'f', decimals(v), 64)
+	// Half a cent goes up, also where the binary number is a little less than half: 75817.765.
+	text := strconv.FormatFloat(math.Nextafter(v, math.Inf(1)), 'f', decimals(v), 64)
 	// 9.99999 rounds to 10 and is written as 10 is.
 	if rounded, err := strconv.ParseFloat(text, 64); err == nil {
 		text = strconv.FormatFloat(rounded, 'f', decimals(rounded), 64)
@@ -127,8 +130,12 @@ func clock(t, now time.Time) string {
 	return t.Format("2006-01-02 15:04:05 UTC")
 }
 
+// longestUnit is how many letters a unit may have to stand behind an amount. CoinGecko's longest has 4.
+const longestUnit = 6
+
 // units finds for each code what to write behind its amounts: its unit, where no other currency's
-// unit or code could be meant, else its code. "kr." and "kr" count as the same.
+// unit or code could be meant, else its code. "kr." and "kr" count as the same. A unit that is longer
+// than people write, or that has digits, which would look like a part of the amount, is not used either.
 func units(rates []coingecko.Rate) map[string]string {
 	fold := func(s string) string { return strings.ToLower(strings.Trim(s, ". ")) }
 	meanings := map[string]int{}
@@ -140,7 +147,9 @@ func units(rates []coingecko.Rate) map[string]string {
 	}
 	found := make(map[string]string, len(rates))
 	for _, r := range rates {
-		if u := strings.TrimSpace(r.Unit); fold(u) != "" && meanings[fold(u)] == 1 {
+		u := strings.TrimSpace(r.Unit)
+		usable := fold(u) != "" && utf8.RuneCountInString(u) <= longestUnit && !strings.ContainsFunc(u, unicode.IsDigit)
+		if usable && meanings[fold(u)] == 1 {
 			found[r.Code] = u
 		} else {
 			found[r.Code] = strings.ToUpper(r.Code)

@@ -42,14 +42,14 @@ type Screen struct {
 	mux     http.ServeMux
 }
 
-//go:embed page.html screen.css screen.js favicon.svg
+//go:embed page.html screen.css screen.js screen.svg
 var files embed.FS
 
 // assets are what the page loads, and their types.
 var assets = map[string]string{
-	"screen.css":  "text/css; charset=utf-8",
-	"screen.js":   "text/javascript; charset=utf-8",
-	"favicon.svg": "image/svg+xml",
+	"screen.css": "text/css; charset=utf-8",
+	"screen.js":  "text/javascript; charset=utf-8",
+	"screen.svg": "image/svg+xml",
 }
 
 var page = template.Must(template.New("page.html").ParseFS(files, "page.html"))
@@ -86,7 +86,7 @@ func New(opts Options) *Screen {
 
 	all := sha256.New()
 	all.Write([]byte(opts.Version))
-	for _, name := range []string{"page.html", "screen.css", "screen.js", "favicon.svg"} {
+	for _, name := range []string{"page.html", "screen.css", "screen.js", "screen.svg"} {
 		content, err := files.ReadFile(name)
 		if err != nil { // embedded: it is there, or this did not compile
 			panic("screen: " + err.Error())

@@ -1,2 +1,146 @@
 // Keeps the page current, and never leaves an old price on it.
+//
+// The page fetches itself and takes over what is different. How old its prices are is counted here
+// from the age that the exporter stated; the browser's clock is never compared with the exporter's.
+// Written for the browsers of old television sets too: one of ten years ago will not do, one of 2018 will.
 'use strict';
+
+const timeout = 5; // seconds that one answer may take
+
+// A moment on both clocks. One stops while the machine sleeps, the other may be set.
+const moment = () => ({steady: performance.now(), wall: Date.now()});
+
+// How many seconds ago a moment was: the larger of what the clocks say.
+const since = (then) => Math.max(performance.now() - then.steady, Date.now() - then.wall, 0) / 1000;
+
+const build = document.body.dataset.build;
+let nextBuild = build;
+
+// When the answer that stands on the page was asked for.
+let asked = {steady: 0, wall: performance.timeOrigin || Date.now()};
+let busy = false;
+let timer = 0;
+
+// age does what age in number.go does.
+function age(seconds) {
+  const s = Math.floor(seconds);
+  const two = (a, unit, b, part) => a + ' ' + unit + (b ? ' ' + b + ' ' + part : '');
+  if (s < 60) return s + ' s';
+  if (s < 3600) return two(Math.floor(s / 60), 'min', s % 60, 's');
+  if (s < 86400) return two(Math.floor(s / 3600), 'h', Math.floor(s / 60) % 60, 'min');
+  return two(Math.floor(s / 86400), 'd', Math.floor(s / 3600) % 24, 'h');
+}
+
+const stated = (name) => parseFloat(document.body.dataset[name]);
+
+function put(node, text) {
+  if (node && node.textContent !== text) node.textContent = text;
+}
+
+// notice says in the exporter's place what is the matter with it.
+function notice(state, head, reason) {
+  document.body.dataset.state = state;
+  const box = document.querySelector('.notice');
+  box.hidden = false;
+  const next = box.querySelector('.next');
+  if (next) next.remove();
+  const line = document.getElementById('notice');
+  if (!line.querySelector('span')) {
+    line.textContent = '';
+    line.append(document.createElement('strong'), ' ', document.createElement('span'));
+  }
+  put(line.querySelector('strong'), head);
+  put(line.querySelector('span'), reason);
+}
+
+// tick counts, and takes the prices away when they are too old or nobody stands by them any more.
+function tick() {
+  const silent = since(asked);
+  const old = stated('age') + silent; // NaN, and so never too old, before the first rates
+  if (old >= 0) put(document.getElementById('age'), age(old));
+
+  const gone = silent > stated('patience');
+  if (!gone && !(old > stated('maxAge') && document.body.dataset.state !== 'expired')) return;
+  document.querySelectorAll('main, .others').forEach((part) => { part.textContent = ''; });
+  put(document.querySelector('title'), document.title.replace(/Crypto rates.*/, 'No current rates'));
+  if (gone) {
+    notice('expired', 'No current rates',
+      'The exporter has stopped answering. Check that it runs and that this screen can reach it.');
+  } else {
+    notice('expired', 'No current rates', 'The last rates are too old to be shown.');
+  }
+}
+
+// morph makes one element like another and touches only what differs, so that nothing flickers.
+function morph(from, to) {
+  for (const {name, value} of Array.from(to.attributes)) {
+    if (from.getAttribute(name) !== value) from.setAttribute(name, value);
+  }
+  for (const {name} of Array.from(from.attributes)) {
+    if (!to.hasAttribute(name)) from.removeAttribute(name);
+  }
+  const before = Array.from(from.childNodes);
+  const after = Array.from(to.childNodes);
+  for (let i = 0; i < Math.max(before.length, after.length); i++) {
+    const a = before[i];
+    const b = after[i];
+    if (!a) from.append(b);
+    else if (!b) a.remove();
+    else if (a.nodeName !== b.nodeName) a.replaceWith(b);
+    else if (a.nodeType === Node.ELEMENT_NODE) morph(a, b);
+    else if (a.data !== b.data) a.data = b.data;
+  }
+}
+
+// ask fetches the page and takes it over.
+async function ask() {
+  const started = moment();
+  const abort = new AbortController();
+  const limit = setTimeout(() => abort.abort(), timeout * 1000);
+  try {
+    // Not location.href: it may hold a password, and then fetch refuses it.
+    const url = location.origin + location.pathname + location.search;
+    const response = await fetch(url, {cache: 'no-store', redirect: 'error', signal: abort.signal});
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+    const found = page.body.dataset.build;
+    if (!found) throw new Error('not the exporter: ' + response.status); // a proxy, a login page
+    if (found !== build && found === nextBuild) {
+      location.reload(); // a new version, twice in a row: the old one is gone for good
+      return;
+    }
+    nextBuild = found;
+    morph(document.body, page.body);
+    put(document.querySelector('title'), page.title);
+    asked = started;
+  } catch (error) {
+    console.warn('No answer from the exporter:', error);
+    if (document.body.dataset.state !== 'expired') {
+      notice('missed', 'The exporter does not answer', 'Trying again. Until it does, these prices are not updated.');
+    }
+  } finally {
+    clearTimeout(limit);
+  }
+  tick();
+}
+
+async function again() {
+  if (busy) return;
+  busy = true;
+  clearTimeout(timer);
+  await ask();
+  busy = false;
+  timer = setTimeout(again, stated('refresh') * 1000);
+}
+
+// wake looks at once after a sleep, a return to this tab or a lost network.
+function wake() {
+  tick();
+  again();
+}
+
+document.documentElement.classList.add('live'); // from here on, this script hides old prices and not the style sheet
+setInterval(tick, 1000);
+timer = setTimeout(again, stated('refresh') * 1000);
+document.addEventListener('visibilitychange', wake);
+window.addEventListener('pageshow', (event) => { if (event.persisted) wake(); });
+window.addEventListener('online', wake);

@@ -4,7 +4,9 @@ package screen
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,6 +103,9 @@ var windows = []struct {
 // request wants, or empty. The second value is false when the request wants one that is not there.
 func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	refresh := min(max(st.Interval, minRefresh), maxRefresh)
+	if st.LastPoll.IsZero() {
+		refresh = minRefresh // the first rates are a moment away
+	}
 	v := view{
 		Build:           s.build,
 		Version:         s.opts.Version,
@@ -116,7 +121,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 		v.Fetched = clock(st.LastSuccess, st.Now)
 		v.FetchedISO = st.LastSuccess.UTC().Format(time.RFC3339)
 		v.Age = age(st.Age)
-		v.AgeSeconds = st.Age.Seconds()
+		v.AgeSeconds = math.Ceil(st.Age.Seconds()*10) / 10 // older, never younger
 	}
 	next := ""
 	if st.NextPoll.After(st.Now) {
@@ -125,12 +130,13 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 
 	if st.Snapshot == nil {
 		v.State = expired
-		v.Notice = &notice{Head: "No current rates", Reason: missing(st), Next: next}
+		v.Notice = missing(st)
+		v.Notice.Next = next
 		return v, true
 	}
 	if st.Missed() {
 		v.State = missed
-		v.Notice = &notice{Head: "A poll was missed", Reason: "Newer rates are overdue.", Next: next}
+		v.Notice = &notice{Head: "A poll was missed", Reason: nothingNewer, Next: next}
 		if st.Err != nil {
 			v.Notice.Reason = st.Err.Explain()
 		}
@@ -163,21 +169,22 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	return v, true
 }
 
+// nothingNewer is the reason when a relay answers well, but has no newer rates itself.
+const nothingNewer = "The last answer brought no newer rates."
+
 // missing says why there are no rates.
-func missing(st poller.Status) string {
-	why := ""
+func missing(st poller.Status) *notice {
+	n := &notice{Head: "No current rates", Reason: nothingNewer}
+	if st.LastSuccess.IsZero() {
+		n = &notice{Head: "No rates yet", Reason: "The first poll is under way."}
+	}
 	if st.Err != nil {
-		why = st.Err.Explain()
+		n.Reason = st.Err.Explain()
 	}
-	switch {
-	case st.LastSuccess.IsZero() && why == "":
-		return "There were none yet: the first poll is under way."
-	case st.LastSuccess.IsZero():
-		return why
-	case why == "":
-		why = "Polls succeed, but bring nothing newer."
+	if !st.LastSuccess.IsZero() {
+		n.Reason += fmt.Sprintf(" The last rates are older than %s and are not shown any more.", age(st.MaxAge))
 	}
-	return fmt.Sprintf("%s The last rates are older than %s and are not shown any more.", why, age(st.MaxAge))
+	return n
 }
 
 // coins are the codes of the tiles: those that were asked for, else every coin but the parts of a
@@ -185,12 +192,13 @@ func missing(st poller.Status) string {
 func (s *Screen) coins(rates []coingecko.Rate, quote string) []string {
 	codes := slices.Clone(s.opts.Coins)
 	if len(codes) == 0 {
-		codes = []string{"btc", "eth"}
 		for _, r := range rates {
-			if r.Kind() == coingecko.Crypto && !slices.Contains([]string{"btc", "eth", "bits", "sats"}, r.Code) {
+			if r.Kind() == coingecko.Crypto && r.Code != "bits" && r.Code != "sats" {
 				codes = append(codes, r.Code)
 			}
 		}
+		large := []string{"eth", "btc"} // the later, the further to the front
+		slices.SortStableFunc(codes, func(a, b string) int { return slices.Index(large, b) - slices.Index(large, a) })
 	}
 	return slices.DeleteFunc(codes, func(code string) bool { return code == quote })
 }
@@ -202,7 +210,12 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 		now.values = append(now.values, r.Value)
 	}
 	points, span := s.history.curve(now, max(tolerance, 2*st.Interval))
-	v.Span = age(span.Round(time.Minute))
+	switch {
+	case span > reach-tolerance: // the oldest sample is never a whole day old
+		v.Span = "24 h"
+	case span > 0:
+		v.Span = age(max(span.Truncate(time.Minute), time.Minute))
+	}
 	var then [3]sample
 	for i, w := range windows {
 		then[i], _ = s.history.before(now.at.Add(-w.long))
@@ -264,23 +277,24 @@ func draw(points []point, coin, quote, span string) *curve {
 	for _, d := range dots {
 		low, high = min(low, d.price), max(high, d.price)
 	}
-	var b strings.Builder
+	var path []byte
 	for i, d := range dots {
 		y := 50.0
 		if high > low {
 			y = 100 * (high - d.price) / (high - low)
 		}
-		letter := 'L'
+		letter := byte('L')
 		if d.gap {
 			letter = 'M'
 		}
-		fmt.Fprintf(&b, "%c%d %.0f", letter, d.x, y)
+		path = strconv.AppendInt(append(path, letter), int64(d.x), 10)
+		path = strconv.AppendInt(append(path, ' '), int64(math.Round(y)), 10)
 		if d.gap && (i+1 == len(dots) || dots[i+1].gap) {
-			b.WriteString("h0") // a lone sample is a dot
+			path = append(path, "h0"...) // a lone sample is a dot
 		}
 	}
 	return &curve{
-		Path:  b.String(),
+		Path:  string(path),
 		Label: fmt.Sprintf("Last %s: lowest %s, highest %s", span, number(low), number(high)),
 	}
 }
