@@ -261,7 +261,7 @@ func (s *settings) checkScreen() error {
 	if s.coinsList == "" {
 		return nil
 	}
-	for _, c := range strings.Split(s.coinsList, ",") {
+	for c := range strings.SplitSeq(s.coinsList, ",") {
 		c = strings.ToLower(strings.TrimSpace(c))
 		if !code.MatchString(c) {
 			return fmt.Errorf("--screen.coins: %q is no code of a coin such as btc; separate codes by commas", c)

@@ -171,7 +171,7 @@ func (e *exporter) serve(ctx context.Context) error {
 		g.Add(func() error {
 			s.logger.Info("Listening for probes", "address", plain.Addr)
 			return closed(plain.ListenAndServe())
-		}, func(error) { plain.Close() }) //nolint:errcheck // nothing is left to do about it
+		}, func(error) { plain.Close() })
 	}
 
 	polling, stop := context.WithCancel(context.Background())
@@ -179,7 +179,7 @@ func (e *exporter) serve(ctx context.Context) error {
 
 	if e.sim != nil {
 		ended := make(chan struct{})
-		g.Add(func() error { <-ended; return nil }, func(error) { e.sim.Close(); close(ended) }) //nolint:errcheck // likewise
+		g.Add(func() error { <-ended; return nil }, func(error) { e.sim.Close(); close(ended) })
 	}
 
 	err := g.Run()

@@ -143,6 +143,6 @@ func drain(s *settings, h *health, server *http.Server) {
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		s.logger.Warn("Requests in flight were cut off", "timeout", s.shutdownTimeout.String())
-		server.Close() //nolint:errcheck // nothing is left to do about it
+		server.Close()
 	}
 }

@@ -253,11 +253,15 @@ func (a *answer) sortOut() {
 	}
 }
 
-// clean makes a text fit for a label and a page: control characters go, and so does what is too long.
-// Doing it again changes nothing, so a relay passes on what it got.
+// clean makes a text fit for a label and a page: control characters go, those that turn the direction of
+// writing for all that follows too, and so does what is too long. Doing it again changes nothing, so a
+// relay passes on what it got.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r):
 			return -1
 		}
 		return r

@@ -134,7 +134,7 @@ func TestDecodeEntries(t *testing.T) {
 		"a new type":             {one(`{"name":"US Dollar","unit":"$","value":2,"type":"stablecoin"}`), &coingecko.Rate{Code: "usd", Name: "US Dollar", Unit: "$", Type: "stablecoin", Value: 2}, nil},
 		"twice the same":         {one(`{"value":2},"usd":{"value":2.0}`), &coingecko.Rate{Code: "usd", Value: 2}, nil},
 		"twice, not the same":    {one(`{"value":2},"usd":{"value":3}`), nil, map[coingecko.Rejection]int{coingecko.Ambiguous: 2}},
-		"NUL and bad UTF-8":      {one("{\"name\":\"A\\u0000B\\u0007\xff\",\"value\":2}"), &coingecko.Rate{Code: "usd", Name: "AB\uFFFD", Value: 2}, nil},
+		"not fit to print":       {one("{\"name\":\"A\\u0000\\tB\\u0007\\u202e\xff\",\"value\":2}"), &coingecko.Rate{Code: "usd", Name: "A B\uFFFD", Value: 2}, nil},
 		"an endless name":        {one(`{"name":"` + strings.Repeat("ä", 100_000) + `","value":2}`), &coingecko.Rate{Code: "usd", Name: strings.Repeat("ä", 64), Value: 2}, nil},
 		"capitals in the code":   {one(`{"value":1},"USD":{"value":3}`), &coingecko.Rate{Code: "usd", Value: 1}, map[coingecko.Rejection]int{coingecko.BadCode: 1}},
 		"an empty code":          {one(`{"value":1},"":{"value":3}`), &coingecko.Rate{Code: "usd", Value: 1}, map[coingecko.Rejection]int{coingecko.BadCode: 1}},

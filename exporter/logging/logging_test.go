@@ -1,0 +1,160 @@
+package logging
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/slogtest"
+	"time"
+
+	"github.com/go-logfmt/logfmt"
+)
+
+func logger(t *testing.T, level, format string) (*slog.Logger, *bytes.Buffer) {
+	t.Helper()
+	var b bytes.Buffer
+	l, err := New(&b, level, format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, &b
+}
+
+// nest undoes the prefixes that stand for groups, for slogtest.
+func nest(flat map[string]any) map[string]any {
+	out := map[string]any{}
+	for key, v := range flat {
+		at, parts := out, strings.Split(key, ".")
+		for _, p := range parts[:len(parts)-1] {
+			next, ok := at[p].(map[string]any)
+			if !ok {
+				next = map[string]any{}
+				at[p] = next
+			}
+			at = next
+		}
+		at[parts[len(parts)-1]] = v
+	}
+	for from, to := range map[string]string{"ts": slog.TimeKey} { // go-kit/log's name for it
+		if v, ok := out[from]; ok {
+			delete(out, from)
+			out[to] = v
+		}
+	}
+	return out
+}
+
+// Go's own conformance test of slog handlers, for both formats.
+func TestHandler(t *testing.T) {
+	var b *bytes.Buffer
+	for format, read := range map[string]func(*testing.T) map[string]any{
+		"json": func(t *testing.T) map[string]any {
+			var m map[string]any
+			if err := json.Unmarshal(b.Bytes(), &m); err != nil {
+				t.Fatal(err)
+			}
+			return m
+		},
+		"logfmt": func(t *testing.T) map[string]any {
+			m := map[string]any{}
+			d := logfmt.NewDecoder(b)
+			for d.ScanRecord() {
+				for d.ScanKeyval() {
+					m[string(d.Key())] = string(d.Value())
+				}
+			}
+			if d.Err() != nil {
+				t.Fatal(d.Err())
+			}
+			return m
+		},
+	} {
+		t.Run(format, func(t *testing.T) {
+			slogtest.Run(t, func(t *testing.T) slog.Handler {
+				var l *slog.Logger
+				l, b = logger(t, "info", format)
+				return l.Handler()
+			}, func(t *testing.T) map[string]any { return nest(read(t)) })
+		})
+	}
+}
+
+type point struct{ X, Y int }
+
+func TestValues(t *testing.T) {
+	for name, tc := range map[string]struct {
+		value any
+		want  string
+	}{
+		"text":     {"plain", "v=plain"},
+		"words":    {`two "words"`, `v="two \"words\""`},
+		"lines":    {"a\nb", `v="a\nb"`},
+		"number":   {42, "v=42"},
+		"fraction": {1.5, "v=1.5"},
+		"truth":    {true, "v=true"},
+		"duration": {90 * time.Second, "v=1m30s"},
+		"time":     {time.Date(2026, 11, 23, 15, 0, 0, 0, time.FixedZone("", 3600)), "v=2026-11-23T14:00:00Z"},
+		"error":    {errors.New("no route"), `v="no route"`},
+		"stringer": {netip.MustParseAddr("::1"), "v=::1"},
+		"list":     {[]string{"a", "b"}, `v="[a b]"`},
+		"map":      {map[string]int{"b": 2, "a": 1}, `v="map[a:1 b:2]"`},
+		"struct":   {point{1, 2}, `v="{X:1 Y:2}"`},
+		"nil":      {nil, "v=null"},
+		"own kind": {Level("x"), "v=x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, b := logger(t, "info", "logfmt")
+			l.Info("m", "v", tc.value)
+			if !strings.HasSuffix(b.String(), "level=info msg=m "+tc.want+"\n") {
+				t.Errorf("got %q, want it to end with %q", b, tc.want)
+			}
+		})
+	}
+}
+
+// Level is a type of its own over a plain one.
+type Level string
+
+func TestForm(t *testing.T) {
+	l, b := logger(t, "debug", "logfmt")
+	l.With("a", 1).WithGroup("g").With("b", 2).WithGroup("").Warn("Something happened", slog.Group("h", "c", 3), "d", 4)
+	_, rest, ok := strings.Cut(b.String(), " ")
+	if !ok || rest != "level=warn msg=\"Something happened\" a=1 g.b=2 g.h.c=3 g.d=4\n" {
+		t.Errorf("got %q", b)
+	}
+	var ts string
+	fmt.Sscanf(b.String(), "ts=%s", &ts)
+	if at, err := time.Parse(time.RFC3339, ts); err != nil || time.Since(at) > time.Minute || at.Location() != time.UTC {
+		t.Errorf("ts %q: %v", ts, err)
+	}
+}
+
+func TestLevels(t *testing.T) {
+	for i, level := range Levels() {
+		l, b := logger(t, level, "json")
+		l.Debug("m")
+		l.Info("m")
+		l.Warn("m")
+		l.Error("m")
+		if got, want := strings.Count(b.String(), "\n"), 4-i; got != want {
+			t.Errorf("level %s: %d lines, want %d", level, got, want)
+		}
+	}
+}
+
+func TestWrongChoices(t *testing.T) {
+	for _, tc := range []struct{ level, format, want string }{
+		{"loud", "logfmt", `log level "loud" is none of debug, info, warn, error`},
+		{"INFO+2", "logfmt", "is none of"},
+		{"info", "xml", `log format "xml" is none of logfmt, json`},
+	} {
+		if _, err := New(nil, tc.level, tc.format); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s, %s: error %v, want %q", tc.level, tc.format, err, tc.want)
+		}
+	}
+}
