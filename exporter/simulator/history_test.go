@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func TestHistory(t *testing.T) {
 		} else if now.Sub(last) != time.Minute {
 			t.Fatalf("%v after %v", now, last)
 		}
-		if !cmp.Equal(rates, s.Rates(now)) {
+		if !slices.Equal(rates, s.Rates(now)) {
 			t.Fatalf("%v: other rates than Rates gives", now)
 		}
 		last = now

@@ -26,17 +26,31 @@ var recordedRates = sync.OnceValue(func() []coingecko.Rate {
 	return rates
 })
 
-// A swing takes rise to reach its full size and fall to come back, as a smooth hill.
+// A swing takes rise to reach its full size and fall to come back, as a hill with a rough surface.
+// One begins in each slot, somewhere within jitter.
+type swinging struct {
+	slot, jitter, rise, fall time.Duration
+	least, most              float64 // change of the price
+}
+
+var (
+	// live swings are there to be seen: hard and often.
+	live = swinging{
+		slot: 4 * time.Minute, jitter: time.Minute, rise: 3 * time.Minute, fall: 15 * time.Minute,
+		least: 0.08, most: 0.15,
+	}
+	// past ones leave a week of history that looks natural. Each ends within its slot, so that none
+	// is under way at the start.
+	past = swinging{
+		slot: 8 * time.Hour, jitter: 3 * time.Hour, rise: 30 * time.Minute, fall: 4 * time.Hour,
+		least: 0.03, most: 0.07,
+	}
+)
+
+// Manual swings are quick: a presenter who asked for one does not want to wait.
 const (
-	swingRise   = 3 * time.Minute
-	swingFall   = 15 * time.Minute
-	manualRise  = 30 * time.Second // a presenter who asked for it does not want to wait
-	swingJitter = time.Minute      // of a swing's beginning within its slot
-
-	liveSlot = 4 * time.Minute // one swing in each slot from the start on
-	pastSlot = 8 * time.Hour   // and in each slot before it, so that a week of history looks natural
-
-	swingLeast, swingMost = 0.08, 0.15
+	manualRise = 30 * time.Second
+	manualFall = 15 * time.Minute
 )
 
 // nature is how a currency moves against the US dollar.
@@ -190,7 +204,7 @@ func (m *market) at(t time.Time, manual []swing, values []float64) {
 	m.swings(since, values)
 	shift := map[int]float64{}
 	for _, s := range manual {
-		shift[s.currency] += s.size * hill(t.Sub(s.start), manualRise, swingFall)
+		shift[s.currency] += s.size * hill(t.Sub(s.start), manualRise, manualFall, uint64(s.start.UnixNano()))
 	}
 	for i, by := range shift {
 		values[i] += max(-shiftMost, min(by, shiftMost))
@@ -222,30 +236,27 @@ func (m *market) swings(since time.Duration, worths []float64) {
 	if m.calm {
 		return
 	}
-	if since < 0 {
-		// Slots are counted backwards from the start, and each swing ends within its own.
-		slot := int64(since/pastSlot) - 1
-		begin := m.start.Add(time.Duration(slot) * pastSlot).Sub(m.start)
-		room := pastSlot - swingRise - swingFall
-		m.swing(slot, since-begin, room, worths)
+	if since < 0 { // slots are counted backwards from the start
+		m.swing(past, int64(since/past.slot)-1, since, worths)
 		return
 	}
-	last := int64(since / liveSlot)
-	for slot := max(0, last-int64((swingRise+swingFall+swingJitter)/liveSlot)); slot <= last; slot++ {
-		m.swing(slot, since-time.Duration(slot)*liveSlot, swingJitter, worths)
+	last := int64(since / live.slot)
+	first := max(0, last-int64((live.jitter+live.rise+live.fall)/live.slot))
+	for slot := first; slot <= last; slot++ {
+		m.swing(live, slot, since, worths)
 	}
 }
 
-// swing adds the swing of one slot, so long after the slot began. It starts within room.
-func (m *market) swing(slot int64, since, room time.Duration, worths []float64) {
+// swing adds the swing of one slot.
+func (m *market) swing(k swinging, slot int64, since time.Duration, worths []float64) {
 	h := mix(m.seed ^ mix(uint64(slot)))
-	begin := time.Duration(unit(h) * float64(room))
-	share := hill(since-begin, swingRise, swingFall)
+	begin := time.Duration(slot)*k.slot + time.Duration(unit(h)*float64(k.jitter))
+	share := hill(since-begin, k.rise, k.fall, h)
 	if share == 0 {
 		return
 	}
 	h = mix(h)
-	change := swingLeast + unit(h)*(swingMost-swingLeast)
+	change := k.least + unit(h)*(k.most-k.least)
 	if h = mix(h); h&1 == 0 {
 		change = -change
 	}
@@ -254,16 +265,22 @@ func (m *market) swing(slot int64, since, room time.Duration, worths []float64) 
 	worths[who] += share * math.Log1p(change)
 }
 
-// hill is 0 before a swing, 1 at its summit and 0 after it, without a step or a bend.
-func hill(since, rise, fall time.Duration) float64 {
+// hill is 0 before a swing, 1 at its summit and 0 after it, without a step.
+func hill(since, rise, fall time.Duration, key uint64) float64 {
+	var h float64
 	switch {
 	case since <= 0 || since >= rise+fall:
 		return 0
 	case since < rise:
-		return smooth(float64(since) / float64(rise))
+		h = smooth(float64(since) / float64(rise))
 	default:
-		return smooth(1 - float64(since-rise)/float64(fall))
+		h = smooth(1 - float64(since-rise)/float64(fall))
 	}
+	// Rough on its slopes, by nothing at its foot and its summit. Scaled to its length, so that a long
+	// one is no rougher than a short one.
+	const roughness, quarterHour = 6, 900.0
+	x := float64(since) / float64(rise+fall) * quarterHour
+	return h + roughness*h*(1-h)*(noise(key, x)-noise(key, 0))
 }
 
 // clock is the time that a currency's path is a function of, in seconds.
