@@ -45,12 +45,13 @@ function notice(state, head, reason) {
   const next = box.querySelector('.next');
   if (next) next.remove();
   const line = document.getElementById('notice');
-  if (!line.querySelector('span')) {
-    line.textContent = '';
-    line.append(document.createElement('strong'), ' ', document.createElement('span'));
+  if (line.textContent === head + ' ' + reason) return; // said already: a screen reader need not say it again
+  line.textContent = '';
+  for (const [name, text] of [['strong', head], ['span', reason]]) {
+    const part = document.createElement(name);
+    part.textContent = text;
+    line.append(part, name === 'strong' ? ' ' : '');
   }
-  put(line.querySelector('strong'), head);
-  put(line.querySelector('span'), reason);
 }
 
 // tick counts, and takes the prices away when they are too old or nobody stands by them any more.

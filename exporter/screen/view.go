@@ -60,7 +60,9 @@ type link struct{ Path, Text string }
 
 // notice is what the team must know before it looks at a price.
 type notice struct {
-	Head, Reason, Next string
+	Head   string
+	Reason []string // sentences
+	Next   string
 }
 
 // currency is a rate, for people.
@@ -136,10 +138,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	}
 	if st.Missed() {
 		v.State = missed
-		v.Notice = &notice{Head: "A poll was missed", Reason: nothingNewer, Next: next}
-		if st.Err != nil {
-			v.Notice.Reason = st.Err.Explain()
-		}
+		v.Notice = &notice{Head: "A poll was missed", Reason: reason(st, nothingNewer), Next: next}
 	}
 
 	rates := st.Snapshot.Rates
@@ -152,10 +151,10 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	if !ok {
 		v.Notice = &notice{
 			Head:   fmt.Sprintf("No rate for %q", quote),
-			Reason: "Choose one of these currencies for the prices.",
+			Reason: []string{"Choose one of these currencies for the prices."},
 		}
 		if asked == "" {
-			v.Notice.Reason = "CoinGecko sends no such currency. Change --screen.quote, or choose one of these."
+			v.Notice.Reason = []string{"CoinGecko sends no such currency.", "Change --screen.quote, or choose one of these."}
 		}
 		for _, r := range rates {
 			v.Choices = append(v.Choices, newCurrency(r, short))
@@ -174,17 +173,19 @@ const nothingNewer = "The last answer brought no newer rates."
 
 // missing says why there are no rates.
 func missing(st poller.Status) *notice {
-	n := &notice{Head: "No current rates", Reason: nothingNewer}
 	if st.LastSuccess.IsZero() {
-		n = &notice{Head: "No rates yet", Reason: "The first poll is under way."}
+		return &notice{Head: "No rates yet", Reason: reason(st, "The first poll is under way.")}
 	}
-	if st.Err != nil {
-		n.Reason = st.Err.Explain()
+	return &notice{Head: "No current rates", Reason: append(reason(st, nothingNewer),
+		fmt.Sprintf("The last rates are older than %s and are not shown any more.", age(st.MaxAge)))}
+}
+
+// reason explains why the last poll failed, or says the other thing if it did not.
+func reason(st poller.Status, other string) []string {
+	if st.Err == nil {
+		return []string{other}
 	}
-	if !st.LastSuccess.IsZero() {
-		n.Reason += fmt.Sprintf(" The last rates are older than %s and are not shown any more.", age(st.MaxAge))
-	}
-	return n
+	return strings.Split(strings.ReplaceAll(st.Err.Explain(), ". ", ".\n"), "\n")
 }
 
 // coins are the codes of the tiles: those that were asked for, else every coin but the parts of a
@@ -253,7 +254,11 @@ func columns(tiles int) int {
 	}
 }
 
-// draw makes a path of a price, 240 wide and 100 high. It is drawn as strokes with nothing between
+// flattest is the part of its price that a curve is high at least. A coin that stands still, or a peg
+// that moves in its last digit, must not look wild.
+const flattest = 0.001
+
+// draw makes a path of a price, 240 wide and 1000 high. It is drawn as strokes with nothing between
 // them where nothing is known.
 func draw(points []point, coin, quote, span string) *curve {
 	type dot struct {
@@ -278,11 +283,9 @@ func draw(points []point, coin, quote, span string) *curve {
 		low, high = min(low, d.price), max(high, d.price)
 	}
 	var path []byte
+	height := max(high-low, flattest*high)
 	for i, d := range dots {
-		y := 50.0
-		if high > low {
-			y = 100 * (high - d.price) / (high - low)
-		}
+		y := 500 - 1000*(d.price-(low+high)/2)/height
 		letter := byte('L')
 		if d.gap {
 			letter = 'M'
