@@ -27,7 +27,7 @@ func TestHistory(t *testing.T) {
 	c.add(17 * time.Second) // history ends now, not at the start
 	var last, first time.Time
 	count := 0
-	for now, rates := range s.History(24*time.Hour, time.Minute) {
+	for now, rates := range s.History(6*time.Hour, time.Minute) {
 		if first.IsZero() {
 			first = now
 		} else if now.Sub(last) != time.Minute {
@@ -39,7 +39,7 @@ func TestHistory(t *testing.T) {
 		last = now
 		count++
 	}
-	if count != 1440 || !last.Equal(start) || !first.Equal(start.Add(time.Minute-24*time.Hour)) {
+	if count != 360 || !last.Equal(start) || !first.Equal(start.Add(time.Minute-6*time.Hour)) {
 		t.Errorf("%d moments from %v to %v", count, first, last)
 	}
 
@@ -258,7 +258,7 @@ func TestHistoryStops(t *testing.T) {
 	}
 
 	w := &full{}
-	r := httptest.NewRequest(http.MethodGet, "/history", nil)
+	r := httptest.NewRequest(http.MethodGet, "/history?hours=6", nil)
 	s.Handler().ServeHTTP(w, r)
 	if w.writes != 1 {
 		t.Errorf("%d writes to a client that fails", w.writes)

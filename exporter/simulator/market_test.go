@@ -162,28 +162,36 @@ func TestPegsAndConstants(t *testing.T) {
 	}
 }
 
-// moves are the absolute changes of each currency's price in usd over a lag, over all of a history.
-func moves(t *testing.T, s *Simulator, span, step time.Duration, lag int, keep func(from, to time.Time) bool) map[string][]float64 {
+// course is a history as prices in usd.
+type course struct {
+	times  []time.Time
+	prices map[string][]float64
+}
+
+func courseOf(t *testing.T, s *Simulator, span, step time.Duration) course {
 	t.Helper()
-	var times []time.Time
-	prices := map[string][]float64{}
+	c := course{prices: map[string][]float64{}}
 	for now, rates := range s.History(span, step) {
-		times = append(times, now)
+		c.times = append(c.times, now)
 		usd := value(t, rates, "usd")
 		for _, r := range rates {
-			prices[r.Code] = append(prices[r.Code], usd/r.Value)
+			c.prices[r.Code] = append(c.prices[r.Code], usd/r.Value)
 		}
 	}
-	changes := map[string][]float64{}
-	for code, p := range prices {
-		for i := lag; i < len(p); i++ {
-			if keep == nil || keep(times[i-lag], times[i]) {
-				changes[code] = append(changes[code], math.Abs(p[i]/p[i-lag]-1))
-			}
+	return c
+}
+
+// moves are the absolute changes of one price over so many steps, sorted; keep can choose among them.
+func (c course) moves(code string, steps int, keep func(from, to time.Time) bool) []float64 {
+	var moves []float64
+	p := c.prices[code]
+	for i := steps; i < len(p); i++ {
+		if keep == nil || keep(c.times[i-steps], c.times[i]) {
+			moves = append(moves, math.Abs(p[i]/p[i-steps]-1))
 		}
-		slices.Sort(changes[code])
 	}
-	return changes
+	slices.Sort(moves)
+	return moves
 }
 
 // within is the share of sorted values from low up to high.
@@ -195,41 +203,43 @@ func within(sorted []float64, low, high float64) float64 {
 
 func TestMovesLikeAMarket(t *testing.T) {
 	s, _ := at(Options{Seed: 1})
-	const span = 60 * 24 * time.Hour
-	hour := moves(t, s, span, time.Hour, 1, nil)
-	aDay := moves(t, s, span, time.Hour, 24, nil)
-	weekend := moves(t, s, span, time.Hour, 24, func(from, to time.Time) bool {
-		friday := from.Weekday() == time.Friday && from.Hour() >= 22 || from.Weekday() == time.Saturday
+	history := courseOf(t, s, 60*24*time.Hour, time.Hour)
+	weekend := func(from, to time.Time) bool {
+		saturday := from.Weekday() == time.Friday && from.Hour() >= 22 || from.Weekday() == time.Saturday
 		sunday := to.Weekday() == time.Saturday || to.Weekday() == time.Sunday && to.Hour() < 22
-		return friday && sunday
-	})
+		return saturday && sunday
+	}
 	for _, r := range s.Rates(start) {
+		hour, aDay := history.moves(r.Code, 1, nil), history.moves(r.Code, 24, nil)
 		switch {
 		case constant(r.Code) && r.Code != "btc":
 		case r.Kind() == coingecko.Crypto:
-			if share := within(hour[r.Code], 0, 0.01); share < 0.80 {
+			if share := within(hour, 0, 0.01); share < 0.80 {
 				t.Errorf("%s: only %.0f %% of moves in an hour are under 1 %%", r.Code, share*100)
 			}
-			if share := within(aDay[r.Code], 0.01, 0.05); share < 0.5 {
+			if share := within(aDay, 0.01, 0.05); share < 0.5 {
 				t.Errorf("%s: only %.0f %% of moves in a day are from 1 to 5 %%", r.Code, share*100)
 			}
-			if share := within(aDay[r.Code], 0.2, math.Inf(1)); share > 0 {
+			if share := within(aDay, 0.2, math.Inf(1)); share > 0 {
 				t.Errorf("%s: %.1f %% of moves in a day are over 20 %%", r.Code, share*100)
 			}
 		case r.Kind() == coingecko.Fiat:
-			if share := within(aDay[r.Code], 0, 0.005); share < 0.95 {
+			if share := within(aDay, 0, 0.005); share < 0.95 {
 				t.Errorf("%s: only %.0f %% of moves in a day are under 0.5 %%", r.Code, share*100)
 			}
-			if most := weekend[r.Code][len(weekend[r.Code])-1]; most > 0.002 {
-				t.Errorf("%s moved by %.2f %% over a week-end", r.Code, most*100)
+			if rest := history.moves(r.Code, 24, weekend); rest[len(rest)-1] > 0.002 {
+				t.Errorf("%s moved by %.2f %% over a week-end", r.Code, rest[len(rest)-1]*100)
 			}
 		default:
-			if share := within(aDay[r.Code], 0.001, 0.03); share < 0.6 {
+			if share := within(aDay, 0.001, 0.03); share < 0.6 {
 				t.Errorf("%s: only %.0f %% of moves in a day are from 0.1 to 3 %%", r.Code, share*100)
 			}
 		}
 	}
-	middle := func(code string) float64 { return aDay[code][len(aDay[code])/2] }
+	middle := func(code string) float64 {
+		aDay := history.moves(code, 24, nil)
+		return aDay[len(aDay)/2]
+	}
 	if !(middle("btc") > middle("xau") && middle("xau") > middle("eur") && middle("eur") > middle("hkd")) {
 		t.Errorf("median moves in a day: btc %v, xau %v, eur %v, hkd %v: want them in falling order",
 			middle("btc"), middle("xau"), middle("eur"), middle("hkd"))
@@ -316,8 +326,8 @@ func TestSwingsByThemselves(t *testing.T) {
 		count       int
 		least, most float64
 	}{
-		{"live", 0, 6 * time.Hour, 20 * time.Second, 87, 0.08, 0.15}, // the last ones are still under way
-		{"in history", -8 * 24 * time.Hour, 0, 5 * time.Minute, 24, 0.03, 0.07},
+		{"live", 0, 2 * time.Hour, 20 * time.Second, 27, 0.08, 0.15}, // the last ones are still under way
+		{"in history", -4 * 24 * time.Hour, 0, 10 * time.Minute, 12, 0.03, 0.07},
 	} {
 		sizes := summits(t, 5, start.Add(test.from), start.Add(test.to), test.step)
 		if n := len(sizes); n < test.count-1 || n > test.count+1 {
