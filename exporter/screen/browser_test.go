@@ -388,6 +388,11 @@ func fits(t *testing.T, b tab) {
 				t.Errorf("%s: %s", name, got)
 			}
 			shoot(b, name)
+			if c.name == "healthy" && *shots != "" {
+				b.is(`document.querySelector('.others').scrollIntoView()`)
+				shoot(b, "table-"+name)
+				b.is(`scrollTo(0, 0)`)
+			}
 		}
 		server.Close()
 	}

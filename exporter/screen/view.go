@@ -177,7 +177,7 @@ func missing(st poller.Status) *notice {
 		return &notice{Head: "No rates yet", Reason: reason(st, "The first poll is under way.")}
 	}
 	return &notice{Head: "No current rates", Reason: append(reason(st, nothingNewer),
-		fmt.Sprintf("The last rates are older than %s and are not shown any more.", age(st.MaxAge)))}
+		"The last rates are older than "+strings.ReplaceAll(age(st.MaxAge), " ", "\u00a0")+" and are not shown any more.")}
 }
 
 // reason explains why the last poll failed, or says the other thing if it did not.
