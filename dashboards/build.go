@@ -1,0 +1,387 @@
+// Builders: each makes one thing of a dashboard in one call, so that a new panel is one call, too.
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/grafana-tools/sdk"
+)
+
+const (
+	schemaVersion = 41 // of Grafana 12.0: newer ones migrate it when they load it, older ones ignore the number
+	columns       = 24 // of Grafana's grid
+
+	// dataSource is the variable that every query goes through, so that no dashboard knows an uid.
+	dataSource = "${datasource}"
+)
+
+// dashboard is a board, and what the SDK's Board has no field for.
+type dashboard struct {
+	*sdk.Board
+	description string
+	wall        bool // no time picker: kiosk mode stopped hiding it in Grafana 11.3
+}
+
+// newDashboard starts a board that shows the time from `from` until now.
+func newDashboard(uid, title, description, from, refresh string) *dashboard {
+	b := sdk.NewBoard(title)
+	b.UID = uid
+	b.Timezone = "browser"
+	b.SchemaVersion = schemaVersion
+	b.Time = sdk.Time{From: from, To: "now"}
+	b.Refresh = &sdk.BoolString{Value: refresh}
+	b.Timepicker.RefreshIntervals = []string{"10s", "30s", "1m", "5m", "15m", "1h"}
+	b.GraphTooltip = 1
+	b.AddTags("coingecko")
+	return &dashboard{Board: b, description: description}
+}
+
+// place is where a panel stands and how large it is, in units of the grid: 24 to a row, 30 pixels high
+// with 8 between them.
+type place struct{ x, y, w, h int }
+
+// add puts panels on the board and numbers them.
+func (d *dashboard) add(panels ...*panel) {
+	for _, p := range panels {
+		p.ID = uint(len(d.Panels) + 1)
+		d.Panels = append(d.Panels, p.Panel)
+	}
+}
+
+// variable adds a variable whose values a query finds. An empty current value takes the first one.
+func (d *dashboard) variable(v sdk.TemplateVar, query string) {
+	v.Type = "query"
+	v.Datasource = reference()
+	v.Query = map[string]any{"query": query, "refId": "variable-" + v.Name}
+	always := int64(2) // with each change of the time range, so that a new currency needs no reload
+	v.Refresh = sdk.BoolInt{Value: &always}
+	d.choose(v)
+}
+
+// choice adds a variable with fixed values, the first being the default.
+func (d *dashboard) choice(name, label string, values ...string) {
+	v := sdk.TemplateVar{Name: name, Label: label, Type: "custom", Query: strings.Join(values, ",")}
+	for i, value := range values {
+		v.Options = append(v.Options, sdk.Option{Text: value, Value: value, Selected: i == 0})
+	}
+	v.Current = sdk.Current{Text: words(values[0]), Value: values[0]}
+	d.Templating.List = append(d.Templating.List, v)
+}
+
+// scope adds the variables that every dashboard has: which Prometheus, and which exporters in it.
+func (d *dashboard) scope(hide uint8) {
+	onLoad := int64(1)
+	d.Templating.List = append(d.Templating.List, sdk.TemplateVar{
+		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Hide: hide,
+		Refresh: sdk.BoolInt{Value: &onLoad},
+		Current: sdk.Current{Text: words("default"), Value: "default"},
+	})
+	// The empty namespace of a plain Prometheus matches .* as well.
+	d.variable(sdk.TemplateVar{Name: "namespace", Label: "Namespace", Hide: hide, IncludeAll: true, AllValue: ".*", Sort: 1},
+		"label_values(coingecko_poll_interval_seconds, namespace)")
+	d.variable(sdk.TemplateVar{Name: "job", Label: "Job", Hide: hide, IncludeAll: true, AllValue: ".+", Sort: 1},
+		`label_values(coingecko_poll_interval_seconds{namespace=~"$namespace"}, job)`)
+}
+
+func (d *dashboard) choose(v sdk.TemplateVar) {
+	if v.Current.Value == nil {
+		v.Current = sdk.Current{Text: words(""), Value: ""}
+		if v.IncludeAll {
+			v.Current = sdk.Current{Text: words("All"), Value: "$__all"}
+		}
+	}
+	d.Templating.List = append(d.Templating.List, v)
+}
+
+// link adds a link to another dashboard or page above the panels. It keeps the time range.
+func (d *dashboard) link(title, url, tooltip string) {
+	icon, keep := "dashboard", true
+	if strings.Contains(url, "://") {
+		icon, keep = "external link", false
+	}
+	d.AddLink(sdk.Link{Title: title, Type: "link", URL: &url, Icon: &icon, Tooltip: &tooltip, KeepTime: &keep})
+}
+
+func words(s ...string) *sdk.StringSliceString { return &sdk.StringSliceString{Value: s, Valid: true} }
+
+func reference() map[string]any { return map[string]any{"type": "prometheus", "uid": dataSource} }
+
+// panel is a panel of any kind. The SDK's own types are those of 2022, so all of it is custom.
+type panel struct{ *sdk.Panel }
+
+func newPanel(kind, title, description string, at place, queries ...sdk.Target) *panel {
+	p := &panel{&sdk.Panel{
+		CommonPanel: sdk.CommonPanel{OfType: sdk.CustomType, Type: kind, Title: title, Description: &description},
+		CustomPanel: &sdk.CustomPanel{},
+	}}
+	p.GridPos.X, p.GridPos.Y, p.GridPos.W, p.GridPos.H = &at.x, &at.y, &at.w, &at.h
+	for i := range queries {
+		queries[i].RefID = string(rune('A' + i))
+		queries[i].Datasource = reference()
+	}
+	if len(queries) > 0 {
+		p.Datasource = reference()
+		p.set("targets", queries)
+		p.set("fieldConfig.overrides", []any{})
+	}
+	return p
+}
+
+// ranged is a query over the whole time range; instant one at its end; listed one at its end as a table.
+func ranged(expr, legend string) sdk.Target {
+	return sdk.Target{Expr: expr, LegendFormat: legend}
+}
+
+func instant(expr, legend string) sdk.Target {
+	return sdk.Target{Expr: expr, LegendFormat: legend, Instant: true}
+}
+
+func listed(expr string) sdk.Target {
+	return sdk.Target{Expr: expr, Instant: true, Format: "table"}
+}
+
+// stat is one large number for each series, or its name, without a curve.
+func stat(title, description string, at place, queries ...sdk.Target) *panel {
+	return newPanel("stat", title, description, at, queries...).
+		set("options.reduceOptions", reduce("lastNotNull")).
+		set("options.colorMode", "value").set("options.graphMode", "none").set("options.textMode", "auto").
+		set("options.orientation", "auto").set("options.justifyMode", "auto").set("options.wideLayout", true).
+		set("fieldConfig.defaults.color.mode", "thresholds").steps("text")
+}
+
+// timeseries is a chart of lines with a legend below.
+func timeseries(title, description string, at place, queries ...sdk.Target) *panel {
+	return newPanel("timeseries", title, description, at, queries...).
+		set("fieldConfig.defaults.color.mode", "palette-classic").
+		custom("drawStyle", "line").custom("lineWidth", 1).custom("fillOpacity", 0).
+		custom("showPoints", "never").custom("spanNulls", false).
+		set("options.tooltip", map[string]any{"mode": "multi", "sort": "desc"}).
+		set("options.legend", map[string]any{"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []string{}})
+}
+
+// table is a table that can be sorted and filtered by its heads.
+func table(title, description string, at place, queries ...sdk.Target) *panel {
+	return newPanel("table", title, description, at, queries...).
+		set("fieldConfig.defaults.color.mode", "thresholds").steps("text").
+		custom("filterable", true).custom("align", "auto").
+		set("options.showHeader", true).set("options.cellHeight", "sm")
+}
+
+// barGauge is a bar for each series.
+func barGauge(title, description string, at place, queries ...sdk.Target) *panel {
+	return newPanel("bargauge", title, description, at, queries...).
+		set("options.reduceOptions", reduce("lastNotNull")).
+		set("options.orientation", "horizontal").set("options.displayMode", "basic").
+		set("options.valueMode", "color").set("options.namePlacement", "left").set("options.sizing", "auto").
+		set("options.showUnfilled", true).
+		set("fieldConfig.defaults.color.mode", "thresholds").steps("text")
+}
+
+// text is text in Markdown or HTML.
+func text(mode, content, description string, at place) *panel {
+	return newPanel("text", "", description, at).
+		set("options.mode", mode).set("options.content", content)
+}
+
+// heading begins a part of a dashboard.
+func heading(title string, y int) *panel {
+	p := newPanel("row", title, "", place{0, y, columns, 1})
+	p.Description = nil
+	return p.set("collapsed", false).set("panels", []any{})
+}
+
+func reduce(calc string) map[string]any {
+	return map[string]any{"values": false, "fields": "", "calcs": []string{calc}}
+}
+
+// set puts a value at a dotted path of the panel's JSON.
+func (p *panel) set(path string, value any) *panel {
+	put(*p.CustomPanel, path, value)
+	return p
+}
+
+func put(at map[string]any, path string, value any) {
+	head, rest, deeper := strings.Cut(path, ".")
+	if !deeper {
+		at[head] = value
+		return
+	}
+	next, ok := at[head].(map[string]any)
+	if !ok {
+		next = map[string]any{}
+		at[head] = next
+	}
+	put(next, rest, value)
+}
+
+// custom sets what only this kind of panel knows, for all fields.
+func (p *panel) custom(key string, value any) *panel {
+	return p.set("fieldConfig.defaults.custom."+key, value)
+}
+
+// unit sets the unit, by Grafana's id, for all fields.
+func (p *panel) unit(id string) *panel { return p.set("fieldConfig.defaults.unit", id) }
+
+// decimals sets the digits after the point for all fields.
+func (p *panel) decimals(n int) *panel { return p.set("fieldConfig.defaults.decimals", n) }
+
+// none is what stands there when there is no data.
+func (p *panel) none(s string) *panel { return p.set("fieldConfig.defaults.noValue", s) }
+
+// bare takes away the panel's box.
+func (p *panel) bare() *panel {
+	p.Transparent = true
+	return p
+}
+
+// steps colours values: the first colour from below, each further one from its bound on.
+func (p *panel) steps(base string, more ...any) *panel {
+	return p.set("fieldConfig.defaults.thresholds", steps(base, more...))
+}
+
+func steps(base string, more ...any) map[string]any {
+	list := []any{map[string]any{"color": base, "value": nil}}
+	for i := 0; i+1 < len(more); i += 2 {
+		list = append(list, map[string]any{"color": more[i+1], "value": more[i]})
+	}
+	return map[string]any{"mode": "absolute", "steps": list}
+}
+
+// mappings replaces values by text.
+func (p *panel) mappings(m ...map[string]any) *panel {
+	return p.set("fieldConfig.defaults.mappings", m)
+}
+
+// exactly maps one value to a text in a colour.
+func exactly(value, text, color string) map[string]any {
+	return map[string]any{"type": "value", "options": map[string]any{
+		value: map[string]any{"text": text, "color": color},
+	}}
+}
+
+// like maps text that matches a regular expression; $1 is its first group.
+func like(pattern, text, color string) map[string]any {
+	return map[string]any{"type": "regex", "options": map[string]any{
+		"pattern": pattern, "result": map[string]any{"text": text, "color": color},
+	}}
+}
+
+// matcher picks fields for an override.
+type matcher map[string]any
+
+// query picks the fields of one query, by its letter.
+func query(letter string) matcher { return matcher{"id": "byFrameRefID", "options": letter} }
+
+// named picks the field of that name, matching those whose name matches a regular expression.
+func named(name string) matcher { return matcher{"id": "byName", "options": name} }
+
+func matching(pattern string) matcher { return matcher{"id": "byRegexp", "options": pattern} }
+
+// below picks the fields whose last value is less.
+func below(value float64) matcher {
+	return matcher{"id": "byValue", "options": map[string]any{"reducer": "lastNotNull", "op": "lt", "value": value}}
+}
+
+// atLeast picks the fields whose last value is that or more.
+func atLeast(value float64) matcher {
+	return matcher{"id": "byValue", "options": map[string]any{"reducer": "lastNotNull", "op": "gte", "value": value}}
+}
+
+// override sets properties, given as id, value, id, value, of the fields that match.
+func (p *panel) override(m matcher, properties ...any) *panel {
+	var list []any
+	for i := 0; i+1 < len(properties); i += 2 {
+		list = append(list, map[string]any{"id": properties[i], "value": properties[i+1]})
+	}
+	config := (*p.CustomPanel)["fieldConfig"].(map[string]any)
+	config["overrides"] = append(config["overrides"].([]any), map[string]any{"matcher": m, "properties": list})
+	return p
+}
+
+// fixed is the colour of a field whatever its value.
+func fixed(color string) map[string]any {
+	return map[string]any{"mode": "fixed", "fixedColor": color}
+}
+
+// transform adds a step between the queries and the picture.
+func (p *panel) transform(id string, options map[string]any) *panel {
+	list, _ := (*p.CustomPanel)["transformations"].([]any)
+	return p.set("transformations", append(list, map[string]any{"id": id, "options": options}))
+}
+
+// The SDK writes these as Grafana 8 wanted them. The schema of today refuses what it does not know.
+var (
+	oldOfBoard = []string{"slug", "originalTitle", "style", "hideControls", "sharedCrosshair", "rows"}
+	oldOfPanel = []string{"editable", "error", "isNew", "span"}
+)
+
+// JSON is the dashboard as Grafana's classic schema (v1) wants it. The same board gives the same bytes.
+func (d *dashboard) JSON() ([]byte, error) {
+	raw, err := json.Marshal(d.Board)
+	if err != nil {
+		return nil, fmt.Errorf("dashboard %s: %w", d.UID, err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("dashboard %s: %w", d.UID, err)
+	}
+	drop(m, append(oldOfBoard, "id", "version")...) // Grafana numbers them itself
+	m["description"] = d.description
+	m["annotations"] = map[string]any{"list": []any{}}
+	picker := m["timepicker"].(map[string]any)
+	delete(picker, "time_options")
+	picker["hidden"] = d.wall
+	for _, p := range m["panels"].([]any) {
+		drop(p.(map[string]any), oldOfPanel...)
+	}
+	for _, v := range m["templating"].(map[string]any)["list"].([]any) {
+		tidyVariable(v.(map[string]any))
+	}
+	if m["links"] == nil {
+		m["links"] = []any{}
+	}
+	for _, l := range m["links"].([]any) {
+		for key, value := range map[string]any{"tags": []any{}, "asDropdown": false, "targetBlank": false} {
+			if _, there := l.(map[string]any)[key]; !there {
+				l.(map[string]any)[key] = value
+			}
+		}
+	}
+
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(m); err != nil {
+		return nil, fmt.Errorf("dashboard %s: %w", d.UID, err)
+	}
+	return out.Bytes(), nil
+}
+
+// tidyVariable drops the empty, and unpacks texts that only multi-value variables have as a list.
+func tidyVariable(v map[string]any) {
+	drop(v, "allFormat", "multiFormat")
+	for _, key := range slices.Collect(maps.Keys(v)) {
+		if v[key] == nil || v[key] == "" {
+			delete(v, key)
+		}
+	}
+	current := v["current"].(map[string]any)
+	if list, ok := current["text"].([]any); ok && v["multi"] == false {
+		current["text"] = list[0]
+	} else if value, ok := current["value"].(string); ok && v["multi"] == true {
+		current["value"] = []any{value}
+	}
+}
+
+func drop(m map[string]any, keys ...string) {
+	for _, k := range keys {
+		delete(m, k)
+	}
+}
