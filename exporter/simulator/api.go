@@ -5,9 +5,9 @@ package simulator
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/md5"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"net"
 	"net/http"
@@ -59,45 +59,27 @@ type mode struct {
 	send func(http.ResponseWriter, *http.Request, []byte)
 }
 
-// modes is the one table of failures. It is filled in init because its functions lead back to it.
-var modes []mode
-
-func init() {
-	modes = []mode{
-		{name: None, about: "answers as CoinGecko does"},
-		{name: Refuse, about: "resets every connection as soon as a request comes", instead: refuse},
-		{name: Stall, about: "takes the request and sends nothing until the client gives up", instead: stall},
-		{name: Slow, about: "sends a good answer byte by byte, one a second", send: trickle},
-		{name: Cutoff, about: "breaks the connection in the middle of a good answer", send: cut},
-		{name: HTML, about: "403 and a web page, as Cloudflare sends it to those it blocks", instead: blocked},
-		{name: Throttled, about: "429 in plain text, with Retry-After", instead: throttle},
-		{name: RateLimit, about: "429 in JSON, with x-ratelimit-reset and no Retry-After",
-			instead: func(s *Simulator, w http.ResponseWriter, _ *http.Request) {
-				s.rateLimited(w, s.options.Now().Add(s.options.RetryAfter))
-			}},
-		{name: Unauthorized, about: "401, as for a wrong API key",
-			instead: func(_ *Simulator, w http.ResponseWriter, _ *http.Request) { unauthorized(w) }},
-		{name: WrongHost, about: "400 with code 10011, as for a demo key on the pro host",
-			instead: func(s *Simulator, w http.ResponseWriter, _ *http.Request) {
-				s.wrongHost(w, coingecko.CodeDemoKeyOnProHost)
-			}},
-		{name: UserAgent, about: "403 in JSON, as for a request without a descriptive User-Agent",
-			instead: func(_ *Simulator, w http.ResponseWriter, _ *http.Request) { noUserAgent(w) }},
-		{name: ServerError, about: "500 and 503 in turn, in JSON", instead: serverError},
-		{name: Garbage, about: "200 and bytes that are no JSON",
-			spoil: func(rates []coingecko.Rate) []byte {
-				return append(coingecko.Encode(rates)[:100], "\x00\xff\xfe}}garbage"...)
-			}},
-		{name: Portal, about: "200 and the web page of a captive portal", instead: portal},
-		{name: Nulls, about: "200, one entry unusable in each possible way, the rest good", spoil: nulls},
-		{name: Empty, about: "200 and no entry",
-			spoil: func([]coingecko.Rate) []byte { return coingecko.Encode(nil) }},
-		{name: Halved, about: "200, more than half of the entries gone",
-			spoil: func(rates []coingecko.Rate) []byte { return coingecko.Encode(rates[:(len(rates)-1)/2]) }},
-		{name: NoBTC, about: "200, bitcoin itself missing",
-			spoil: func(rates []coingecko.Rate) []byte { return coingecko.Encode(without(rates, "btc")) }},
-		{name: Freeze, about: "200, but the rates no longer change"}, // see answer
-	}
+// modes is the one table of failures.
+var modes = []mode{
+	{name: None, about: "answers as CoinGecko does"},
+	{name: Refuse, about: "resets every connection as soon as a request comes", instead: refuse},
+	{name: Stall, about: "takes the request and sends nothing until the client gives up", instead: stall},
+	{name: Slow, about: "sends a good answer byte by byte, one a second", send: trickle},
+	{name: Cutoff, about: "breaks the connection in the middle of a good answer", send: cut},
+	{name: HTML, about: "403 and a web page, as Cloudflare sends it to those it blocks", instead: blocked},
+	{name: Throttled, about: "429 in plain text, with Retry-After", instead: throttle},
+	{name: RateLimit, about: "429 in JSON, with x-ratelimit-reset and no Retry-After", instead: limitRate},
+	{name: Unauthorized, about: "401, as for a wrong API key", instead: unauthorized},
+	{name: WrongHost, about: "400 with code 10011, as for a demo key on the pro host", instead: demoKeyOnProHost},
+	{name: UserAgent, about: "403 in JSON, as for a request without a descriptive User-Agent", instead: noUserAgent},
+	{name: ServerError, about: "500 and 503 in turn, in JSON", instead: serverError},
+	{name: Garbage, about: "200 and bytes that are no JSON", spoil: garbage},
+	{name: Portal, about: "200 and the web page of a captive portal", instead: portal},
+	{name: Nulls, about: "200, one entry unusable in each possible way, the rest good", spoil: nulls},
+	{name: Empty, about: "200 and no entry", spoil: empty},
+	{name: Halved, about: "200, more than half of the entries gone", spoil: halved},
+	{name: NoBTC, about: "200, bitcoin itself missing", spoil: noBTC},
+	{name: Freeze, about: "200, but the rates no longer change"}, // see answer
 }
 
 // Modes lists every Mode.
@@ -150,11 +132,11 @@ func (s *Simulator) api(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD")
 		flatError(w, http.StatusMethodNotAllowed, "Method not allowed. Use GET")
 	case agent == "" || strings.HasPrefix(agent, "Go-http-client/"):
-		noUserAgent(w)
+		noUserAgent(s, w, r)
 	case foreign != "":
 		s.wrongHost(w, code)
 	case s.options.Key != "" && key != s.options.Key:
-		unauthorized(w)
+		unauthorized(s, w, r)
 	case over:
 		s.rateLimited(w, now.Truncate(time.Minute).Add(time.Minute))
 	case fail.name == Freeze:
@@ -195,10 +177,14 @@ func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, fail mode, t 
 }
 
 // etag is weak, as CoinGecko's: it stands for the rates, not for their encoding.
-func etag(body []byte) string { return fmt.Sprintf(`W/"%x"`, md5.Sum(body)) }
+func etag(body []byte) string {
+	h := fnv.New128a()
+	h.Write(body)
+	return fmt.Sprintf(`W/"%x"`, h.Sum(nil))
+}
 
 func acceptsGzip(r *http.Request) bool {
-	for _, part := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		coding, weight, _ := strings.Cut(part, ";")
 		if strings.TrimSpace(coding) == "gzip" {
 			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.TrimSpace(weight), "q="), 64)
@@ -241,11 +227,11 @@ func send(w http.ResponseWriter, status int, contentType, body string) {
 	_, _ = w.Write([]byte(body)) // the client is gone: nobody is left to tell
 }
 
-func unauthorized(w http.ResponseWriter) {
+func unauthorized(_ *Simulator, w http.ResponseWriter, _ *http.Request) {
 	statusError(w, http.StatusUnauthorized, 10002, "The API key is missing or unknown")
 }
 
-func noUserAgent(w http.ResponseWriter) {
+func noUserAgent(_ *Simulator, w http.ResponseWriter, _ *http.Request) {
 	statusError(w, http.StatusForbidden, 403, "A descriptive User-Agent is required")
 }
 
@@ -261,6 +247,10 @@ func (s *Simulator) wrongHost(w http.ResponseWriter, code int) {
 	})
 }
 
+func demoKeyOnProHost(s *Simulator, w http.ResponseWriter, _ *http.Request) {
+	s.wrongHost(w, coingecko.CodeDemoKeyOnProHost)
+}
+
 // rateLimited refuses until reset, which goes out in whole seconds and is never named too early.
 func (s *Simulator) rateLimited(w http.ResponseWriter, reset time.Time) {
 	limit := s.options.QuotaPerMinute
@@ -272,6 +262,10 @@ func (s *Simulator) rateLimited(w http.ResponseWriter, reset time.Time) {
 	h.Set("x-ratelimit-remaining", "0")
 	h.Set("x-ratelimit-reset", reset.Add(time.Second-1).UTC().Format("2006-01-02 15:04:05 -0700"))
 	statusError(w, http.StatusTooManyRequests, 429, "The rate limit is exceeded")
+}
+
+func limitRate(s *Simulator, w http.ResponseWriter, _ *http.Request) {
+	s.rateLimited(w, s.options.Now().Add(s.options.RetryAfter))
 }
 
 func throttle(s *Simulator, w http.ResponseWriter, _ *http.Request) {
@@ -339,6 +333,16 @@ func cut(w http.ResponseWriter, _ *http.Request, body []byte) {
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler) // closes the connection before the length that was promised
 }
+
+func garbage(rates []coingecko.Rate) []byte {
+	return append(coingecko.Encode(rates)[:100], "\x00\xff\xfe}}garbage"...)
+}
+
+func empty([]coingecko.Rate) []byte { return coingecko.Encode(nil) }
+
+func halved(rates []coingecko.Rate) []byte { return coingecko.Encode(rates[:(len(rates)-1)/2]) }
+
+func noBTC(rates []coingecko.Rate) []byte { return coingecko.Encode(without(rates, "btc")) }
 
 func without(rates []coingecko.Rate, code string) []coingecko.Rate {
 	return slices.DeleteFunc(slices.Clone(rates), func(r coingecko.Rate) bool { return r.Code == code })

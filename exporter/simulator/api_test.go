@@ -270,8 +270,8 @@ func TestRefuse(t *testing.T) {
 	// Without a connection that could be reset, the handler breaks off.
 	s.Fail(Refuse)
 	defer func() {
-		if got := recover(); got != http.ErrAbortHandler {
-			t.Errorf("recovered %v", got)
+		if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+			t.Errorf("recovered %v", err)
 		}
 	}()
 	s.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, url, nil))
@@ -357,8 +357,9 @@ func TestFailingAnswers(t *testing.T) {
 	}{
 		{HTML, 403, "text/html", "<!DOCTYPE html>", map[string]string{"Server": "cloudflare"}},
 		{Throttled, 429, "text/plain", "Throttled", map[string]string{"Retry-After": "2", "X-Ratelimit-Reset": ""}},
-		{RateLimit, 429, jsonType, `"status":{"error_code":429`,
-			map[string]string{"X-Ratelimit-Reset": "2026-06-10 12:00:02 +0000", "X-Ratelimit-Limit": "30", "Retry-After": ""}},
+		{RateLimit, 429, jsonType, `"status":{"error_code":429`, map[string]string{
+			"X-Ratelimit-Reset": "2026-06-10 12:00:02 +0000", "X-Ratelimit-Limit": "30", "Retry-After": "",
+		}},
 		{Unauthorized, 401, jsonType, `"status":{"error_code":10002`, nil},
 		{WrongHost, 400, jsonType, `"error_code":10011,"status":{"error_message"`, nil},
 		{UserAgent, 403, jsonType, `"status":{"error_code":403`, nil},

@@ -23,7 +23,7 @@ func (s *Simulator) Handler() http.Handler {
 			badRequest(w, err)
 			return
 		}
-		fmt.Fprintf(w, "%s: %s\n", m, m.About())
+		reply(w, "%s: %s\n", m, m.About())
 	})
 	control.HandleFunc("POST /swing/{currency}", func(w http.ResponseWriter, r *http.Request) {
 		change := defaultChange
@@ -39,11 +39,11 @@ func (s *Simulator) Handler() http.Handler {
 			badRequest(w, err)
 			return
 		}
-		fmt.Fprintf(w, "%s moves by %+.1f %%\n", code, change*100)
+		reply(w, "%s moves by %+.1f %%\n", code, change*100)
 	})
 	control.HandleFunc("POST /recover", func(w http.ResponseWriter, _ *http.Request) {
 		s.Recover()
-		fmt.Fprintf(w, "%s: %s\n", None, None.About())
+		reply(w, "%s: %s\n", None, None.About())
 	})
 	// A web page that the presenter's browser has open must not be able to press these buttons.
 	guarded := http.NewCrossOriginProtection().Handler(control)
@@ -61,27 +61,35 @@ func badRequest(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), http.StatusBadRequest)
 }
 
+func reply(w http.ResponseWriter, format string, args ...any) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	fmt.Fprintf(w, format, args...) //nolint:gosec // plain text, and browsers are told to take it for that
+}
+
 func (s *Simulator) index(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	mode, requests := s.mode, s.requests
 	s.mu.Unlock()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintf(w, `A simulated CoinGecko: none of its rates is real.
+	var table strings.Builder
+	for _, m := range Modes() {
+		fmt.Fprintf(&table, "%-13s %s\n", m, m.About())
+	}
+	reply(w, `A simulated CoinGecko: none of its rates is real.
 
 Rates   http://%[1]s%[2]s
 Mode    %[3]s: %[4]s
 Asked   %[5]d times since %[6]s
 
-curl -X POST http://%[1]s/swing/eth                 a coin falls by 12 %%
-curl -X POST http://%[1]s/swing/eth?change=0.2      or rises by 20 %%
-curl -X POST http://%[1]s/swing/market              all coins at once
-curl -X POST http://%[1]s/fail/MODE                 fail in one of the ways below
-curl -X POST http://%[1]s/recover                   answer again
-curl http://%[1]s/history?hours=192                 eight days as OpenMetrics, for promtool
-  (parameters: hours, step, job, instance, namespace)  tsdb create-blocks-from --max-block-duration=54h openmetrics
+curl -X POST http://%[1]s/swing/eth               a coin falls by 12 %%
+curl -X POST http://%[1]s/swing/eth?change=0.2    or rises by 20 %%
+curl -X POST http://%[1]s/swing/market            all coins at once
+curl -X POST http://%[1]s/fail/MODE               fail in one of the ways below
+curl -X POST http://%[1]s/recover                 answer again
 
-`, r.Host, apiPath, mode, mode.About(), requests, s.options.Start.UTC().Format("15:04:05 UTC"))
-	for _, m := range Modes() {
-		fmt.Fprintf(w, "%-13s %s\n", m, m.About())
-	}
+curl 'http://%[1]s/history?hours=192' >history
+promtool tsdb create-blocks-from --max-block-duration=54h openmetrics history DIRECTORY
+    eight days for a Prometheus; more parameters: step, job, instance, namespace
+
+%[7]s`, r.Host, apiPath, mode, mode.About(), requests, s.options.Start.UTC().Format("15:04:05 UTC"), table.String())
 }

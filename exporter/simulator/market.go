@@ -249,7 +249,7 @@ func (m *market) swings(since time.Duration, worths []float64) {
 
 // swing adds the swing of one slot.
 func (m *market) swing(k swinging, slot int64, since time.Duration, worths []float64) {
-	h := mix(m.seed ^ mix(uint64(slot)))
+	h := point(m.seed, slot)
 	begin := time.Duration(slot)*k.slot + time.Duration(unit(h)*float64(k.jitter))
 	share := hill(since-begin, k.rise, k.fall, h)
 	if share == 0 {
@@ -341,7 +341,7 @@ func noise(key uint64, seconds float64) float64 {
 		k := mix(key + uint64(i))
 		x := seconds/octave[i].period + unit(k) // octaves must not have their points at the same moments
 		n := math.Floor(x)
-		a, b := bell(mix(k^uint64(int64(n)))), bell(mix(k^uint64(int64(n)+1)))
+		a, b := bell(point(k, int64(n))), bell(point(k, int64(n)+1))
 		sum += octave[i].height * (a + (b-a)*smooth(x-n))
 	}
 	return sum
@@ -356,6 +356,11 @@ func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
+}
+
+// point is the hash of one point of many.
+func point(key uint64, n int64) uint64 {
+	return mix(key ^ uint64(n)) //nolint:gosec // a negative n may become any bits: they are scattered anyway
 }
 
 // unit makes a number from 0 up to 1 of a hash.

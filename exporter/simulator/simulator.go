@@ -7,6 +7,7 @@
 package simulator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -110,7 +111,7 @@ func Start(o Options) (*Simulator, error) {
 		return nil, err
 	}
 	s := New(o)
-	if s.listener, err = net.Listen("tcp", address); err != nil {
+	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
 	}
 	s.server = &http.Server{
@@ -187,7 +188,7 @@ func (s *Simulator) times(span, step time.Duration) iter.Seq[time.Time] {
 	}
 }
 
-// Market, given to Swing, stands for every coin, bitcoin too.
+// Market stands for every coin, bitcoin too, when Swing is given it as a code.
 const Market = "market"
 
 // Bounds of a manual swing.
