@@ -18,7 +18,6 @@ import (
 
 	oklog "github.com/oklog/run"
 	"github.com/prometheus/common/version"
-	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/heycard/coingecko-exporter/exporter/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/collector"
@@ -159,19 +158,19 @@ func (e *exporter) serve(ctx context.Context) error {
 	var g oklog.Group
 	g.Add(oklog.SignalHandler(ctx, syscall.SIGTERM, syscall.SIGINT))
 
-	server := newServer(e.handler, s.logger)
-	g.Add(func() error { return closed(web.ListenAndServe(server, s.web, s.logger)) },
-		func(error) { drain(s, e.health, server) })
+	server := newDrainer(e.handler, s.logger)
+	g.Add(func() error { return server.serve(s) }, func(error) { server.drain(s, e.health) })
 
 	if s.healthAddress != "" {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.healthAddress)
+		if err != nil {
+			return inUse(err, "--web.health-listen-address")
+		}
 		mux := http.NewServeMux()
 		e.health.register(mux)
-		plain := newServer(mux, s.logger)
-		plain.Addr = s.healthAddress
-		g.Add(func() error {
-			s.logger.Info("Listening for probes", "address", plain.Addr)
-			return closed(plain.ListenAndServe())
-		}, func(error) { plain.Close() })
+		probes := newServer(mux, s.logger)
+		s.logger.Info("Listening for probes", "address", l.Addr().String())
+		g.Add(func() error { return probes.Serve(l) }, func(error) { probes.Close() })
 	}
 
 	polling, stop := context.WithCancel(context.Background())
@@ -183,25 +182,17 @@ func (e *exporter) serve(ctx context.Context) error {
 	}
 
 	err := g.Run()
-	switch {
-	case errors.Is(err, oklog.ErrSignal), errors.Is(err, context.Canceled):
+	if errors.Is(err, oklog.ErrSignal) || errors.Is(err, context.Canceled) {
 		s.logger.Info("Stopped", "why", err.Error())
 		return nil
-	case isAddressInUse(err):
-		return fmt.Errorf("%w; choose another address with --web.listen-address", err)
 	}
-	return err
+	return inUse(err, "--web.listen-address")
 }
 
-// closed makes the end that was asked for no error.
-func closed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+// inUse adds what to do about an address that somebody else has.
+func inUse(err error, flag string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; choose another address with %s", err, flag)
 	}
 	return err
-}
-
-func isAddressInUse(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && errors.Is(err, syscall.EADDRINUSE)
 }

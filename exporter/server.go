@@ -1,12 +1,12 @@
-// The web side: endpoints, health, and a shutdown that answers everybody first.
+// The web side: what is served where, and whether it is ready.
 
 package main
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,15 +23,6 @@ import (
 // grace is how long a new process waits for its first rates before it says that it is ready without:
 // an upstream that is down must not keep it away for ever.
 const grace = 2 * time.Minute
-
-// Time-outs of the servers, so that slow or silent clients hold nothing for long.
-const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second
-	writeTimeout      = 30 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 32 << 10
-)
 
 // health answers the probes.
 type health struct {
@@ -74,29 +65,30 @@ func (h *health) register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /-/ready", h.serveReady)
 }
 
-// register is anything that brings endpoints of its own.
-type registrar interface{ Register(*http.ServeMux) }
+// registrar is anything that brings endpoints of its own.
+type registrar interface{ Register(mux *http.ServeMux) }
 
 // newHandler routes. Unknown paths are 404 and other methods 405, both from http.ServeMux.
 func newHandler(s *settings, p *poller.Poller, h *health, metrics http.Handler, screen registrar) http.Handler {
-	work := http.NewServeMux()
-	screen.Register(work)
-	work.Handle("GET "+relayPath, &relay{status: p.Status})
-	// promhttp packs its own answers, by more encodings than gzip.
-	all := http.NewServeMux()
-	limit := &bootstrap.Bootstrap{Logger: s.logger, MaxRequests: s.maxRequests}
-	limited := http.NewServeMux()
-	limited.Handle("GET "+s.telemetryPath, metrics)
-	limited.Handle("/", gzhttp.GzipHandler(work))
-	all.Handle("/", limit.MaxRequestsHandler(limited))
-	h.register(all)
+	mux := http.NewServeMux()
+	screen.Register(mux)
+	mux.Handle("GET "+s.telemetryPath, metrics)
+	mux.Handle("GET "+relayPath, &relay{status: p.Status})
+	h.register(mux)
 
+	all := gzhttp.GzipHandler(mux) // which leaves alone what promhttp has packed
+	toolkit := &bootstrap.Bootstrap{Logger: s.logger, MaxRequests: s.maxRequests}
+	limited := toolkit.MaxRequestsHandler(all)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.draining.Load() {
 			w.Header().Set("Connection", "close") // so that the client comes back to somebody else
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		all.ServeHTTP(w, r)
+		if strings.HasPrefix(r.URL.Path, "/-/") { // a crowd must not make the process look dead
+			all.ServeHTTP(w, r)
+			return
+		}
+		limited.ServeHTTP(w, r)
 	})
 }
 
@@ -116,33 +108,4 @@ func newMetrics(s *settings, rates prometheus.Collector) http.Handler {
 	}
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.InstrumentMetricHandler(r, promhttp.HandlerFor(r, options))
-}
-
-func newServer(h http.Handler, l *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(l.Handler(), slog.LevelDebug), // what clients do wrong is no trouble of ours
-	}
-}
-
-// drain ends a server: not ready at once, still serving for the delay, then until requests in flight
-// are answered. It returns when nothing is served any more.
-func drain(s *settings, h *health, server *http.Server) {
-	h.draining.Store(true)
-	if s.shutdownDelay > 0 {
-		s.logger.Info("Shutting down: not ready, still serving", "delay", s.shutdownDelay.String())
-		time.Sleep(s.shutdownDelay)
-	}
-	// A fresh context: the one that ended is why we are here.
-	ctx, cancel := context.WithTimeout(context.Background(), s.shutdownTimeout)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		s.logger.Warn("Requests in flight were cut off", "timeout", s.shutdownTimeout.String())
-		server.Close()
-	}
 }

@@ -1,0 +1,127 @@
+// Servers, and a shutdown that answers everybody first.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/exporter-toolkit/web"
+)
+
+// Time-outs of the servers, so that slow or silent clients hold nothing for long.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+func newServer(h http.Handler, l *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(l.Handler(), slog.LevelDebug), // what clients do wrong is no trouble of ours
+	}
+}
+
+// drainer is a server that can be ended without cutting off a request. http.Server's own Shutdown drops
+// requests that come on connections it has accepted already: it closes them as soon as the request was
+// read. So the listeners are closed first, and Shutdown is called when nobody waits for an answer.
+type drainer struct {
+	*http.Server
+	done chan struct{} // closed when no more connections are accepted
+
+	mu        sync.Mutex
+	listeners []net.Listener
+	busy      map[net.Conn]struct{} // connections on which a request may be under way
+}
+
+func newDrainer(h http.Handler, l *slog.Logger) *drainer {
+	d := &drainer{Server: newServer(h, l), done: make(chan struct{}), busy: map[net.Conn]struct{}{}}
+	d.BaseContext = func(l net.Listener) context.Context {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.listeners = append(d.listeners, l)
+		return context.Background()
+	}
+	d.ConnState = func(c net.Conn, state http.ConnState) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		switch state {
+		case http.StateNew, http.StateActive:
+			d.busy[c] = struct{}{}
+		default:
+			delete(d.busy, c)
+		}
+	}
+	return d
+}
+
+// serve listens and serves as the toolkit's flags say, until drain.
+func (d *drainer) serve(s *settings) error {
+	defer close(d.done)
+	if err := web.ListenAndServe(d.Server, s.web, s.logger); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// drain ends the server: not ready at once, still serving for the delay, then until every request that was
+// accepted is answered or the time-out has passed. It returns when nothing is served any more.
+func (d *drainer) drain(s *settings, h *health) {
+	h.draining.Store(true)
+	if s.shutdownDelay > 0 {
+		s.logger.Info("Shutting down: not ready, still serving", "delay", s.shutdownDelay.String())
+		time.Sleep(s.shutdownDelay)
+	}
+	d.mu.Lock()
+	for _, l := range d.listeners {
+		l.Close()
+	}
+	d.mu.Unlock()
+
+	// A fresh context: the one that ended is why we are here.
+	ctx, cancel := context.WithTimeout(context.Background(), s.shutdownTimeout)
+	defer cancel()
+	d.quiet(ctx)
+	if err := d.Shutdown(ctx); err != nil {
+		s.logger.Warn("Requests in flight were cut off", "timeout", s.shutdownTimeout.String())
+		d.Close()
+	}
+}
+
+// quiet waits until no request is under way. A connection that is open and says nothing is given as long
+// as http.Server gives it for the header of a request.
+func (d *drainer) quiet(ctx context.Context) {
+	select {
+	case <-d.done: // from here on there is no new connection
+	case <-ctx.Done():
+		return
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		d.mu.Lock()
+		busy := len(d.busy)
+		d.mu.Unlock()
+		if busy == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
