@@ -2,7 +2,7 @@
 //
 // The page fetches itself and takes over what is different. How old its prices are is counted here
 // from the age that the exporter stated; the browser's clock is never compared with the exporter's.
-// Written for the browsers of old television sets too: one of ten years ago will not do, one of 2018 will.
+// No syntax newer than ES2018: television sets live long.
 'use strict';
 
 const timeout = 5; // seconds that one answer may take
@@ -128,9 +128,12 @@ async function again() {
   if (busy) return;
   busy = true;
   clearTimeout(timer);
-  await ask();
-  busy = false;
-  timer = setTimeout(again, stated('refresh') * 1000);
+  try {
+    await ask();
+  } finally {
+    busy = false;
+    timer = setTimeout(again, stated('refresh') * 1000);
+  }
 }
 
 // wake looks at once after a sleep, a return to this tab or a lost network.
