@@ -116,7 +116,8 @@ func build(s *settings) (_ *exporter, err error) {
 		Logger:      s.logger,
 	})
 	if e.sim != nil {
-		for at, rates := range e.sim.History(24*time.Hour, time.Minute) {
+		// A little more than the longest change that the screen shows.
+		for at, rates := range e.sim.History(24*time.Hour+5*time.Minute, time.Minute) {
 			page.Remember(at, rates)
 		}
 	}
