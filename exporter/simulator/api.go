@@ -79,7 +79,7 @@ var modes = []mode{
 	{name: Empty, about: "200 and no entry", spoil: empty},
 	{name: Halved, about: "200, more than half of the entries gone", spoil: halved},
 	{name: NoBTC, about: "200, bitcoin itself missing", spoil: noBTC},
-	{name: Freeze, about: "200, but the rates no longer change"}, // see answer
+	{name: Freeze, about: "200, but the rates no longer change"}, // see api
 }
 
 // Modes lists every Mode.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -451,6 +452,37 @@ func TestFreeze(t *testing.T) {
 func TestSpoilingChecksFirst(t *testing.T) {
 	_, _, c, url := failing(t, Empty, Options{})
 	mustAsk(t, c, http.MethodGet, url, map[string]string{"User-Agent": ""}).want(t, 403, jsonType, "error_code")
+}
+
+// A presenter, a poller and a screen at once: for the race detector.
+func TestTogether(t *testing.T) {
+	t.Parallel()
+	s, clock := serve(t, Options{QuotaPerMinute: 10})
+	c := client(t)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for _, m := range []Mode{Freeze, Nulls, ServerError, None} {
+				if err := s.Fail(m); err != nil {
+					t.Error(err)
+				}
+				if err := s.Swing(Market, 0.1); err != nil {
+					t.Error(err)
+				}
+				if a, err := ask(t, c, http.MethodGet, s.URL()+"/exchange_rates", nil); err != nil || !json.Valid([]byte(a.body)) {
+					t.Errorf("worker %d, %s: error %v, body %.100q", i, m, err, a.body)
+				}
+				clock.add(time.Second)
+				s.Recover()
+				for range s.History(5*time.Minute, time.Minute) {
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got := s.Requests(); got != 32 {
+		t.Errorf("%d requests counted, want 32", got)
+	}
 }
 
 func TestModes(t *testing.T) {

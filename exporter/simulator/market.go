@@ -115,7 +115,7 @@ type currency struct {
 	nature
 	key   uint64  // of its noise
 	base  int     // index of nature.base, -1 for none
-	start float64 // its noise at the start, so that the first answer is the recorded one
+	start float64 // of its path, so that the first answer is the recorded one
 	rests bool    // stands nearly still at week-ends
 }
 
@@ -142,9 +142,7 @@ func newMarket(o Options) *market {
 		if c.nature.base != "" {
 			c.base = m.index(c.nature.base)
 		}
-		if c.day != 0 {
-			c.start = noise(c.key, c.clock(m.start))
-		}
+		c.start = c.path(seconds(m.start), tradingSeconds(m.start))
 		m.currencies[i] = c
 		// Bitcoin on its own does not swing: everything else would seem to.
 		if r.Kind() == coingecko.Crypto && !constant(r.Code) {
@@ -184,14 +182,7 @@ func (m *market) at(t time.Time, manual []swing, values []float64) {
 	calendar, trading := seconds(t), tradingSeconds(t)
 	for i := range m.currencies {
 		c := &m.currencies[i]
-		if c.day == 0 {
-			continue
-		}
-		now := calendar
-		if c.rests {
-			now = trading
-		}
-		own[i] = c.day * (noise(c.key, now) - c.start)
+		own[i] = c.path(calendar, trading) - c.start
 	}
 	// ... then what it shares with its base, and its swings, which are its own.
 	for i := range m.currencies {
@@ -283,12 +274,17 @@ func hill(since, rise, fall time.Duration, key uint64) float64 {
 	return h + roughness*h*(1-h)*(noise(key, x)-noise(key, 0))
 }
 
-// clock is the time that a currency's path is a function of, in seconds.
-func (c *currency) clock(t time.Time) float64 {
-	if c.rests {
-		return tradingSeconds(t)
+// path is the logarithm of a currency's worth, by itself, at a time that is given in both of the ways
+// in which it can run.
+func (c *currency) path(calendar, trading float64) float64 {
+	switch {
+	case c.day == 0: // also spares the noise of what is pegged
+		return 0
+	case c.rests:
+		return c.day * noise(c.key, trading)
+	default:
+		return c.day * noise(c.key, calendar)
 	}
-	return seconds(t)
 }
 
 func seconds(t time.Time) float64 {
