@@ -228,15 +228,18 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 	// Details such as an address or a wait may differ each time, and are no news.
 	trouble := fmt.Sprint(o.Err.Reason, o.Err.Status, o.Err.Code)
 	if trouble != p.trouble || now.wall.Sub(p.mentioned) >= reminder {
-		l.Warn("Poll failed", "reason", string(o.Err.Reason), "err", o.Err.Error(), "body", o.Err.Excerpt,
-			"advice", o.Err.Explain(), "failed_polls", p.failed, "next", k.next.wall.UTC().Format(time.RFC3339))
+		l = l.With("reason", string(o.Err.Reason), "err", o.Err.Error())
+		if o.Err.Excerpt != "" {
+			l = l.With("body", o.Err.Excerpt)
+		}
+		l.Warn("Poll failed", "advice", o.Err.Explain(), "failed_polls", p.failed, "next", k.next.wall.UTC().Format(time.RFC3339))
 		p.trouble, p.mentioned, p.failed = trouble, now.wall, 0
 	} else {
 		l.Debug("Poll failed again", "reason", string(o.Err.Reason), "err", o.Err.Error())
 	}
 	if k.snapshot != nil && !p.expired && now.since(k.snapshot.left) > p.options.MaxAge {
 		p.expired = true
-		l.Error("Rates have expired and are no longer shown", "fetched", k.snapshot.left.wall.UTC().Format(time.RFC3339),
+		p.options.Logger.Error("Rates have expired and are no longer shown", "fetched", k.snapshot.left.wall.UTC().Format(time.RFC3339),
 			"max_age", p.options.MaxAge.String())
 	}
 }
