@@ -396,6 +396,14 @@ func fits(t *testing.T, b tab) {
 				t.Errorf("%s: %s", name, got)
 			}
 			shoot(b, name)
+			if size == [2]int64{1920, 1080} {
+				// A machine with nothing but DejaVu has the widest digits of all.
+				b.is(`document.documentElement.style.fontFamily = 'DejaVu Sans'`)
+				if got := b.is(misfit); got != "" {
+					t.Errorf("%s in DejaVu Sans: %s", name, got)
+				}
+				b.is(`document.documentElement.style.fontFamily = ''`)
+			}
 			if c.name == "healthy" && *shots != "" {
 				b.is(`document.querySelector('.others').scrollIntoView()`)
 				shoot(b, "table-"+name)

@@ -72,7 +72,7 @@ func group(s string) string {
 // change is a move of a price, as text and as direction.
 type change struct {
 	Window string // "15 min"
-	Text   string // "+1.25 %", or a dash
+	Text   string // "+1.25", in percent, or a dash
 	Way    string // up, down, flat, or none where nothing is known
 }
 
@@ -81,7 +81,7 @@ func (c change) Arrow() string {
 	return map[string]string{"up": "▲", "down": "▼", "flat": "■"}[c.Way]
 }
 
-// newChange says how far a price moved. The sign is of what is shown: -0.001 % is 0.00 %.
+// newChange says how far a price moved, in percent. The sign is of what is shown: -0.001 is 0.00.
 func newChange(window string, now, then float64) change {
 	percent := (now/then - 1) * 100
 	d := 2
@@ -94,7 +94,7 @@ func newChange(window string, now, then float64) change {
 	if math.IsInf(percent, 0) || math.Abs(percent) >= 1e6 {
 		return change{window, dash, "none"}
 	}
-	text := group(strconv.FormatFloat(math.Abs(percent), 'f', d, 64)) + "\u202f%"
+	text := group(strconv.FormatFloat(math.Abs(percent), 'f', d, 64))
 	switch {
 	case math.Abs(percent) < 0.005:
 		return change{window, text, "flat"}

@@ -150,7 +150,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	q, ok := coingecko.Find(rates, quote)
 	if !ok {
 		v.Notice = &notice{
-			Head:   fmt.Sprintf("No rate for %q", quote),
+			Head:   fmt.Sprintf("No rate for %q", fmt.Sprintf("%.32s", quote)), // no code is longer
 			Reason: []string{"Choose one of these currencies for the prices."},
 		}
 		if asked == "" {
@@ -168,8 +168,9 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	return v, true
 }
 
-// nothingNewer is the reason when a relay answers well, but has no newer rates itself.
-const nothingNewer = "The last answer brought no newer rates."
+// nothingNewer is the reason when the last poll did not fail: a relay may have no newer rates itself,
+// and a machine that slept has not asked yet.
+const nothingNewer = "No newer rates have come."
 
 // missing says why there are no rates.
 func missing(st poller.Status) *notice {
@@ -245,13 +246,13 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 	v.Digits = min(max(v.Digits, 8), 18)
 }
 
-// columns keeps the tiles of a screen that is wider than high about twice as wide as high.
+// columns makes a grid of about as many columns as rows, so that tiles are about as wide as the screen
+// is in proportion. Three go side by side.
 func columns(tiles int) int {
-	for c := 1; ; c++ {
-		if c*c >= tiles || c == 6 || c >= 3 && c*(c-1) >= tiles {
-			return max(c, 1)
-		}
+	if tiles == 3 {
+		return 3
 	}
+	return min(max(int(math.Ceil(math.Sqrt(float64(tiles)))), 1), 6)
 }
 
 // flattest is the part of its price that a curve is high at least. A coin that stands still, or a peg
