@@ -3,10 +3,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -16,56 +16,59 @@ import (
 const (
 	ok       = 0
 	failed   = 1 // the work could not be done
-	misasked = 2 // the command line is wrong; nothing was done
+	misasked = 2 // the command line or the token file is wrong; nothing was done
 )
 
 // all is every dashboard of the project.
-func all() []*dashboard { return []*dashboard{screen()} }
+func all() []*dashboard { return []*dashboard{screen(), analysis(), health()} }
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	done := errors.New("done") // kingpin wants to exit after --help
 	app := kingpin.New("dashboards", "Writes the project's Grafana dashboards, and uploads them.")
 	app.HelpFlag.Short('h')
 	app.UsageWriter(stdout).ErrorWriter(stderr)
-	app.Terminate(func(int) { panic(done) })
+	helped := false
+	app.Terminate(func(int) { helped = true })
 
-	write := app.Command("generate", "Write each dashboard as <uid>.json.")
+	write := app.Command("generate", "Write each dashboard to a file, <uid>.json.")
 	to := write.Flag("output", "Folder to write to.").Default("dashboards").ExistingDir()
+	upload := app.Command("push", "Upload each dashboard to a Grafana, into the folder "+folderTitle+".")
+	address := upload.Flag("grafana.url", "Base URL of Grafana.").Required().String()
+	tokenFile := upload.Flag("grafana.token-file", "File with the token of a service account that has the role Editor.").Required().String()
 
-	var command string
-	help, err := func() (help bool, err error) {
-		defer func() {
-			if r := recover(); r != nil {
-				if r != any(done) {
-					panic(r)
-				}
-				help = true
-			}
-		}()
-		command, err = app.Parse(args)
-		return false, err
-	}()
-	switch {
-	case help:
-		return ok
-	case err != nil:
-		fmt.Fprintf(stderr, "dashboards: error: %v\n", err)
-		return misasked
+	command, err := app.Parse(args)
+	if helped && len(args) == 0 {
+		return misasked // no command is not a question for help
 	}
-
+	if helped {
+		return ok
+	}
+	wrong := func(err error, code int) int {
+		fmt.Fprintf(stderr, "dashboards: error: %v\n", err)
+		return code
+	}
+	if err != nil {
+		return wrong(err, misasked)
+	}
 	switch command {
 	case write.FullCommand():
 		err = generate(*to, stdout)
+	case upload.FullCommand():
+		client, problem := newClient(*address, *tokenFile)
+		if problem != nil {
+			return wrong(problem, misasked)
+		}
+		err = push(ctx, client, all(), stdout)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "dashboards: error: %v\n", err)
-		return failed
+		return wrong(err, failed)
 	}
-	_ = ctx
 	return ok
 }
 

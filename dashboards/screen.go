@@ -71,9 +71,11 @@ func screen() *dashboard {
 }
 
 func header() []*panel {
-	const age = `(time() - max(coingecko_last_success_timestamp_seconds{` + exporters + `}))`
-	const late = `(2 * max(coingecko_poll_interval_seconds{` + exporters + `}) + 60)` // a minute for the scrape
-	const most = `max(coingecko_rates_max_age_seconds{` + exporters + `})`
+	// The last day's samples count, so that the age goes on growing when the exporter is gone.
+	last := func(metric string) string { return `max(last_over_time(` + metric + `{` + exporters + `}[1d]))` }
+	age := `(time() - ` + last("coingecko_last_success_timestamp_seconds") + `)`
+	late := `(2 * ` + last("coingecko_poll_interval_seconds") + ` + 60)` // a minute for the scrape
+	most := last("coingecko_rates_max_age_seconds")
 	return []*panel{
 		text("html", `<div style="font-size:44px;line-height:46px;margin-top:-8px;font-weight:500;white-space:nowrap">Crypto prices in ${quote_name:text}</div>`+
 			`<div style="font-size:22px;line-height:30px;color:`+dim+`;white-space:nowrap">Indicative rates, not a quote. `+
@@ -93,7 +95,7 @@ func header() []*panel {
 			instant(age+" <= "+late, "Rates fetched"),
 			instant(age+" > "+late+" <= "+most, "Poll missed"),
 			instant(age+" > "+most, "Expired"),
-			instant(`absent(coingecko_last_success_timestamp_seconds{`+exporters+`})`, "Rates fetched")).
+			instant(`absent(`+last("coingecko_last_success_timestamp_seconds")+`)`, "Rates fetched")).
 			unit("s").decimals(0).none("no data").
 			override(query("A"), "color", fixed(calm)).
 			override(query("B"), "color", fixed(warn)).

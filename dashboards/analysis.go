@@ -1,0 +1,132 @@
+// The analyst's desk: prices, moves and risk of any currencies, and a table of all.
+
+package main
+
+import "github.com/grafana-tools/sdk"
+
+const (
+	volatility = "currency_quote:coingecko_price_volatility:stddev24h"
+	chosen     = `{` + exporters + `,currency=~"$currency",quote="$quote"}`
+	whole      = `{` + exporters + `,quote="$quote"}`
+)
+
+func analysis() *dashboard {
+	d := newDashboard("coingecko-analysis", "CoinGecko: analysis",
+		"Prices, moves and risk of the currencies that you choose. Indicative rates, provided by CoinGecko.", "now-7d", "1m")
+	d.scope(sdk.TemplatingHideNone)
+	d.variable(sdk.TemplateVar{Name: "quote", Label: "Quote", Sort: 1, Current: sdk.Current{Text: words("usd"), Value: "usd"}},
+		`label_values(`+price+`{`+exporters+`}, quote)`)
+	d.variable(sdk.TemplateVar{Name: "currency", Label: "Currencies", Sort: 1, Multi: true, IncludeAll: true,
+		Current: sdk.Current{Text: words("btc", "eth", "ltc", "sol"), Value: []string{"btc", "eth", "ltc", "sol"}}},
+		`label_values(`+price+whole+`, currency)`)
+	d.choice("window", "Window", "1h", "15m", "24h", "7d")
+	d.variable(sdk.TemplateVar{Name: "against", Label: "Correlate with", Sort: 1, Current: sdk.Current{Text: words("btc"), Value: "btc"}},
+		`label_values(`+price+whole+`, currency)`)
+	d.link("Wall screen", "/d/coingecko-screen", "Prices of the accepted coins")
+	d.link("Exporter", "/d/coingecko-exporter", "Whether the rates come, and on time")
+	d.link("Data provided by CoinGecko", "https://www.coingecko.com", "Indicative rates, not a quote")
+
+	const left, right = 0, 12
+	d.add(
+		heading("Prices", 0),
+		timeseries("Performance since the left edge", "How much more or less the price is than at the start of the time range. "+
+			"Formula: price / price at the start - 1.",
+			place{left, 1, 12, 9}, ranged(price+chosen+` /`+same+`(`+price+chosen+` @ start()) - 1`, "{{currency}}")).
+			unit("percentunit").custom("fillOpacity", 5),
+		timeseries("Price", "Price of one unit in the chosen quote, on a logarithmic axis so that coins of any price fit. "+
+			"Formula: rate of the quote / rate of the currency, both per bitcoin.",
+			place{right, 1, 12, 9}, ranged(price+chosen, "{{currency}}")).
+			unit("locale").custom("scaleDistribution", map[string]any{"type": "log", "log": 10}),
+
+		heading("Moves and risk", 10),
+		timeseries("Change over $window", "Change within the chosen window, at each moment. A gap in the data gives no value. "+
+			"Formula: price / price one window ago - 1.",
+			place{left, 11, 12, 9}, ranged(change+"$window"+chosen, "{{currency}}")).
+			unit("percentunit"),
+		timeseries("Drawdown within a week", "How far the price is below the highest price of the seven days before. "+
+			"Formula: price / max_over_time(price[7d]) - 1.",
+			place{right, 11, 12, 9}, ranged(price+chosen+` / max_over_time(`+price+chosen+`[7d]) - 1`, "{{currency}}")).
+			unit("percentunit").custom("fillOpacity", 15).set("fieldConfig.defaults.max", 0),
+		timeseries("Volatility, annualised", "How restless the price was in the last 24 hours, scaled to a year of as much. "+
+			"Formula: standard deviation of the 15-minute changes of 24 h × √(96 × 365).",
+			place{left, 20, 12, 9}, ranged(volatility+chosen+` * (96 * 365) ^ 0.5`, "{{currency}}")).
+			unit("percentunit").set("fieldConfig.defaults.min", 0),
+		timeseries("Correlation with $against over 24 h", "Whether the 15-minute changes go the same way: 1 is in step, 0 is unrelated, -1 is opposite. "+
+			"Formula: Pearson's coefficient, (E[xy] - E[x] E[y]) / (σx σy), over 24 h.",
+			place{right, 20, 12, 9}, correlation()).
+			unit("none").decimals(2).set("fieldConfig.defaults.min", -1).set("fieldConfig.defaults.max", 1),
+		newPanel("histogram", "Distribution of 15-minute moves", "How often a move of which size happened in the time range, one move in 15 minutes. "+
+			"Formula: counts of price / price 15 m ago - 1, in steps of 0.25 %.",
+			place{left, 29, 12, 9}, sdk.Target{Expr: "100 * " + change + "15m" + chosen, LegendFormat: "{{currency}}", Interval: "15m"}).
+			unit("percent").set("fieldConfig.defaults.color.mode", "palette-classic").
+			custom("fillOpacity", 35).custom("lineWidth", 1).
+			set("options.bucketSize", 0.25).set("options.combine", false).
+			set("options.tooltip", map[string]any{"mode": "multi", "sort": "none"}).
+			set("options.legend", map[string]any{"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []string{}}),
+		newPanel("status-history", "Heat map of hourly changes", "One field for each currency and hour: green rose, red fell, in steps of 0.3, 1 and 2 %. "+
+			"Formula: price / price 1 h ago - 1, at the end of each hour.",
+			place{right, 29, 12, 9}, sdk.Target{Expr: change + "1h" + chosen, LegendFormat: "{{currency}}", Interval: "1h"}).
+			unit("percentunit").decimals(2).set("maxDataPoints", 400).
+			set("fieldConfig.defaults.color.mode", "thresholds").
+			steps("#D6404F", -0.02, "#A83A46", -0.01, "#73343C", -0.003, "#2B2F36", 0.003, "#2C5A3F", 0.01, "#37834F", 0.02, "#4FB56C").
+			custom("fillOpacity", 100).custom("lineWidth", 0).
+			set("options.showValue", "never").set("options.rowHeight", 0.95).set("options.colWidth", 1).
+			set("options.tooltip", map[string]any{"mode": "single", "sort": "none"}).
+			set("options.legend", map[string]any{"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []string{}}),
+
+		heading("All currencies", 38),
+		currencies(),
+	)
+	return d
+}
+
+// correlation takes all its means over the same samples: those at which both currencies have a change.
+func correlation() sdk.Target {
+	const x = change + `15m{` + exporters + `,currency=~"$currency",currency!="$against",quote="$quote"}`
+	const y = change + `15m{` + exporters + `,currency="$against",quote="$quote"}`
+	const both = ` * on (namespace, job, quote) group_left () `
+	over := func(f, expr string) string { return f + `_over_time((` + expr + `)[24h:15m])` }
+	paired := x + ` + on (namespace, job, quote) group_left () 0 * ` + y
+	other := `0 * ` + x + ` + on (namespace, job, quote) group_left () ` + y
+	return sdk.Target{
+		Expr: `(` + over("avg", x+both+y) + ` - ` + over("avg", paired) + ` * ` + over("avg", other) + `)` +
+			` / (` + over("stddev", paired) + ` * ` + over("stddev", other) + `)`,
+		LegendFormat: "{{currency}}", Interval: "30m",
+	}
+}
+
+// digits rounds to six significant digits, whatever the size.
+func digits(expr string) string {
+	shift := `10 ^ (5 - floor(log10(` + expr + `)))`
+	return `round(` + expr + ` * ` + shift + `) / ` + shift
+}
+
+// currencies is the table of everything in the answer.
+func currencies() *panel {
+	by := func(expr string) sdk.Target { return listed("max by (currency) (" + expr + ")") }
+	p := table("All currencies", "Every currency of CoinGecko's answer, now. Price: what one unit costs in the chosen quote. Per bitcoin: units of the currency "+
+		"that one bitcoin buys, as CoinGecko gives it. Changes: price / price then - 1. Sort and filter by the heads.",
+		place{0, 39, columns, 20},
+		listed(`max by (currency, kind, name, unit) (last_over_time(coingecko_currency_info{`+exporters+`}[10m]))`),
+		by(rate+`{`+exporters+`}`), by(digits(price+whole)),
+		by(change+`1h`+whole), by(change+`24h`+whole), by(change+`7d`+whole), by(volatility+whole+` * (96 * 365) ^ 0.5`)).
+		transform("merge", map[string]any{}).
+		transform("organize", map[string]any{
+			"excludeByName": map[string]any{"Time": true, "Value #A": true},
+			"indexByName": map[string]any{"name": 0, "currency": 1, "kind": 2, "unit": 3, "Value #C": 4, "Value #B": 5,
+				"Value #D": 6, "Value #E": 7, "Value #F": 8, "Value #G": 9},
+			"renameByName": map[string]any{"name": "Name", "currency": "Code", "kind": "Kind", "unit": "Unit", "Value #B": "Per bitcoin", "Value #C": "Price",
+				"Value #D": "1 h", "Value #E": "24 h", "Value #F": "7 d", "Value #G": "Volatility, annualised"},
+		}).
+		unit("locale").
+		override(named("Price"), "decimals", 8).
+		override(named("Per bitcoin"), "decimals", 3).
+		override(named("Volatility, annualised"), "unit", "percentunit", "decimals", 1).
+		override(matching("^[0-9]+ [hd]$"), "unit", "percentunit", "decimals", 2, "thresholds", steps(down, 0, up),
+			"custom.cellOptions", map[string]any{"type": "color-text"}).
+		set("options.sortBy", []any{map[string]any{"displayName": "Kind", "desc": false}})
+	for column, width := range map[string]int{"Name": 260, "Code": 100, "Kind": 130, "Unit": 100} {
+		p.override(named(column), "custom.width", width)
+	}
+	return p
+}
