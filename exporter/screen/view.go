@@ -14,7 +14,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/poller"
 )
 
-// The states of the screen. The page adds one that the exporter cannot speak of: that it is gone.
+// The states of the screen. The page takes on the latter two by itself when the exporter is silent.
 const (
 	fresh   = "fresh"   // prices, and nothing to say about them
 	missed  = "missed"  // prices, and a newer answer should be here by now
