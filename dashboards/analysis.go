@@ -125,8 +125,11 @@ func currencies() *panel {
 		override(matching("^[0-9]+ [hd]$"), "unit", "percentunit", "decimals", 2, "thresholds", steps(down, 0, up),
 			"custom.cellOptions", map[string]any{"type": "color-text"}).
 		set("options.sortBy", []any{map[string]any{"displayName": "Kind", "desc": false}})
-	for column, width := range map[string]int{"Name": 260, "Code": 100, "Kind": 130, "Unit": 100} {
-		p.override(named(column), "custom.width", width)
+	for _, c := range []struct {
+		name  string
+		width int
+	}{{"Name", 260}, {"Code", 100}, {"Kind", 130}, {"Unit", 100}} {
+		p.override(named(c.name), "custom.width", c.width)
 	}
 	return p
 }

@@ -338,7 +338,11 @@ func (d *dashboard) JSON() ([]byte, error) {
 	delete(picker, "time_options")
 	picker["hidden"] = d.wall
 	for _, p := range m["panels"].([]any) {
-		drop(p.(map[string]any), oldOfPanel...)
+		p := p.(map[string]any)
+		drop(p, oldOfPanel...)
+		if p["transparent"] == false {
+			drop(p, "transparent") // rows must not have it
+		}
 	}
 	for _, v := range m["templating"].(map[string]any)["list"].([]any) {
 		tidyVariable(v.(map[string]any))

@@ -1,0 +1,353 @@
+// What can be known of the dashboards without a Grafana or a Prometheus.
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The parts of a dashboard's JSON that these tests look at.
+type boardJSON struct {
+	UID           string
+	Title         string
+	Description   string
+	SchemaVersion int
+	Refresh       string
+	Timepicker    struct{ Hidden bool }
+	Time          struct{ From, To string }
+	Panels        []panelJSON
+	Templating    struct{ List []variableJSON }
+	Links         []struct{ Title, URL string }
+}
+
+type panelJSON struct {
+	ID              int
+	Type            string
+	Title           string
+	Description     string
+	GridPos         struct{ X, Y, W, H int }
+	Datasource      sourceJSON
+	Targets         []targetJSON
+	TimeFrom        string
+	MaxDataPoints   int
+	Transformations []struct {
+		ID      string
+		Options json.RawMessage
+	}
+	Options     map[string]any
+	FieldConfig struct {
+		Defaults  map[string]any
+		Overrides []json.RawMessage
+	}
+}
+
+type sourceJSON struct{ Type, UID string }
+
+type targetJSON struct {
+	RefID        string
+	Expr         string
+	LegendFormat string
+	Interval     string
+	Instant      bool
+	Format       string
+	Datasource   sourceJSON
+}
+
+type variableJSON struct {
+	Name       string
+	Type       string
+	Hide       int
+	Multi      bool
+	IncludeAll bool
+	AllValue   string
+	Regex      string
+	Sort       int
+	Query      json.RawMessage
+	Datasource sourceJSON
+	Current    struct{ Text, Value any }
+}
+
+// boards are the dashboards as committed.
+func boards(t *testing.T) []boardJSON {
+	t.Helper()
+	var list []boardJSON
+	for _, d := range all() {
+		raw, err := os.ReadFile(d.UID + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b boardJSON
+		if err := json.Unmarshal(raw, &b); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, b)
+	}
+	return list
+}
+
+func TestCommittedIsGenerated(t *testing.T) {
+	dir := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"generate", "--output", dir}, &stdout, &stderr); code != ok {
+		t.Fatalf("generate ended with %d: %s", code, stderr.String())
+	}
+	files, err := filepath.Glob("*.json")
+	if err != nil || len(files) != len(all()) {
+		t.Errorf("%d dashboards are committed, %d generated (%v)", len(files), len(all()), err)
+	}
+	for _, d := range all() {
+		want, err := os.ReadFile(filepath.Join(dir, d.UID+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(d.UID + ".json")
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s.json is not what the generator writes: run `go run ./dashboards generate`", d.UID)
+		}
+	}
+}
+
+func TestFixedNames(t *testing.T) {
+	var uids []string
+	for _, b := range boards(t) {
+		uids = append(uids, b.UID)
+	}
+	if want := []string{"coingecko-screen", "coingecko-analysis", "coingecko-exporter"}; !slices.Equal(uids, want) {
+		t.Errorf("uids are %v: alerts, chart and the kiosk's URL know them as %v", uids, want)
+	}
+}
+
+// Every key that Grafana's classic schema knows (version 42, Grafana 12.4), where the schema is closed.
+// Its strict validation refuses any other.
+var (
+	boardKeys = keys("annotations description editable fiscalYearStartMonth gnetId graphTooltip id links liveNow panels preload " +
+		"refresh revision schemaVersion snapshot tags templating time timepicker timezone title uid version weekStart")
+	panelKeys = keys("autoMigrateFrom cacheTimeout datasource description fieldConfig gridPos hideTimeOverride id interval libraryPanel " +
+		"links maxDataPoints maxPerRow options pluginVersion queryCachingTTL repeat repeatDirection targets timeCompare timeFrom timeShift " +
+		"title transformations transparent type")
+	rowKeys     = keys("collapsed datasource gridPos id panels repeat title type")
+	defaultKeys = keys("actions color custom decimals description displayName displayNameFromDS filterable links mappings max min noValue " +
+		"path thresholds unit writeable")
+	pickerKeys = keys("hidden nowDelay quick_ranges refresh_intervals")
+	linkKeys   = keys("asDropdown icon includeVars keepTime placement tags targetBlank title tooltip type url")
+)
+
+func keys(s string) []string { return strings.Fields(s) }
+
+func TestSchema(t *testing.T) {
+	for _, d := range all() {
+		raw, err := d.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b map[string]any
+		if err := json.Unmarshal(raw, &b); err != nil {
+			t.Fatal(err)
+		}
+		known := func(where string, v any, keys []string) {
+			m, isMap := v.(map[string]any)
+			if !isMap {
+				t.Errorf("%s: %s is no object", d.UID, where)
+			}
+			for k, value := range m {
+				if !slices.Contains(keys, k) {
+					t.Errorf("%s: %s has %q, which the schema does not know", d.UID, where, k)
+				}
+				if value == nil {
+					t.Errorf("%s: %s has an empty %q", d.UID, where, k)
+				}
+			}
+		}
+		known("the dashboard", b, boardKeys)
+		known("timepicker", b["timepicker"], pickerKeys)
+		for _, l := range b["links"].([]any) {
+			known("link", l, linkKeys)
+		}
+		if v := b["schemaVersion"].(float64); v < 39 || v > 42 {
+			t.Errorf("%s: schemaVersion is %v", d.UID, v)
+		}
+		for _, v := range b["panels"].([]any) {
+			p := v.(map[string]any)
+			where := fmt.Sprintf("panel %v %q", p["id"], p["title"])
+			if p["type"] == "row" {
+				known(where, p, rowKeys)
+				continue
+			}
+			known(where, p, panelKeys)
+			if c, found := p["fieldConfig"].(map[string]any); found {
+				known(where+" fieldConfig.defaults", c["defaults"], defaultKeys)
+			}
+		}
+		for _, v := range b["templating"].(map[string]any)["list"].([]any) {
+			current, _ := v.(map[string]any)["current"].(map[string]any)
+			_, isList := current["value"].([]any)
+			if multi := v.(map[string]any)["multi"] == true; multi != isList {
+				t.Errorf("%s: variable %v: a list of values is for variables with several, and only for those", d.UID, v.(map[string]any)["name"])
+			}
+		}
+	}
+}
+
+// These come with every Grafana from 11 to 13.
+var corePanels = keys("row text stat timeseries table bargauge gauge histogram heatmap status-history state-timeline")
+
+func TestPanels(t *testing.T) {
+	for _, b := range boards(t) {
+		ids := map[int]bool{}
+		for i, p := range b.Panels {
+			name := fmt.Sprintf("%s, panel %d %q", b.UID, p.ID, p.Title)
+			if ids[p.ID] || p.ID == 0 {
+				t.Errorf("%s: the id is not its own", name)
+			}
+			ids[p.ID] = true
+			if !slices.Contains(corePanels, p.Type) {
+				t.Errorf("%s: %s is no core panel", name, p.Type)
+			}
+			g := p.GridPos
+			if g.X < 0 || g.Y < 0 || g.W < 1 || g.H < 1 || g.X+g.W > columns {
+				t.Errorf("%s leaves the grid: %+v", name, g)
+			}
+			for _, q := range b.Panels[:i] {
+				o := q.GridPos
+				if g.X < o.X+o.W && o.X < g.X+g.W && g.Y < o.Y+o.H && o.Y < g.Y+g.H {
+					t.Errorf("%s lies over panel %d", name, q.ID)
+				}
+			}
+			if p.Type == "row" {
+				continue
+			}
+			if len(p.Description) < 15 || !strings.HasSuffix(p.Description, ".") {
+				t.Errorf("%s has no description", name)
+			}
+			if p.Type == "text" {
+				continue
+			}
+			if unit, _ := p.FieldConfig.Defaults["unit"].(string); unit == "" {
+				t.Errorf("%s has no unit", name)
+			}
+			if len(p.Targets) == 0 {
+				t.Errorf("%s has no query", name)
+			}
+			for _, q := range p.Targets {
+				if q.Datasource != (sourceJSON{"prometheus", "${datasource}"}) || q.Datasource != p.Datasource {
+					t.Errorf("%s: query %s goes to %v, and not through the variable", name, q.RefID, q.Datasource)
+				}
+			}
+		}
+		for _, v := range b.Templating.List {
+			if v.Type == "query" && v.Datasource.UID != "${datasource}" {
+				t.Errorf("%s: variable %s goes to %v, and not through the variable", b.UID, v.Name, v.Datasource)
+			}
+		}
+	}
+}
+
+// The numbers were measured in Grafana 12.4, kiosk mode, without signing in.
+const (
+	unitHigh   = 30 // pixels
+	gap        = 8
+	above      = 17 // pixels over the grid
+	footer     = 46 // "Powered by Grafana", which only anonymous viewers see
+	wallHeight = 1080
+)
+
+func TestWall(t *testing.T) {
+	wall := boards(t)[0]
+	if !wall.Timepicker.Hidden {
+		t.Error("the time picker shows: kiosk mode does not hide it")
+	}
+	if len(wall.Links) > 0 {
+		t.Error("links show above the panels")
+	}
+	for _, v := range wall.Templating.List {
+		if v.Hide != 2 {
+			t.Errorf("variable %s shows: kiosk mode does not hide it", v.Name)
+		}
+	}
+	bottom := 0
+	for _, p := range wall.Panels {
+		if p.Type == "row" {
+			t.Errorf("panel %d is a row", p.ID)
+		}
+		bottom = max(bottom, p.GridPos.Y+p.GridPos.H)
+	}
+	if high := above + bottom*(unitHigh+gap) - gap + footer; high > wallHeight {
+		t.Errorf("the screen is %d pixels high: it scrolls on a wall of %d", high, wallHeight)
+	}
+	// No hole: a grid that Grafana compacts would not look as it was drawn.
+	for y := range bottom {
+		covered := 0
+		for _, p := range wall.Panels {
+			if p.GridPos.Y <= y && y < p.GridPos.Y+p.GridPos.H {
+				covered += p.GridPos.W
+			}
+		}
+		if covered != columns {
+			t.Errorf("row %d of the grid is covered %d of %d columns wide", y, covered, columns)
+		}
+	}
+	raw, _ := json.Marshal(wall)
+	if !regexp.MustCompile(`Data provided by \\u003ca href=\\"https://www\.coingecko\.com\\"`).Match(raw) {
+		t.Error("CoinGecko is not named as the source, with a link")
+	}
+}
+
+// An alert or a runbook that links here must not lead nowhere.
+func TestLinks(t *testing.T) {
+	var uids []string
+	for _, b := range boards(t) {
+		uids = append(uids, b.UID)
+	}
+	for _, b := range boards(t) {
+		for _, l := range b.Links {
+			if uid, inside := strings.CutPrefix(l.URL, "/d/"); inside && !slices.Contains(uids, uid) {
+				t.Errorf("%s: link %q leads to %s, which is not here", b.UID, l.Title, l.URL)
+			}
+		}
+		if b.UID != "coingecko-screen" && !slices.ContainsFunc(b.Links, func(l struct{ Title, URL string }) bool {
+			return strings.Contains(l.Title, "Data provided by CoinGecko") && l.URL == "https://www.coingecko.com"
+		}) {
+			t.Errorf("%s: CoinGecko is not named as the source", b.UID)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"--help"}, ok, ""},
+		{nil, misasked, ""},
+		{[]string{"bogus"}, misasked, "bogus"},
+		{[]string{"generate", "--output", "nowhere"}, misasked, "nowhere"},
+		{[]string{"push"}, misasked, "--grafana.url"},
+		{[]string{"push", "--grafana.url", "http://localhost:3000"}, misasked, "--grafana.token-file"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), test.args, &stdout, &stderr)
+		if code != test.code || !strings.Contains(stderr.String(), test.says) {
+			t.Errorf("%q ended with %d, not %d: %s", test.args, code, test.code, stderr.String())
+		}
+	}
+}
+
+func TestCannotWrite(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "coingecko-screen.json"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"generate", "--output", dir}, &stdout, &stderr); code != failed || !strings.Contains(stderr.String(), "cannot write") {
+		t.Errorf("ended with %d: %s", code, stderr.String())
+	}
+}
