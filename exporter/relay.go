@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"math"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -57,16 +57,17 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	e := r.encode(s.Snapshot)
-	// Rounded up: rates may be taken for older than they are. RFC 9111, section 4.2: what is left of
-	// max-age is max-age less Age.
-	age := math.Ceil(s.Age.Seconds())
-	h.Set("Age", fmt.Sprintf("%.0f", age))
-	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%.0f", age+math.Ceil(due.Seconds())))
+	h.Set("Age", wholeSeconds(s.Age))
+	// RFC 9111, section 4.2: what is left of max-age is max-age less Age.
+	h.Set("Cache-Control", "public, max-age="+wholeSeconds(s.Age+due))
 	h.Set("ETag", e.etag)
 	http.ServeContent(w, req, "", s.LastSuccess, bytes.NewReader(e.body))
 }
 
-func wholeSeconds(d time.Duration) string { return fmt.Sprintf("%.0f", math.Ceil(d.Seconds())) }
+// wholeSeconds rounds up: rates may be taken for older than they are.
+func wholeSeconds(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+}
 
 // complaint has the shape of CoinGecko's own errors.
 func complaint(s poller.Status) []byte {

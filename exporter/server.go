@@ -69,43 +69,58 @@ func (h *health) register(mux *http.ServeMux) {
 type registrar interface{ Register(mux *http.ServeMux) }
 
 // newHandler routes. Unknown paths are 404 and other methods 405, both from http.ServeMux.
-func newHandler(s *settings, p *poller.Poller, h *health, metrics http.Handler, screen registrar) http.Handler {
+func newHandler(s *settings, p *poller.Poller, h *health, m metrics, screen registrar) http.Handler {
 	mux := http.NewServeMux()
 	screen.Register(mux)
-	mux.Handle("GET "+s.telemetryPath, metrics)
+	mux.Handle("GET "+s.telemetryPath, m.handler)
 	mux.Handle("GET "+relayPath, &relay{status: p.Status})
 	h.register(mux)
 
-	all := gzhttp.GzipHandler(mux) // which leaves alone what promhttp has packed
+	packed := gzhttp.GzipHandler(mux) // which leaves alone what promhttp has packed
+	cached := newCache(packed, p.Status)
+	scraped := m.instrument(cached)
 	toolkit := &bootstrap.Bootstrap{Logger: s.logger, MaxRequests: s.maxRequests}
-	limited := toolkit.MaxRequestsHandler(all)
+	limited := toolkit.MaxRequestsHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == s.telemetryPath {
+			scraped.ServeHTTP(w, r)
+			return
+		}
+		cached.ServeHTTP(w, r)
+	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.draining.Load() {
 			w.Header().Set("Connection", "close") // so that the client comes back to somebody else
 		}
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if strings.HasPrefix(r.URL.Path, "/-/") { // a crowd must not make the process look dead
-			all.ServeHTTP(w, r)
+		w.Header()["X-Content-Type-Options"] = nosniff
+		if strings.HasPrefix(r.URL.Path, "/-/") { // is never a second old, and a crowd must not make the process look dead
+			packed.ServeHTTP(w, r)
 			return
 		}
 		limited.ServeHTTP(w, r)
 	})
 }
 
+var nosniff = []string{"nosniff"}
+
+// metrics are /metrics, and what counts its readers.
+type metrics struct {
+	handler    http.Handler
+	instrument func(http.Handler) http.Handler
+}
+
 // newMetrics serves what was collected. The exporter's own metrics can be left out.
-func newMetrics(s *settings, rates prometheus.Collector) http.Handler {
+func newMetrics(s *settings, rates prometheus.Collector) metrics {
 	r := prometheus.NewRegistry()
 	r.MustRegister(rates, versioncollector.NewCollector("coingecko_exporter"))
 	options := promhttp.HandlerOpts{
 		EnableOpenMetrics: true,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelError),
 		ErrorHandling:     promhttp.ContinueOnError, // one bad series must not hide the others
-		Registry:          r,
 	}
 	if s.disableExporterMetrics {
-		options.Registry = nil
-		return promhttp.HandlerFor(r, options)
+		return metrics{promhttp.HandlerFor(r, options), func(h http.Handler) http.Handler { return h }}
 	}
+	options.Registry = r
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.InstrumentMetricHandler(r, promhttp.HandlerFor(r, options))
+	return metrics{promhttp.HandlerFor(r, options), func(h http.Handler) http.Handler { return promhttp.InstrumentMetricHandler(r, h) }}
 }

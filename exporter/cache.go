@@ -1,0 +1,140 @@
+// Answers that were given a moment ago, for readers who ask the same: what it costs to be read does not
+// grow with the number of readers.
+
+package main
+
+import (
+	"bytes"
+	"maps"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/poller"
+)
+
+const (
+	cacheAge   = time.Second // how old an answer may be
+	cacheMost  = 64          // answers that are kept: formats and encodings are few, but a query may be anything
+	cacheQuery = 64          // bytes of a query that is worth keeping an answer for
+)
+
+// cache stands before a handler whose answer to a GET depends on nothing but the path, the query, the
+// headers Accept and Accept-Encoding, and what the poller knows. An answer is void when it is older than
+// cacheAge, when a poll has ended since, and when the rates in it have expired.
+type cache struct {
+	next   http.Handler
+	status func() poller.Status
+
+	mu    sync.Mutex
+	slots map[cacheKey]*cacheSlot
+}
+
+type cacheKey struct{ path, query, accept, encoding string }
+
+// cacheSlot holds the answer for one key. Whoever finds it void makes a new one, and the others wait for
+// that instead of making their own.
+type cacheSlot struct {
+	answer atomic.Pointer[cachedAnswer]
+	making sync.Mutex
+}
+
+// cachedAnswer is never changed once it is in a slot.
+type cachedAnswer struct {
+	of     poller.Status
+	status int
+	header http.Header
+	body   []byte
+}
+
+func newCache(next http.Handler, status func() poller.Status) *cache {
+	return &cache{next: next, status: status, slots: map[cacheKey]*cacheSlot{}}
+}
+
+func (c *cache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !cacheable(r) {
+		c.next.ServeHTTP(w, r)
+		return
+	}
+	slot := c.slot(r)
+	a, now := slot.answer.Load(), c.status()
+	if !a.good(now) {
+		a = c.make(slot, r)
+	}
+	a.write(w, now)
+}
+
+// cacheable says whether nothing but the key decides about the answer. Conditions and ranges do, and so
+// they are left to the handler.
+func cacheable(r *http.Request) bool {
+	if r.Method != http.MethodGet || len(r.URL.RawQuery) > cacheQuery || len(r.Header["Accept"]) > 1 || len(r.Header["Accept-Encoding"]) > 1 {
+		return false
+	}
+	for _, name := range [...]string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"} {
+		if _, ok := r.Header[name]; ok {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *cache) slot(r *http.Request) *cacheSlot {
+	key := cacheKey{r.URL.Path, r.URL.RawQuery, r.Header.Get("Accept"), r.Header.Get("Accept-Encoding")}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.slots[key]
+	if s == nil {
+		if len(c.slots) >= cacheMost {
+			clear(c.slots) // those in use come back within a second
+		}
+		s = &cacheSlot{}
+		c.slots[key] = s
+	}
+	return s
+}
+
+func (c *cache) make(slot *cacheSlot, r *http.Request) *cachedAnswer {
+	slot.making.Lock()
+	defer slot.making.Unlock()
+	// What is known is asked before the answer is made: if it changes meanwhile, the answer is void at once.
+	of := c.status()
+	if a := slot.answer.Load(); a.good(of) {
+		return a // somebody else has made it meanwhile
+	}
+	into := &recorder{header: http.Header{}, status: http.StatusOK}
+	c.next.ServeHTTP(into, r)
+	a := &cachedAnswer{of: of, status: into.status, header: into.header, body: into.body.Bytes()}
+	a.header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	slot.answer.Store(a)
+	return a
+}
+
+// good says whether an answer may still be given. The age of the rates counts both clocks of the machine,
+// so an answer from before a suspend is void.
+func (a *cachedAnswer) good(now poller.Status) bool {
+	return a != nil && now.Now.Sub(a.of.Now).Abs() <= cacheAge && now.Age-a.of.Age <= cacheAge &&
+		now.Snapshot == a.of.Snapshot && now.LastPoll.Equal(a.of.LastPoll)
+}
+
+func (a *cachedAnswer) write(w http.ResponseWriter, now poller.Status) {
+	h := w.Header()
+	maps.Copy(h, a.header)
+	if _, ok := a.header["Age"]; ok { // goes on while the answer waits
+		h.Set("Age", wholeSeconds(max(now.Age, a.of.Age)))
+	}
+	w.WriteHeader(a.status)
+	w.Write(a.body)
+}
+
+// recorder is a http.ResponseWriter that keeps what it gets.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }

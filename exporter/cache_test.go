@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/collector"
+	"github.com/heycard/coingecko-exporter/exporter/poller"
+)
+
+// counting is a handler that counts how often it was asked.
+type counting struct {
+	mu     sync.Mutex
+	calls  int
+	answer http.HandlerFunc
+}
+
+func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	c.calls++
+	c.mu.Unlock()
+	c.answer(w, r)
+}
+
+func TestCache(t *testing.T) {
+	s := answered(3 * time.Second)
+	next := &counting{answer: func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == relayPath {
+			w.Header().Set("Age", wholeSeconds(s.Age))
+		}
+		if r.URL.Path == "/none" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprint(w, r.URL.String(), r.Header.Get("Accept"), r.Header.Get("Accept-Encoding"))
+	}}
+	c := newCache(next, func() poller.Status { return s })
+	get := func(method, target string, headers ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, target, nil)
+		for _, h := range headers {
+			k, v, _ := strings.Cut(h, ": ")
+			r.Header.Add(k, v)
+		}
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, r)
+		return w
+	}
+	made := func(what string, want int, ask func()) {
+		t.Helper()
+		next.calls = 0
+		ask()
+		if next.calls != want {
+			t.Errorf("%s: %d answers were made, want %d", what, next.calls, want)
+		}
+	}
+
+	made("the same again", 1, func() {
+		first, second := get("GET", "/metrics", "Accept: text/plain"), get("GET", "/metrics", "Accept: text/plain")
+		if second.Body.String() != "/metricstext/plain" || first.Body.String() != second.Body.String() || second.Header().Get("Content-Length") != "18" {
+			t.Errorf("got %q and %q, %v", first.Body, second.Body, second.Header())
+		}
+	})
+	made("an error, too", 1, func() {
+		if first, second := get("GET", "/none"), get("GET", "/none"); first.Code != 503 || second.Code != 503 {
+			t.Errorf("%d and %d", first.Code, second.Code)
+		}
+	})
+	made("another path, query, format and encoding", 4, func() {
+		for range 2 {
+			get("GET", "/")
+			get("GET", "/?quote=eur")
+			get("GET", "/metrics", "Accept: application/openmetrics-text")
+			get("GET", "/metrics", "Accept: text/plain", "Accept-Encoding: gzip")
+		}
+	})
+	made("what depends on more than that", 10, func() {
+		for range 2 {
+			get("HEAD", "/metrics")
+			get("GET", relayPath, `If-None-Match: W/"x"`)
+			get("GET", relayPath, "Range: bytes=0-1")
+			get("GET", "/?quote="+strings.Repeat("x", cacheQuery))
+			get("GET", "/metrics", "Accept: a", "Accept: b")
+		}
+	})
+
+	before := s
+	for what, later := range map[string]func(){
+		"more than a second later":  func() { s.Now, s.Age = s.Now.Add(1001*time.Millisecond), s.Age+1001*time.Millisecond },
+		"after a poll that failed":  func() { s.LastPoll = s.LastPoll.Add(time.Millisecond) },
+		"with new rates":            func() { s.Snapshot = &poller.Snapshot{Rates: s.Snapshot.Rates} },
+		"when the rates expired":    func() { s.Snapshot = nil },
+		"after a suspend":           func() { s.Age += time.Hour },
+		"after the clock went back": func() { s.Now = s.Now.Add(-time.Hour) },
+	} {
+		s = before
+		get("GET", "/metrics")
+		later()
+		made(what, 1, func() { get("GET", "/metrics"); get("GET", "/metrics") })
+	}
+
+	s = before
+	if got := get("GET", relayPath).Header().Get("Age"); got != "3" {
+		t.Errorf("Age %s", got)
+	}
+	s.Now, s.Age = s.Now.Add(900*time.Millisecond), s.Age+900*time.Millisecond
+	made("0.9 s later", 0, func() {
+		if got := get("GET", relayPath).Header().Get("Age"); got != "4" {
+			t.Errorf("the age stood still: %s", got)
+		}
+	})
+
+	made("too many to keep", 3*cacheMost, func() {
+		for i := range 3 * cacheMost {
+			get("GET", fmt.Sprintf("/?n=%d", i))
+		}
+	})
+	if len(c.slots) > cacheMost {
+		t.Errorf("%d answers are kept", len(c.slots))
+	}
+}
+
+// A crowd that comes at once gets one answer that was made once.
+func TestCacheMakesOneAnswerForACrowd(t *testing.T) {
+	s := answered(time.Second)
+	release := make(chan bool)
+	next := &counting{answer: func(http.ResponseWriter, *http.Request) { <-release }}
+	c := newCache(next, func() poller.Status { return s })
+	var crowd sync.WaitGroup
+	for range 50 {
+		crowd.Go(func() {
+			c.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		})
+	}
+	release <- true
+	crowd.Wait()
+	if next.calls != 1 {
+		t.Errorf("%d answers were made", next.calls)
+	}
+}
+
+// discard is a http.ResponseWriter that costs nothing.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(int)             {}
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// whole is the exporter's handler over the recorded answer, and its collector's bare metrics handler.
+func whole(t testing.TB) (all, plain http.Handler) {
+	t.Helper()
+	body, err := os.ReadFile("coingecko/testdata/exchange_rates-2026-06.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }))
+	t.Cleanup(upstream.Close)
+	s, err := parse([]string{"--coingecko.url=" + upstream.URL}, none, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.logger = slog.New(slog.DiscardHandler)
+	e, err := build(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	go e.poller.Run(ctx)
+	<-e.poller.First()
+	return e.handler, newMetrics(s, collector.New(collector.Options{Status: e.poller.Status})).handler
+}
+
+// What a cached scrape allocates beyond what net/http does. A test may guard this, because it does not
+// depend on how busy the machine is.
+func TestCachedScrapeAllocates(t *testing.T) {
+	all, _ := whole(t)
+	w := &discard{header: http.Header{}}
+	for path, most := range map[string]float64{"/metrics": 4, "/": 2, relayPath: 4} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Accept-Encoding", "gzip")
+		all.ServeHTTP(w, r)
+		if n := testing.AllocsPerRun(200, func() { all.ServeHTTP(w, r) }); n > most {
+			t.Errorf("%s: %v allocations, want at most %v", path, n, most)
+		}
+	}
+}
+
+// BenchmarkAnswer compares, over real connections, a bare handler that writes the same bytes from memory,
+// the exporter, and promhttp without the cache.
+func BenchmarkAnswer(b *testing.B) {
+	all, plain := whole(b)
+	for _, f := range []struct{ name, path, accept, encoding string }{
+		{"text", "/metrics", "text/plain", "identity"},
+		{"gzip", "/metrics", "text/plain", "gzip"},
+		{"openmetrics", "/metrics", "application/openmetrics-text; version=1.0.0", "identity"},
+		{"relay", relayPath, "application/json", "gzip"},
+		{"screen", "/", "text/html", "gzip"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, f.path, nil)
+		r.Header.Set("Accept", f.accept)
+		r.Header.Set("Accept-Encoding", f.encoding)
+		w := httptest.NewRecorder()
+		all.ServeHTTP(w, r)
+		if w.Code != 200 {
+			b.Fatal(f.name, w.Code)
+		}
+		bare := http.HandlerFunc(func(to http.ResponseWriter, _ *http.Request) {
+			for k, v := range w.Header() {
+				to.Header()[k] = v
+			}
+			to.Write(w.Body.Bytes())
+		})
+		handlers := map[string]http.Handler{"bare": bare, "exporter": all}
+		if f.path == "/metrics" {
+			handlers["promhttp"] = plain
+		}
+		for _, name := range []string{"bare", "exporter", "promhttp"} {
+			if h := handlers[name]; h != nil {
+				b.Run(f.name+"/"+name, func(b *testing.B) { benchmarkOver(b, h, f.path, f.accept, f.encoding) })
+			}
+		}
+	}
+}
+
+// benchmarkOver asks by a raw connection, so that the client costs next to nothing.
+func benchmarkOver(b *testing.B, h http.Handler, path, accept, encoding string) {
+	s := httptest.NewServer(h)
+	defer s.Close()
+	request := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: x\r\nAccept: %s\r\nAccept-Encoding: %s\r\n\r\n", path, accept, encoding)
+	probe, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.URL+path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	probe.Header.Set("Accept", accept)
+	probe.Header.Set("Accept-Encoding", encoding)
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	b.ReportAllocs()
+	buffer := make([]byte, 256<<10)
+	for b.Loop() {
+		if _, err := c.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		if err := readAnswer(c, buffer); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// readAnswer reads one answer that states its length, or comes in chunks.
+func readAnswer(c io.Reader, buffer []byte) error {
+	have := 0
+	for {
+		n, err := c.Read(buffer[have:])
+		if err != nil {
+			return err
+		}
+		have += n
+		head, _, ok := strings.Cut(string(buffer[:min(have, 4096)]), "\r\n\r\n")
+		if !ok {
+			continue
+		}
+		if _, after, ok := strings.Cut(head, "Content-Length: "); ok {
+			var length int
+			if _, err := fmt.Sscan(after, &length); err != nil {
+				return err
+			}
+			if have >= len(head)+4+length {
+				return nil
+			}
+		} else if have >= 5 && string(buffer[have-5:have]) == "0\r\n\r\n" {
+			return nil
+		}
+	}
+}
