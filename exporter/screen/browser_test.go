@@ -28,6 +28,15 @@ import (
 
 var shots = flag.String("screenshots", "", "folder for pictures of the page in its states, to look at")
 
+// TestMain lets the tests of the browser run side by side on small machines too: mostly they wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 // promise is how long the page of these tests may show prices after the exporter has gone: its
 // patience, a second for the tick, and what a busy machine needs.
 const promise = minPatience + 3*time.Second
