@@ -11,7 +11,7 @@ const (
 )
 
 func analysis() *dashboard {
-	d := newDashboard("coingecko-analysis", "CoinGecko: analysis",
+	d := newDashboard("coingecko-analysis", "CoinGecko analysis",
 		"Prices, moves and risk of the currencies that you choose. Indicative rates, provided by CoinGecko.", "now-7d", "1m")
 	d.scope(sdk.TemplatingHideNone)
 	d.variable(sdk.TemplateVar{Name: "quote", Label: "Quote", Sort: 1, Current: sdk.Current{Text: words("usd"), Value: "usd"}},

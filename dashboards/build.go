@@ -66,7 +66,8 @@ func (d *dashboard) variable(v sdk.TemplateVar, query string) {
 
 // choice adds a variable with fixed values, the first being the default.
 func (d *dashboard) choice(name, label string, values ...string) {
-	v := sdk.TemplateVar{Name: name, Label: label, Type: "custom", Query: strings.Join(values, ",")}
+	never := int64(0)
+	v := sdk.TemplateVar{Name: name, Label: label, Type: "custom", Query: strings.Join(values, ","), Refresh: sdk.BoolInt{Value: &never}}
 	for i, value := range values {
 		v.Options = append(v.Options, sdk.Option{Text: value, Value: value, Selected: i == 0})
 	}
@@ -315,7 +316,7 @@ func (p *panel) transform(id string, options map[string]any) *panel {
 	return p.set("transformations", append(list, map[string]any{"id": id, "options": options}))
 }
 
-// The SDK writes these as Grafana 8 wanted them. The schema of today refuses what it does not know.
+// The SDK writes these as Grafana 8 wanted them. The schema of today does not know them.
 var (
 	oldOfBoard = []string{"slug", "originalTitle", "style", "hideControls", "sharedCrosshair", "rows"}
 	oldOfPanel = []string{"editable", "error", "isNew", "span"}

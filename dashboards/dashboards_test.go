@@ -125,8 +125,8 @@ func TestFixedNames(t *testing.T) {
 	}
 }
 
-// Every key that Grafana's classic schema knows (version 42, Grafana 12.4), where the schema is closed.
-// Its strict validation refuses any other.
+// Every key that Grafana's classic schema (version 42, of Grafana 12.4) has for these objects. What else
+// stood there would be a mistake, or a leftover of the SDK's older schema.
 var (
 	boardKeys = keys("annotations description editable fiscalYearStartMonth gnetId graphTooltip id links liveNow panels preload " +
 		"refresh revision schemaVersion snapshot tags templating time timepicker timezone title uid version weekStart")

@@ -11,7 +11,7 @@ const (
 )
 
 func health() *dashboard {
-	d := newDashboard("coingecko-exporter", "CoinGecko: exporter",
+	d := newDashboard("coingecko-exporter", "CoinGecko exporter",
 		"Whether the rates come, in time, and within the quota of CoinGecko's plan.", "now-6h", "30s")
 	d.scope(sdk.TemplatingHideNone)
 	d.variable(sdk.TemplateVar{Name: "instance", Label: "Instance", Multi: true, IncludeAll: true, AllValue: ".+", Sort: 1},

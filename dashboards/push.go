@@ -97,7 +97,7 @@ func (t refusals) RoundTrip(r *http.Request) (*http.Response, error) {
 // push uploads the dashboards. A second run with the same dashboards changes nothing.
 func push(ctx context.Context, client *sdk.Client, boards []*dashboard, stdout io.Writer) error {
 	folder, err := client.GetFolderByUID(ctx, folderUID)
-	if status(err) == http.StatusNotFound {
+	if absent(err) {
 		folder, err = client.CreateFolder(ctx, sdk.Folder{UID: folderUID, Title: folderTitle})
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func push(ctx context.Context, client *sdk.Client, boards []*dashboard, stdout i
 		done := "updated"
 		there, properties, err := client.GetRawDashboardByUID(ctx, d.UID)
 		switch {
-		case status(err) == http.StatusNotFound:
+		case absent(err):
 			done = "created"
 		case err != nil:
 			return explain("dashboard "+d.UID, err)
@@ -144,13 +144,11 @@ func equal(a, b []byte) bool {
 	return reflect.DeepEqual(boards[0], boards[1])
 }
 
-// status is that of a refusal, 0 of any other error or none.
-func status(err error) int {
+// absent says that something may not be there yet. What does not exist has no permissions, so that
+// Grafana answers 403 to all but admins; whether writing is allowed shows when it is tried.
+func absent(err error) bool {
 	var r *refusal
-	if errors.As(err, &r) {
-		return r.status
-	}
-	return 0
+	return errors.As(err, &r) && (r.status == http.StatusNotFound || r.status == http.StatusForbidden)
 }
 
 // explain says what to do about an error.

@@ -51,7 +51,7 @@ const (
 )
 
 func screen() *dashboard {
-	d := newDashboard("coingecko-screen", "CoinGecko: wall screen",
+	d := newDashboard("coingecko-screen", "CoinGecko wall screen",
 		"Prices of the coins that the shop takes, for a screen of 1920x1080 in kiosk mode.", "now-24h", "30s")
 	d.wall = true
 	d.scope(sdk.TemplatingHideVariable)
