@@ -54,6 +54,9 @@ type settings struct {
 	key        func() (string, error) // nil without a key
 	httpConfig *config.HTTPClientConfig
 
+	// What no flag sets.
+	minInterval, backoffMin, backoffMax time.Duration
+
 	// The rest.
 	quote     string
 	coins     []string
@@ -217,10 +220,12 @@ func (s *settings) spendsQuota() bool {
 
 func (s *settings) checkTimes() error {
 	least := poller.MinInterval
+	s.minInterval, s.backoffMin, s.backoffMax = poller.MinInterval, time.Minute, 15*time.Minute
 	switch {
-	case s.demo:
+	case s.demo: // nobody's quota is spent, and an audience waits
 		least = 100 * time.Millisecond
 		setDefault(&s.interval, demoInterval)
+		s.minInterval, s.backoffMin, s.backoffMax = s.interval, 5*time.Second, 15*time.Second
 	case s.spendsQuota():
 		setDefault(&s.interval, s.plan.Interval)
 	default:

@@ -121,20 +121,16 @@ func build(s *settings) (_ *exporter, err error) {
 			page.Remember(at, rates)
 		}
 	}
-	o := poller.Options{
+	e.poller = poller.New(poller.Options{
 		Client:      e.client,
 		Interval:    s.interval,
-		MinInterval: poller.MinInterval,
+		MinInterval: s.minInterval,
 		MaxAge:      s.maxAge,
-		BackoffMin:  time.Minute,
-		BackoffMax:  15 * time.Minute,
+		BackoffMin:  s.backoffMin,
+		BackoffMax:  s.backoffMax,
 		Logger:      s.logger,
 		Observers:   []poller.Observer{rates, page},
-	}
-	if s.demo { // nobody's quota is spent, and an audience waits
-		o.MinInterval, o.BackoffMin, o.BackoffMax = s.interval, 5*time.Second, 15*time.Second
-	}
-	e.poller = poller.New(o)
+	})
 	e.health.poller = e.poller
 	e.handler = newHandler(s, e.poller, e.health, newMetrics(s, rates), page)
 	return e, nil

@@ -71,12 +71,18 @@ func none(string) string { return "" }
 // start runs the exporter with flags, on a free port of loopback.
 func start(t testing.TB, args ...string) *running {
 	t.Helper()
+	return launch(t, func(ctx context.Context, log io.Writer) int {
+		return run(ctx, append([]string{"--web.listen-address=127.0.0.1:0"}, args...), none, io.Discard, log)
+	})
+}
+
+// launch has an exporter run until the test ends, and waits until it listens.
+func launch(t testing.TB, exporter func(ctx context.Context, log io.Writer) int) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{log: &output{}}
 	code := make(chan int, 1)
-	go func() {
-		code <- run(ctx, append([]string{"--web.listen-address=127.0.0.1:0"}, args...), none, io.Discard, r.log)
-	}()
+	go func() { code <- exporter(ctx, r.log) }()
 	r.stop = sync.OnceValue(func() int { cancel(); return <-code })
 	t.Cleanup(func() { r.stop() })
 	var address []string

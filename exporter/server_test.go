@@ -318,8 +318,13 @@ func process(t *testing.T, log *output, args ...string) *exec.Cmd {
 	if log == nil {
 		log = &output{}
 	}
-	c := exec.Command(os.Args[0], append([]string{"--web.listen-address=127.0.0.1:0"}, args...)...)
-	c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
+	return spawn(t, log, exec.Command(os.Args[0], append([]string{"--web.listen-address=127.0.0.1:0"}, args...)...))
+}
+
+// spawn runs a command that becomes the exporter, and waits until it listens.
+func spawn(t *testing.T, log *output, c *exec.Cmd) *exec.Cmd {
+	t.Helper()
+	c.Env = append(append(os.Environ(), "TEST_AS_EXPORTER=1"), c.Env...)
 	c.Stderr = log
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
