@@ -30,6 +30,7 @@ RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 COVERAGE := 95 # percent of the statements of exporter/, at least
 FUZZTIME ?= 10m
+LOADTIME ?= 10s
 
 ##@ Use
 demo: ## Show the screen with a simulated market on http://localhost:9880, offline
@@ -82,9 +83,10 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code
 cover: ## Show the coverage of the last `make test` in a browser
 	go tool cover -html=coverage.out
 
-bench: $(BENCHSTAT) ## Run the benchmarks and print a table
-	go test -run='^$$' -bench=. -benchmem -count=6 ./exporter/... | tee bin/bench.txt
+bench: build $(BENCHSTAT) ## Run the benchmarks and print tables; needs wrk and two cores that are idle
+	go test -run='^$$' -bench=. -benchmem -count=6 -cpu=1 ./exporter/... > bin/bench.txt
 	$(BENCHSTAT) bin/bench.txt
+	EXPORTER_BINARY=$(CURDIR)/bin/$(NAME) go test ./exporter -run TestLoad -load $(LOADTIME) -v -timeout 30m
 
 ci: ## What every submission must pass
 	@$(MAKE) lint

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -214,9 +215,7 @@ func BenchmarkAnswer(b *testing.B) {
 			b.Fatal(f.name, w.Code)
 		}
 		bare := http.HandlerFunc(func(to http.ResponseWriter, _ *http.Request) {
-			for k, v := range w.Header() {
-				to.Header()[k] = v
-			}
+			maps.Copy(to.Header(), w.Header())
 			to.Write(w.Body.Bytes())
 		})
 		handlers := map[string]http.Handler{"bare": bare, "exporter": all}

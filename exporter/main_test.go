@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TEST_AS_EXPORTER") != "" {
 		main()
 	}
+	if dir := os.Getenv(asBare); dir != "" {
+		serveBare(dir)
+	}
 	os.Exit(m.Run())
 }
 

@@ -1,0 +1,320 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/heycard/coingecko-exporter/exporter/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/collector"
+	"github.com/heycard/coingecko-exporter/exporter/poller"
+)
+
+var load = flag.Duration("load", 0, "load whole processes for so long each, and print what they do: a benchmark and no test")
+
+// A process of the test binary can be one of the things that the exporter is compared with.
+const (
+	asBare = "TEST_AS_BARE" // serves the files of a folder from memory, by a bare net/http handler
+	asText = "promhttp"     // of these, this one is promhttp itself on the same series, without a cache
+)
+
+func serveBare(dir string) {
+	mux := http.NewServeMux()
+	files, err := filepath.Glob(dir + "/*.body")
+	if err != nil {
+		panic(err)
+	}
+	for _, f := range files {
+		body, err := os.ReadFile(f)
+		if err != nil {
+			panic(err)
+		}
+		head, err := os.ReadFile(strings.TrimSuffix(f, ".body") + ".head")
+		if err != nil {
+			panic(err)
+		}
+		header := http.Header{}
+		for line := range strings.Lines(string(head)) {
+			k, v, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			header[k] = []string{v}
+		}
+		mux.HandleFunc("/"+strings.TrimSuffix(filepath.Base(f), ".body"), func(w http.ResponseWriter, _ *http.Request) {
+			maps.Copy(w.Header(), header)
+			w.Write(body)
+		})
+	}
+	answer, err := os.ReadFile(dir + "/rates.json")
+	if err != nil {
+		panic(err)
+	}
+	rates, _, err := coingecko.Decode(answer)
+	if err != nil {
+		panic(err)
+	}
+	s := poller.Status{Snapshot: &poller.Snapshot{Rates: rates}, LastSuccess: time.Now(), LastPoll: time.Now()}
+	var c prometheus.Collector = collector.New(collector.Options{Status: func() poller.Status { return s }})
+	mux.Handle("/"+asText, newMetrics(&settings{logger: slog.New(slog.DiscardHandler)}, c).handler)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintf(os.Stderr, "msg=\"Listening on\" address=%s\n", l.Addr())
+	panic(http.Serve(l, mux))
+}
+
+// shipped is the exporter as it is shipped.
+func shipped(t *testing.T) string {
+	t.Helper()
+	b := os.Getenv("EXPORTER_BINARY")
+	if b == "" {
+		t.Fatal("EXPORTER_BINARY names no exporter; make bench does")
+	}
+	return b
+}
+
+// pinned runs a program on the first core.
+func pinned(t *testing.T, env, program string, args ...string) (pid int, url string) {
+	t.Helper()
+	var log output
+	c := exec.Command("taskset", append([]string{"-c", "0", program}, args...)...)
+	c.Env = append(os.Environ(), env, "GOMAXPROCS=1")
+	c.Stderr = &log
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
+	eventually(t, "listening", func() bool { return listening.MatchString(log.String()) })
+	return c.Process.Pid, "http://" + listening.FindStringSubmatch(log.String())[1]
+}
+
+// measured is what wrk says.
+type measured struct {
+	rate float64 // requests per second
+	cost float64 // microseconds of processor time for a request: hardly depends on what else the machine does
+	p99  string
+	rss  int // most memory in KiB that was seen
+}
+
+var (
+	rateLine  = regexp.MustCompile(`Requests/sec:\s+([\d.]+)`)
+	countLine = regexp.MustCompile(`(\d+) requests in`)
+	p99Line   = regexp.MustCompile(`99%\s+(\S+)`)
+	errorLine = regexp.MustCompile(`(?m)^\s*(Socket errors:.*|Non-2xx.*)$`)
+)
+
+// wrk asks a process from the second core.
+func wrk(t *testing.T, pid, connections int, url string, headers ...string) measured {
+	t.Helper()
+	args := []string{"-c", "1", "wrk", "-t1", "-c" + strconv.Itoa(connections), "-d" + load.String(), "--latency", "--timeout", "30s"}
+	for _, h := range headers {
+		args = append(args, "-H", h)
+	}
+	var m measured
+	var out bytes.Buffer
+	c := exec.Command("taskset", append(args, url)...)
+	c.Stdout, c.Stderr = &out, &out
+	used := ticks(t, pid)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- c.Wait() }()
+	for running := true; running; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatalf("wrk: %v\n%s", err, &out)
+			}
+			running = false
+		case <-time.After(100 * time.Millisecond):
+			m.rss = max(m.rss, proc(t, pid, "VmRSS"))
+		}
+	}
+	used = ticks(t, pid) - used
+	if e := errorLine.Find(out.Bytes()); e != nil {
+		t.Errorf("%s: %s", url, bytes.TrimSpace(e))
+	}
+	rate, count, p99 := rateLine.FindSubmatch(out.Bytes()), countLine.FindSubmatch(out.Bytes()), p99Line.FindSubmatch(out.Bytes())
+	if rate == nil || count == nil || p99 == nil {
+		t.Fatalf("wrk said\n%s", &out)
+	}
+	var requests float64
+	if _, err := fmt.Sscan(string(rate[1])+" "+string(count[1]), &m.rate, &requests); err != nil {
+		t.Fatal(err)
+	}
+	m.cost, m.p99 = float64(used)*1e4/requests, string(p99[1])
+	return m
+}
+
+// proc reads a number from /proc.
+func proc(t *testing.T, pid int, field string) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(field + `:\s+(\d+)`).FindSubmatch(b)
+	n, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func descriptors(t *testing.T, pid int) int {
+	t.Helper()
+	f, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(f)
+}
+
+// ticks is the processor time that a process has used, in hundredths of a second.
+func ticks(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest)
+	user, err := strconv.Atoi(f[11])
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, err := strconv.Atoi(f[12])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return user + system
+}
+
+// TestLoad prints what docs/performance.md tells. It needs taskset, wrk and two cores.
+func TestLoad(t *testing.T) {
+	if *load == 0 {
+		t.Skip("a benchmark: make bench runs it")
+	}
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.ServeFile(w, httptest.NewRequest(http.MethodGet, "/", nil), "coingecko/testdata/exchange_rates-2026-06.json")
+	}))
+	t.Cleanup(upstream.Close)
+	pid, url := pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL)
+	eventually(t, "rates", func() bool { return up(t, url) })
+
+	formats := []struct{ name, path, accept, encoding string }{
+		{"text", "/metrics", "text/plain", "identity"},
+		{"openmetrics", "/metrics", "application/openmetrics-text; version=1.0.0", "identity"},
+		{"gzip", "/metrics", "text/plain", "gzip"},
+		{"relay", relayPath, "application/json", "gzip"},
+		{"screen", "/", "text/html", "gzip"},
+	}
+	dir := t.TempDir()
+	for _, f := range formats {
+		resp, body := get(t, url+f.path, "Accept: "+f.accept, "Accept-Encoding: "+f.encoding)
+		var head strings.Builder
+		for k, v := range resp.Header {
+			if k != "Date" {
+				fmt.Fprintf(&head, "%s: %s\n", k, strings.Join(v, ", "))
+			}
+		}
+		for name, content := range map[string]string{f.name + ".body": body, f.name + ".head": head.String()} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	answer, err := os.ReadFile("coingecko/testdata/exchange_rates-2026-06.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "rates.json"), answer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	barePid, bare := pinned(t, asBare+"="+dir, os.Args[0])
+
+	var out strings.Builder
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "64 connections\tbare req/s\texporter req/s\tratio\tp99\tpromhttp req/s\ttimes\tbare CPU\texporter CPU\tratio")
+	for _, f := range formats {
+		headers := []string{"Accept: " + f.accept, "Accept-Encoding: " + f.encoding}
+		b, e := wrk(t, barePid, 64, bare+"/"+f.name, headers...), wrk(t, pid, 64, url+f.path, headers...)
+		fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.2f\t%s", f.name, b.rate, e.rate, e.rate/b.rate, e.p99)
+		if f.path == "/metrics" {
+			p := wrk(t, barePid, 64, bare+"/"+asText, headers...)
+			fmt.Fprintf(table, "\t%.0f\t%.1f", p.rate, e.rate/p.rate)
+		} else {
+			fmt.Fprint(table, "\t\t")
+		}
+		fmt.Fprintf(table, "\t%.1f µs\t%.1f µs\t%.2f\n", b.cost, e.cost, b.cost/e.cost)
+	}
+	table.Flush()
+
+	// Memory, by a fresh process.
+	pid, url = pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL)
+	eventually(t, "rates", func() bool { return up(t, url) })
+	goroutines := func() float64 { return series(t, url)["go_goroutines"] }
+	time.Sleep(1100 * time.Millisecond) // what is cached is as old as that
+	before, files := goroutines(), descriptors(t, pid)
+	for _, n := range []int{1, 1000} {
+		m := wrk(t, pid, n, url+"/metrics")
+		fmt.Fprintf(&out, "%d readers: %.1f MiB at most, %.0f req/s, p99 %s\n", n, float64(m.rss)/1024, m.rate, m.p99)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	eventually(t, "no descriptor left", func() bool { return descriptors(t, pid) <= files })
+	time.Sleep(1100 * time.Millisecond)
+	fmt.Fprintf(&out, "goroutines before %.0f, after %.0f; descriptors before %d, after %d\n", before, goroutines(), files, descriptors(t, pid))
+
+	begun, used := time.Now(), ticks(t, pid)
+	time.Sleep(max(6*(*load), 30*time.Second))
+	fmt.Fprintf(&out, "idle: %.3f %% of a core over %v, a poll each 10 s\n", float64(ticks(t, pid)-used)/time.Since(begun).Seconds(), time.Since(begun).Round(time.Second))
+
+	var starts []time.Duration
+	for range 10 {
+		starts = append(starts, firstScrape(t))
+	}
+	fmt.Fprintf(&out, "from exec to the first scrape: %v\n", starts)
+	t.Log("\n" + out.String())
+}
+
+// firstScrape is how long a new process takes until it has answered a scrape.
+func firstScrape(t *testing.T) time.Duration {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	c := exec.Command(shipped(t), "--web.listen-address="+address, "--coingecko.url=http://127.0.0.1:1/api/v3")
+	begun := time.Now()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { c.Process.Kill(); c.Wait() }()
+	for {
+		if resp, err := http.Get("http://" + address + "/metrics"); err == nil {
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			return time.Since(begun).Round(100 * time.Microsecond)
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+}
