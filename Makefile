@@ -28,6 +28,10 @@ BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
+# Prometheus 3, beside the older one of the distribution. Its module replaces others, which go install refuses.
+PROMETHEUS3_MODULE := github.com/prometheus/prometheus@v0.313.1
+PROMETHEUS3        := $(TOOLS)/$(notdir $(PROMETHEUS3_MODULE))
+
 COVERAGE := 95 # percent of the statements of exporter/, at least
 FUZZTIME ?= 10m
 LOADTIME ?= 10s
@@ -44,6 +48,52 @@ run: build ## Poll CoinGecko, keyless; further flags in ARGS
 build: ## Build the static binary bin/coingecko-exporter
 	@mkdir -p bin
 	$(BUILD) -o bin/$(NAME) ./exporter
+
+##@ The whole system
+# Ports on this machine. Not 9090 and 9093: Debian's packages start services of their own there.
+stack screen: export EXPORTER_PORT     ?= 9880
+stack:        export PROMETHEUS_PORT   ?= 19090
+stack:        export ALERTMANAGER_PORT ?= 19093
+stack screen: export GRAFANA_PORT      ?= 13000
+stack:        export RUNNER_PORT       ?= 8555
+stack: export DEMO    ?= 1
+stack: export HISTORY ?= 192h# of a demo
+stack: export DATA    ?=# a demo's: a temporary folder; otherwise: ~/.local/share/coingecko-exporter
+stack: export PROMETHEUS_CONFIG   ?= stack/prometheus.yaml
+stack: export ALERTMANAGER_CONFIG ?= alerts/alertmanager.example.yaml
+
+# For Grafana's admin. Readable for its user in a container, and here for nobody but you, because of the folder.
+GRAFANA_PASSWORD := stack/secrets/grafana_admin_password
+
+stack: build $(GRAFANA_PASSWORD) ## Run exporter, Prometheus, Alertmanager and Grafana here, simulated; DEMO=0 polls CoinGecko
+	@go build -o bin/goreman github.com/mattn/goreman
+	@go build -o bin/backfill ./stack/backfill
+	@exec stack/start
+
+# Simulated rates come from no plan and need no key, whatever .env says.
+up: $(GRAFANA_PASSWORD) ## Run them in containers, polling CoinGecko as .env says; DEMO=1 simulates
+	VERSION=$(VERSION) REVISION=$(REVISION) BRANCH=$(BRANCH) DATE=$(DATE) \
+	$(if $(filter-out 0 false no,$(DEMO)),COINGECKO_EXPORTER_DEMO=true COINGECKO_EXPORTER_COINGECKO_PLAN=keyless COINGECKO_API_KEY_FILE=) \
+	docker compose up --detach --wait
+
+down: ## End the containers; their data stay
+	docker compose down
+
+logs: ## Follow the containers' logs
+	docker compose logs --follow
+
+screen: ## Open the wall screen in a browser, full screen
+	@exec stack/screen
+
+$(GRAFANA_PASSWORD):
+	@mkdir -p -m 700 $(@D)
+	@od -An -N16 -tx1 /dev/urandom | tr -d ' \n' > $@ && chmod 644 $@
+
+lint: lint-stack
+lint-stack:
+	shellcheck stack/start stack/exporter stack/prometheus stack/screen
+
+.PHONY: stack up down logs screen lint-stack
 
 ##@ Check
 test: ## Run every test, and say which parts could not run here
@@ -108,6 +158,10 @@ $(GOLANGCI_LINT):
 	@$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 $(BENCHSTAT):
 	@$(call install,golang.org/x/perf/cmd/benchstat)
+
+$(PROMETHEUS3):
+	@mkdir -p $@.new && folder="$$(go mod download -json $(PROMETHEUS3_MODULE) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && \
+		cd "$$folder" && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_PACKAGE).Version=3.13.1' -o $@.new/ ./cmd/prometheus ./cmd/promtool && mv $@.new $@
 
 # Installs the package $(1) as $@, in the version that the file's name ends with.
 install = mkdir -p $(TOOLS)/bin && GOBIN=$(TOOLS)/bin go install $(1)@$(shell sed 's/.*-\(v[0-9].*\)/\1/' <<< '$(notdir $@)') && mv $(TOOLS)/bin/$(notdir $(1)) $@
