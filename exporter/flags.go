@@ -256,11 +256,9 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-var code = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
-
 func (s *settings) checkScreen() error {
 	s.quote = strings.ToLower(strings.TrimSpace(s.quote))
-	if !code.MatchString(s.quote) {
+	if !coingecko.IsCode(s.quote) {
 		return fmt.Errorf("--screen.quote=%q is no code of a currency such as usd", s.quote)
 	}
 	if s.coinsList == "" {
@@ -268,7 +266,7 @@ func (s *settings) checkScreen() error {
 	}
 	for c := range strings.SplitSeq(s.coinsList, ",") {
 		c = strings.ToLower(strings.TrimSpace(c))
-		if !code.MatchString(c) {
+		if !coingecko.IsCode(c) {
 			return fmt.Errorf("--screen.coins: %q is no code of a coin such as btc; separate codes by commas", c)
 		}
 		s.coins = append(s.coins, c)

@@ -53,7 +53,7 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.Set("Retry-After", wholeSeconds(due))
 		h.Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		w.Write(complaint(s)) //nolint:errcheck // the reader has gone, and nothing is lost
+		w.Write(refusal(s)) //nolint:errcheck // the reader has gone, and nothing is lost
 		return
 	}
 	e := r.encode(s.Snapshot)
@@ -69,8 +69,8 @@ func wholeSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
-// complaint has the shape of CoinGecko's own errors.
-func complaint(s poller.Status) []byte {
+// refusal has the shape of CoinGecko's own errors.
+func refusal(s poller.Status) []byte {
 	var body struct {
 		Status struct {
 			Code    int    `json:"error_code"`

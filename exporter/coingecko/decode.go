@@ -52,6 +52,9 @@ func Rejections() []Rejection {
 
 var usableCode = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
+// IsCode says whether a text can be the code of a currency.
+func IsCode(s string) bool { return usableCode.MatchString(s) }
+
 // constants are the codes whose value is known beforehand: bitcoin in bitcoin and in its own parts.
 var constants = map[string]float64{"btc": 1, "bits": 1e6, "sats": 1e8}
 
@@ -158,7 +161,7 @@ func (a *answer) readEntry(d *jsontext.Decoder, code string) error {
 	switch {
 	case err != nil:
 		return err
-	case !usableCode.MatchString(code):
+	case !IsCode(code):
 		a.rejected[BadCode]++
 	case why != "":
 		a.rejected[why]++
