@@ -25,8 +25,7 @@ func health() *dashboard {
 	used := `sum(increase(coingecko_polls_total{` + exporters + `,upstream="coingecko"}[$__range]))`
 	quota := `max(coingecko_quota_requests{` + exporters + `,period="month"})`
 
-	const age = `min(job:coingecko_rates_age_seconds:min{` + exporters + `})`
-	const most = `max(last_over_time(coingecko_rates_max_age_seconds{` + exporters + `}[1d]))`
+	age, most := age(), last("coingecko_rates_max_age_seconds")
 
 	d.add(
 		stat("Age of the rates", "Seconds since the newest rates left CoinGecko. It goes on growing for a day when the exporter is gone. "+

@@ -33,7 +33,7 @@ func fresh(expr, selector string) string {
 // one meaning. They stay in line since each has one row for each coin with a price, in the same order:
 // range queries come sorted by label, and a change that is not known yet is NaN and not absent.
 func column(expr, legend string) sdk.Target {
-	return sdk.Target{Expr: fresh(expr, accepted), LegendFormat: legend, Interval: "1m"}
+	return sdk.Target{Expr: fresh(expr, accepted), LegendFormat: legend, Interval: "15s"}
 }
 
 func percent(window string) string {
@@ -70,12 +70,17 @@ func screen() *dashboard {
 	return d
 }
 
+// last is the newest value of the last day, so that the age goes on growing when the exporter is gone.
+func last(metric string) string {
+	return `max(last_over_time(` + metric + `{` + exporters + `}[1d]))`
+}
+
+// age is how long ago the newest rates left CoinGecko, in seconds.
+func age() string { return `(time() - ` + last("coingecko_last_success_timestamp_seconds") + `)` }
+
 func header() []*panel {
-	// The last day's samples count, so that the age goes on growing when the exporter is gone.
-	last := func(metric string) string { return `max(last_over_time(` + metric + `{` + exporters + `}[1d]))` }
-	age := `(time() - ` + last("coingecko_last_success_timestamp_seconds") + `)`
 	late := `(2 * ` + last("coingecko_poll_interval_seconds") + ` + 60)` // a minute for the scrape
-	most := last("coingecko_rates_max_age_seconds")
+	age, most := age(), last("coingecko_rates_max_age_seconds")
 	return []*panel{
 		text("html", `<div style="font-size:44px;line-height:46px;margin-top:-8px;font-weight:500;white-space:nowrap">Crypto prices in ${quote_name:text}</div>`+
 			`<div style="font-size:22px;line-height:30px;color:`+dim+`;white-space:nowrap">Indicative rates, not a quote. `+
@@ -120,7 +125,7 @@ func board() []*panel {
 	const span = `over_time(` + price + accepted + `[24h] @ end()))`
 	curve := stat("", "The price over the last 24 hours, each curve between its own lowest and highest price.", place{6, 4, 3, 22},
 		column(`(`+price+accepted+` -`+same+`(min_`+span+`) /`+same+`((max_`+span+` -`+same+`(min_`+span+`)`, "{{currency}}")).
-		unit("percentunit").set("options.textMode", "none").set("options.graphMode", "area").
+		unit("percentunit").set("options.textMode", "none").set("options.graphMode", "area").set("maxDataPoints", 1440).
 		set("fieldConfig.defaults.min", 0).set("fieldConfig.defaults.max", 1).steps("#7AA2F7")
 	list := []*panel{coin, now, curve}
 	for i, window := range []string{"1h", "24h"} {
@@ -129,7 +134,10 @@ func board() []*panel {
 			set("options.textMode", "value").set("options.justifyMode", "center"))
 	}
 	for _, p := range list {
-		p.set("options.orientation", "horizontal").set("maxDataPoints", 1440).bare()
+		p.set("options.orientation", "horizontal").bare()
+		if p != curve {
+			p.lately()
+		}
 	}
 	return list
 }

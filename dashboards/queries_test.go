@@ -1,0 +1,816 @@
+// Every query of every panel, in a real Prometheus with the rules of alerts/ as they are shipped, over
+// eight days of the simulator's history and exporters that run.
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	historyStep = 240 * time.Second // shorter than Prometheus' look-back, and long, so that the test is short
+	scrapes     = 2 * time.Second
+	evaluations = 5 * time.Second
+	shortLived  = 10 * time.Second // --rates.max-age of the exporter whose rates expire
+)
+
+// process is a program that the test started.
+type process struct {
+	*exec.Cmd
+	address string
+	log     *bytes.Buffer
+}
+
+func start(t *testing.T, name string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(name, args...), log: &bytes.Buffer{}}
+	p.Stdout, p.Stderr = p.log, p.log
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.stop)
+	return p
+}
+
+func (p *process) stop() {
+	if p.ProcessState == nil {
+		_ = p.Process.Signal(syscall.SIGTERM)
+		_ = p.Wait()
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func eventually(t *testing.T, what string, limit time.Duration, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !done(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within %v", what, limit)
+		}
+	}
+}
+
+// exporter starts an exporter and gives it with the control address of its simulator, empty without one.
+func exporter(t *testing.T, binary string, args ...string) (p *process, control string) {
+	t.Helper()
+	address := freeAddress(t)
+	cmd := exec.Command(binary, append(args, "--web.listen-address="+address)...)
+	cmd.Env = append(os.Environ(), "COINGECKO_API_KEY=CG-test")
+	lines, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p = &process{Cmd: cmd, address: address, log: &bytes.Buffer{}}
+	t.Cleanup(p.stop)
+	listening := make(chan string)
+	go func() {
+		at := ""
+		for s := bufio.NewScanner(lines); s.Scan(); {
+			if m := regexp.MustCompile(`control=(\S+?)/?(\s|$)`).FindStringSubmatch(s.Text()); m != nil {
+				at = m[1]
+			}
+			if strings.Contains(s.Text(), "Listening on") {
+				listening <- at
+			}
+		}
+	}()
+	select {
+	case control = <-listening:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the exporter does not start")
+	}
+	return p, control
+}
+
+func command(t *testing.T, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
+
+// prometheus is a Prometheus over a folder, started again after each block that is put there.
+type prometheus struct {
+	t      *testing.T
+	dir    string
+	config string
+	*process
+}
+
+func (p *prometheus) restart() {
+	p.t.Helper()
+	if p.process != nil {
+		p.stop()
+	}
+	address := freeAddress(p.t)
+	p.process = start(p.t, "prometheus", "--config.file="+p.config, "--storage.tsdb.path="+p.dir,
+		"--storage.tsdb.retention.time=30d", "--web.listen-address="+address)
+	p.address = address
+	eventually(p.t, "Prometheus starts", 30*time.Second, func() bool {
+		answer, err := http.Get("http://" + address + "/-/ready")
+		if err != nil {
+			return false
+		}
+		answer.Body.Close()
+		return answer.StatusCode == http.StatusOK
+	})
+}
+
+type series struct {
+	Metric map[string]string
+	Value  []any
+	Values [][]any
+}
+
+// ask calls the API. A query that does not parse or cannot run is an error.
+func (p *prometheus) ask(path string, q url.Values, into any) error {
+	answer, err := http.Get("http://" + p.address + "/api/v1/" + path + "?" + q.Encode())
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	var a struct {
+		Error string
+		Data  json.RawMessage
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&a); err != nil {
+		return err
+	}
+	if a.Error != "" {
+		return fmt.Errorf("%s", a.Error)
+	}
+	return json.Unmarshal(a.Data, into)
+}
+
+func (p *prometheus) instant(expr string, at time.Time) ([]series, error) {
+	var d struct{ Result []series }
+	err := p.ask("query", url.Values{"query": {expr}, "time": {seconds(at)}}, &d)
+	return d.Result, err
+}
+
+func seconds(t time.Time) string {
+	return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64)
+}
+
+// backfill computes the recording rules that the dashboards use over the history, in as many rounds as
+// they build on each other. promtool evaluates each against what Prometheus holds.
+func (p *prometheus) backfill(used string, from, to time.Time) {
+	p.t.Helper()
+	type rule struct {
+		Record string            `json:"record"`
+		Expr   string            `json:"expr"`
+		Labels map[string]string `json:"labels,omitempty"`
+	}
+	var loaded struct {
+		Groups []struct {
+			Rules []struct {
+				Type, Name, Query string
+				Labels            map[string]string
+			}
+		}
+	}
+	if err := p.ask("rules", nil, &loaded); err != nil {
+		p.t.Fatal(err)
+	}
+	rules := map[string][]rule{}
+	for _, g := range loaded.Groups {
+		for _, r := range g.Rules {
+			if r.Type == "recording" {
+				rules[r.Name] = append(rules[r.Name], rule{r.Name, r.Query, r.Labels})
+			}
+			if r.Type == "alerting" && !strings.HasPrefix(r.Name, "CoinGecko") {
+				p.t.Errorf("the dashboards do not show the alert %s: its name does not begin with CoinGecko", r.Name)
+			}
+		}
+	}
+	mentions := func(expr, record string) bool {
+		return regexp.MustCompile(regexp.QuoteMeta(record) + `($|[^a-zA-Z0-9_:])`).MatchString(expr)
+	}
+	rounds := map[string]int{} // by record: 1 needs no other
+	var round func(string) int
+	round = func(record string) int {
+		if rounds[record] > 0 {
+			return rounds[record]
+		}
+		for _, r := range rules[record] {
+			for other := range rules {
+				if other != record && mentions(r.Expr, other) {
+					rounds[record] = max(rounds[record], round(other))
+				}
+			}
+		}
+		rounds[record]++
+		return rounds[record]
+	}
+	most := 0
+	for record := range rules {
+		// A name of which the dashboards fill in the end counts as well.
+		if mentions(used, record) || mentions(used, strings.TrimRight(record, "0123456789mhd")+"$window") {
+			most = max(most, round(record))
+		}
+	}
+	if most < 3 {
+		p.t.Fatalf("only %d rounds of recording rules: are the rules of alerts/ loaded?", most)
+	}
+	for n := 1; n <= most; n++ {
+		var list []rule
+		for record, r := range rounds {
+			if r == n {
+				list = append(list, rules[record]...)
+			}
+		}
+		raw, _ := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "history", "rules": list}}}) // JSON is YAML
+		path := filepath.Join(p.t.TempDir(), "rules.yaml")
+		if err := os.WriteFile(path, raw, 0o644); err != nil {
+			p.t.Fatal(err)
+		}
+		command(p.t, "promtool", "tsdb", "create-blocks-from", "rules", "--url=http://"+p.address, "--output-dir="+p.dir,
+			"--start="+strconv.FormatInt(from.Unix(), 10), "--end="+strconv.FormatInt(to.Unix(), 10),
+			"--eval-interval="+historyStep.String(), path)
+		p.restart()
+	}
+}
+
+// oldAlerts puts an hour of alerts of all kinds into the past, since not each can be made to fire here.
+func oldAlerts(t *testing.T, dir string, from time.Time) {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("# TYPE ALERTS gauge\n")
+	for _, labels := range []string{
+		`alertname="CoinGeckoPriceSwing",currency="eth",severity="critical",alertstate="firing"`,
+		`alertname="CoinGeckoRateLimited",severity="warning",alertstate="firing"`,
+		`alertname="CoinGeckoUnusualVolatility",currency="btc",severity="info",alertstate="firing"`,
+		`alertname="CoinGeckoPollsFailing",severity="warning",alertstate="pending"`,
+		`alertname="SomebodyElses",severity="critical",alertstate="firing"`,
+	} {
+		for i := range 60 {
+			fmt.Fprintf(&b, "ALERTS{%s} 1 %d\n", labels, from.Unix()+int64(60*i))
+		}
+	}
+	b.WriteString("# EOF\n")
+	path := filepath.Join(t.TempDir(), "alerts.om")
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "promtool", "tsdb", "create-blocks-from", "openmetrics", path, dir)
+}
+
+// viewer runs dashboards' queries as Grafana would for somebody who looks at a moment.
+type viewer struct {
+	*prometheus
+	at   time.Time
+	vars map[string]string // variables of the URL
+}
+
+// look finds the values of a dashboard's variables, as Grafana does: from the URL, else the default,
+// else the first that the query gives.
+func (v viewer) look(b boardJSON) map[string]string {
+	v.t.Helper()
+	values := map[string]string{}
+	for _, variable := range b.Templating.List {
+		if given, found := v.vars[variable.Name]; found {
+			values[variable.Name] = given
+			continue
+		}
+		if variable.Type == "datasource" {
+			continue
+		}
+		if variable.Type != "query" {
+			values[variable.Name] = fmt.Sprint(variable.Current.Value)
+			continue
+		}
+		var q struct{ Query string }
+		if err := json.Unmarshal(variable.Query, &q); err != nil {
+			v.t.Fatal(err)
+		}
+		options := v.options(fill(q.Query, values, nil), variable)
+		if len(options) == 0 && variable.Name != "namespace" { // a plain Prometheus has none
+			v.t.Errorf("%s: variable %s finds no value", b.UID, variable.Name)
+			continue
+		}
+		current := variable.Current.Value
+		if list, isList := current.([]any); isList {
+			current = list[0]
+			if variable.Multi && current != "$__all" {
+				var chosen []string
+				for _, c := range list {
+					chosen = append(chosen, c.(string))
+				}
+				values[variable.Name] = "(" + strings.Join(chosen, "|") + ")"
+				continue
+			}
+		}
+		switch {
+		case current == "$__all" && variable.AllValue != "":
+			values[variable.Name] = variable.AllValue
+		case current == "$__all":
+			values[variable.Name] = "(" + strings.Join(options, "|") + ")"
+		case slices.Contains(options, fmt.Sprint(current)):
+			values[variable.Name] = fmt.Sprint(current)
+		default:
+			values[variable.Name] = options[0]
+		}
+	}
+	return values
+}
+
+// options are the values that a variable's query gives, in the order of its setting.
+func (v viewer) options(query string, variable variableJSON) []string {
+	v.t.Helper()
+	if m := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`).FindStringSubmatch(query); m != nil {
+		var values []string
+		err := v.ask("label/"+m[2]+"/values", url.Values{"match[]": {m[1]}, "start": {seconds(v.at.Add(-24 * time.Hour))}, "end": {seconds(v.at)}}, &values)
+		if err != nil {
+			v.t.Errorf("variable %s: %v", variable.Name, err)
+		}
+		return values
+	}
+	m := regexp.MustCompile(`^query_result\((.+)\)$`).FindStringSubmatch(query)
+	if m == nil || variable.Sort != 3 {
+		v.t.Fatalf("variable %s asks for %q, sorted by %d, which this test does not know", variable.Name, query, variable.Sort)
+	}
+	found, err := v.instant(m[1], v.at)
+	if err != nil {
+		v.t.Errorf("variable %s: %v", variable.Name, err)
+	}
+	pattern := regexp.MustCompile(strings.ReplaceAll(strings.Trim(variable.Regex, "/"), "(?<", "(?P<"))
+	byText := map[string]string{}
+	for _, s := range found {
+		// Grafana matches against the series as text, labels in their order.
+		var labels []string
+		for name, value := range s.Metric {
+			if name != "__name__" {
+				labels = append(labels, fmt.Sprintf("%s=%q", name, value))
+			}
+		}
+		slices.Sort(labels)
+		text := s.Metric["__name__"] + "{" + strings.Join(labels, ", ") + "} 1"
+		if m := pattern.FindStringSubmatch(text); m != nil {
+			byText[m[pattern.SubexpIndex("text")]] = m[pattern.SubexpIndex("value")]
+		}
+	}
+	var texts []string
+	for text := range byText {
+		texts = append(texts, text)
+	}
+	slices.SortFunc(texts, func(a, b string) int {
+		x, _ := strconv.Atoi(a)
+		y, _ := strconv.Atoi(b)
+		return x - y
+	})
+	var values []string
+	for _, text := range texts {
+		values = append(values, byText[text])
+	}
+	return values
+}
+
+// fill puts values into a query, and Grafana's own variables.
+func fill(query string, values map[string]string, own map[string]string) string {
+	return regexp.MustCompile(`\$(\w+)|\$\{(\w+)(:\w+)?\}`).ReplaceAllStringFunc(query, func(s string) string {
+		name := strings.Trim(strings.SplitN(strings.Trim(s, "${}"), ":", 2)[0], "${}")
+		if value, found := own[name]; found {
+			return value
+		}
+		if value, found := values[name]; found {
+			return value
+		}
+		return s // left as it is: Prometheus will not parse it
+	})
+}
+
+// run gives what a panel's query finds.
+func (v viewer) run(b boardJSON, p panelJSON, q targetJSON, values map[string]string) ([]series, error) {
+	from := v.at.Add(-span(v.t, b.Time.From))
+	if p.TimeFrom == "now/M" {
+		from = time.Date(v.at.Year(), v.at.Month(), 1, 0, 0, 0, 0, v.at.Location())
+	} else if p.TimeFrom != "" {
+		from = v.at.Add(-span(v.t, p.TimeFrom))
+	}
+	length := v.at.Sub(from)
+	points := p.MaxDataPoints
+	if points == 0 {
+		points = 1000 // about the width of a panel in pixels
+	}
+	least := time.Minute // the data source's scrape interval
+	if q.Interval != "" {
+		least = span(v.t, q.Interval)
+	}
+	step := max(length/time.Duration(points), least)
+	step = step.Round(time.Second)
+	own := map[string]string{
+		"__range":         fmt.Sprintf("%ds", int(length.Seconds())),
+		"__interval":      fmt.Sprintf("%ds", int(step.Seconds())),
+		"__rate_interval": fmt.Sprintf("%ds", int(max(step+time.Minute, 4*time.Minute).Seconds())),
+	}
+	expr := fill(q.Expr, values, own)
+	if q.Instant {
+		return v.instant(expr, v.at)
+	}
+	if q.Format == "table" {
+		v.t.Errorf("panel %q: a table of a range has a row for each moment", p.Title)
+	}
+	// Grafana begins and ends at whole steps.
+	unit := int64(step / time.Second)
+	var d struct{ Result []series }
+	err := v.ask("query_range", url.Values{"query": {expr}, "step": {strconv.FormatInt(unit, 10)},
+		"start": {strconv.FormatInt(from.Unix()/unit*unit, 10)}, "end": {strconv.FormatInt(v.at.Unix()/unit*unit, 10)}}, &d)
+	return d.Result, err
+}
+
+func span(t *testing.T, from string) time.Duration {
+	t.Helper()
+	text := strings.TrimPrefix(from, "now-")
+	if days, isDays := strings.CutSuffix(text, "d"); isDays {
+		n, err := strconv.Atoi(days)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(n) * 24 * time.Hour
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Alerts are not all about a currency.
+var mayLack = keys("who currency")
+
+// visit runs all queries of a dashboard, and notes which of them found something.
+func (v viewer) visit(b boardJSON, values map[string]string, found map[string]int) {
+	v.t.Helper()
+	windows := []string{values["window"]}
+	if b.UID == "coingecko-analysis" {
+		windows = keys("15m 1h 24h 7d")
+	}
+	for _, p := range b.Panels {
+		for _, q := range p.Targets {
+			name := fmt.Sprintf("%s, panel %d %q, query %s", b.UID, p.ID, p.Title, q.RefID)
+			found[name] += 0
+			for i, w := range windows {
+				if i > 0 && !strings.Contains(q.Expr, "$window") {
+					break
+				}
+				values["window"] = w
+				list, err := v.run(b, p, q, values)
+				if err != nil {
+					v.t.Errorf("%s: %v\n%s", name, err, q.Expr)
+				}
+				if len(list) == 0 && i > 0 {
+					v.t.Errorf("%s finds nothing for the window %s", name, w)
+				}
+				found[name] += len(list)
+				for _, s := range list {
+					for _, m := range regexp.MustCompile(`\{\{(\w+)\}\}`).FindAllStringSubmatch(q.LegendFormat, -1) {
+						optional := strings.Contains(q.Expr, "ALERTS{") && slices.Contains(mayLack, m[1])
+						if s.Metric[m[1]] == "" && !optional {
+							v.t.Errorf("%s: the legend wants %s, which %v lacks", name, m[1], s.Metric)
+						}
+					}
+				}
+				if v.checkTable(name, p, q, list); len(list) > 1 && q.LegendFormat != "" {
+					distinct(v.t, name, q.LegendFormat, list)
+				}
+			}
+		}
+	}
+}
+
+// distinct makes sure that two lines never have one name.
+func distinct(t *testing.T, name, legend string, list []series) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, s := range list {
+		text := regexp.MustCompile(`\{\{(\w+)\}\}`).ReplaceAllStringFunc(legend, func(m string) string {
+			return s.Metric[strings.Trim(m, "{}")]
+		})
+		if seen[text] {
+			t.Errorf("%s: two series are called %q", name, text)
+		}
+		seen[text] = true
+	}
+}
+
+// checkTable makes sure that the columns which a table renames are there.
+func (v viewer) checkTable(name string, p panelJSON, q targetJSON, list []series) {
+	v.t.Helper()
+	if p.Type != "table" || q.RefID != "A" || len(list) == 0 {
+		return
+	}
+	for _, t := range p.Transformations {
+		var o struct{ RenameByName map[string]string }
+		if err := json.Unmarshal(t.Options, &o); err != nil {
+			v.t.Fatal(err)
+		}
+		for column := range o.RenameByName {
+			if letter, isValue := strings.CutPrefix(column, "Value #"); isValue {
+				if !slices.ContainsFunc(p.Targets, func(q targetJSON) bool { return q.RefID == letter }) {
+					v.t.Errorf("%s: column %q is of no query", name, column)
+				}
+				continue
+			}
+			if list[0].Metric[column] == "" && column != "namespace" && column != "version" { // neither is there on a developer's machine
+				v.t.Errorf("%s: no series has the column %q", name, column)
+			}
+		}
+	}
+}
+
+// tiles are the wall's panels that show a price or what follows from it, by what they ask for.
+func tiles(b boardJSON) (list []panelJSON) {
+	for _, p := range b.Panels {
+		if p.Type == "stat" && slices.ContainsFunc(p.Targets, func(q targetJSON) bool {
+			return strings.Contains(q.Expr, "coingecko_price")
+		}) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// shown counts the values that the tiles show.
+func (v viewer) shown(b boardJSON) (n int) {
+	v.t.Helper()
+	values := v.look(b)
+	for _, p := range tiles(b) {
+		for _, q := range p.Targets {
+			list, err := v.run(b, p, q, values)
+			if err != nil {
+				v.t.Error(err)
+			}
+			n += len(list)
+		}
+	}
+	return n
+}
+
+func TestQueries(t *testing.T) {
+	for _, tool := range []string{"promtool", "prometheus"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("not run here: the dashboards' queries in a real Prometheus (%s is missing)", tool)
+		}
+	}
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "coingecko-exporter")
+	command(t, "go", "build", "-o", binary, "../exporter")
+	list := boards(t)
+	wall := list[0]
+
+	demo, control := exporter(t, binary, "--demo")
+	shortly, shortControl := exporter(t, binary, "--demo", "--rates.max-age="+shortLived.String())
+	// One that CoinGecko's plan counts for and that cannot reach it: through a proxy that is not there.
+	proxy := filepath.Join(dir, "http.yaml")
+	if err := os.WriteFile(proxy, []byte("proxy_url: http://"+freeAddress(t)+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cut, _ := exporter(t, binary, "--coingecko.plan=demo", "--coingecko.http-config-file="+proxy, "--coingecko.interval=10s")
+
+	rules, err := filepath.Abs("../alerts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "prometheus.yml")
+	raw, _ := json.Marshal(map[string]any{ // JSON is YAML
+		"global":     map[string]any{"scrape_interval": scrapes.String(), "evaluation_interval": evaluations.String()},
+		"rule_files": []string{rules + "/*.rules.yaml"},
+		"scrape_configs": []any{
+			map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{demo.address, cut.address}}}},
+			map[string]any{"job_name": "shortly", "static_configs": []any{map[string]any{"targets": []string{shortly.address}}}},
+		},
+	})
+	if err := os.WriteFile(config, raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+
+	// Eight days, and an hour of alerts four hours ago.
+	data := filepath.Join(dir, "data")
+	answer, err := http.Get(control + "/history?step=" + historyStep.String() + "&instance=" + demo.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	history, err := os.Create(filepath.Join(dir, "history.om"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(history, answer.Body); err != nil {
+		t.Fatal(err)
+	}
+	history.Close()
+	command(t, "promtool", "tsdb", "create-blocks-from", "--max-block-duration=192h", "openmetrics", history.Name(), data)
+	os.Remove(history.Name())
+	now := time.Now()
+	alertsAt := now.Add(-4 * time.Hour)
+	oldAlerts(t, data, alertsAt)
+
+	p := &prometheus{t: t, dir: data, config: config}
+	p.restart()
+	var used strings.Builder
+	for _, b := range list {
+		for _, panel := range b.Panels {
+			for _, q := range panel.Targets {
+				fmt.Fprintln(&used, q.Expr)
+			}
+		}
+	}
+	p.backfill(used.String(), now.Add(-8*24*time.Hour+10*time.Minute), now.Add(-time.Minute))
+
+	// Live, with rates of each exporter that has some.
+	fresh := viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter"}}
+	short := viewer{p, time.Now(), map[string]string{"job": "shortly"}}
+	eventually(t, "live rates and rules", 2*time.Minute, func() bool {
+		s, err := p.instant(`count by (job) (time() - timestamp(`+price+`) < 15) and on (job) rate(coingecko_polls_total{upstream="coingecko"}[10s]) > 0`, time.Now())
+		return err == nil && len(s) == 2
+	})
+
+	found := map[string]int{}
+	t.Run("healthy", func(t *testing.T) {
+		fresh.t, p.t = t, t
+		fresh.at = time.Now()
+		for _, b := range list {
+			fresh.visit(b, fresh.look(b), found)
+		}
+		prices(t, fresh, wall)
+	})
+	t.Run("from the URL", func(t *testing.T) {
+		p.t = t
+		two := viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter", "quote": "eur", "coin": "(btc|eth)"}}
+		values := two.look(wall)
+		if values["quote_name"] != "Euro" {
+			t.Errorf("the quote is called %q", values["quote_name"])
+		}
+		columns := 0
+		for _, panel := range tiles(wall) {
+			if !strings.Contains(panel.Targets[0].Expr, "$coin") || strings.Contains(panel.Targets[0].Expr, "topk(6") {
+				continue // cross rates, movers, and the chart's legend
+			}
+			columns++
+			list, err := two.run(wall, panel, panel.Targets[0], values)
+			if err != nil || len(list) != 2 || list[0].Metric["currency"] != "btc" || list[1].Metric["currency"] != "eth" || list[0].Metric["quote"] != "eur" {
+				t.Errorf("panel %d shows %v (%v)", panel.ID, list, err)
+			}
+		}
+		if columns != 5 {
+			t.Errorf("the board has %d columns", columns)
+		}
+	})
+	t.Run("alerts", func(t *testing.T) {
+		p.t = t
+		then := viewer{p, alertsAt.Add(30 * time.Minute), fresh.vars}
+		values := fresh.look(wall)
+		then.visit(wall, values, found)
+		for _, panel := range wall.Panels {
+			for _, q := range panel.Targets {
+				if !strings.Contains(q.Expr, "ALERTS{") {
+					continue
+				}
+				list, err := then.run(wall, panel, q, values)
+				if quiet := strings.Contains(q.Expr, "unless"); err != nil || quiet != (len(list) == 0) || len(list) > 1 {
+					t.Errorf("%s finds %v (%v)", q.Expr, list, err)
+				}
+				for _, s := range list {
+					if what := s.Metric["what"]; !slices.Contains([]string{"Price Swing ", "Rate Limited ", "Unusual Volatility "}, what) {
+						t.Errorf("an alert is called %q", what)
+					}
+				}
+			}
+		}
+	})
+	t.Run("a poll missed, and rates expired, by the clock", func(t *testing.T) {
+		p.t = t
+		for _, later := range []time.Duration{4 * time.Minute, 6 * time.Minute, 20 * time.Minute} {
+			v := viewer{p, time.Now().Add(later), fresh.vars}
+			for _, b := range []boardJSON{wall, list[2]} {
+				values := viewer{p, time.Now(), fresh.vars}.look(b)
+				for _, panel := range b.Panels {
+					for _, q := range panel.Targets {
+						if q.Instant && strings.Contains(q.Expr, "time() - ") {
+							s, err := v.run(b, panel, q, values)
+							if err != nil {
+								t.Error(err)
+							}
+							found[fmt.Sprintf("%s, panel %d %q, query %s", b.UID, panel.ID, panel.Title, q.RefID)] += len(s)
+						}
+					}
+				}
+			}
+		}
+	})
+	t.Run("rates expired", func(t *testing.T) {
+		p.t, short.t = t, t
+		short.at = time.Now()
+		if n := short.shown(wall); n < 5*12 {
+			t.Fatalf("the tiles show %d values while the rates are fresh", n)
+		}
+		answer, err := http.Post(shortControl+"/fail/garbage", "", nil)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("the simulator does not fail: %v %v", answer, err)
+		}
+		answer.Body.Close()
+		eventually(t, "empty tiles", time.Minute, func() bool {
+			short.at = wholeMinute(time.Now())
+			return short.shown(wall) == 0
+		})
+		short.at = time.Now()
+		short.visit(list[2], short.look(list[2]), found)
+		if s, err := p.instant(`up{job="shortly"}`, time.Now()); err != nil || len(s) != 1 || s[0].Value[1] != "1" {
+			t.Errorf("the exporter is not there any more: %v %v", s, err)
+		}
+	})
+	t.Run("exporter gone", func(t *testing.T) {
+		p.t, fresh.t = t, t
+		demo.stop()
+		eventually(t, "empty tiles", time.Minute, func() bool {
+			fresh.at = wholeMinute(time.Now())
+			return fresh.shown(wall) == 0
+		})
+		gone := viewer{p, time.Now(), map[string]string{"job": "never-there"}}
+		gone.t = t
+		values := fresh.look(wall)
+		values["job"] = "never-there"
+		for _, panel := range wall.Panels {
+			for _, q := range panel.Targets {
+				if s, err := gone.run(wall, panel, q, values); err == nil && strings.HasPrefix(q.Expr, "absent(") {
+					found[fmt.Sprintf("%s, panel %d %q, query %s", wall.UID, panel.ID, panel.Title, q.RefID)] += len(s)
+				}
+			}
+		}
+	})
+	for name, n := range found {
+		if n == 0 && !t.Failed() {
+			t.Errorf("%s found nothing in any state", name)
+		}
+	}
+}
+
+// wholeMinute is the next one. The curves end at whole minutes: a price that went within one was true
+// when it began.
+func wholeMinute(t time.Time) time.Time { return t.Truncate(time.Minute).Add(time.Minute) }
+
+// prices compares what the wall says of bitcoin with the exporter's own number.
+func prices(t *testing.T, v viewer, wall boardJSON) {
+	t.Helper()
+	s, err := v.instant(`coingecko_exchange_rate{job="coingecko-exporter",currency="usd"}`, v.at)
+	if err != nil || len(s) != 1 {
+		t.Fatalf("%v %v", s, err)
+	}
+	want, _ := strconv.ParseFloat(s[0].Value[1].(string), 64)
+	values := v.look(wall)
+	for _, p := range tiles(wall) {
+		q := p.Targets[0]
+		if p.Options["textMode"] != "value" || !strings.HasPrefix(q.Expr, "("+price) {
+			continue
+		}
+		list, err := v.run(wall, p, q, values)
+		if err != nil || len(list) != 12 {
+			t.Fatalf("%d prices (%v)", len(list), err)
+		}
+		var codes []string
+		for _, s := range list {
+			codes = append(codes, s.Metric["currency"])
+			if s.Metric["currency"] == "btc" {
+				got, _ := strconv.ParseFloat(s.Values[len(s.Values)-1][1].(string), 64)
+				if math.Abs(got/want-1) > 0.02 { // a minute of the simulator's market apart, at most
+					t.Errorf("the wall says %v, the exporter %v", got, want)
+				}
+			}
+		}
+		if !slices.IsSorted(codes) {
+			t.Errorf("the rows of the board are not in order: %v", codes)
+		}
+		return
+	}
+	t.Error("no tile shows the price")
+}
