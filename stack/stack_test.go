@@ -1,0 +1,638 @@
+// The whole system as `make stack` runs it: started, watched, made to fail, restarted part by part, and ended.
+
+package stack
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const maxAge = 20 * time.Second // of rates, so that they grow old within a test's patience
+
+func TestSystem(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("minutes of waiting are not short")
+	}
+	s := start(t)
+
+	s.step("targets are up, with the past behind them", 2*time.Minute, func() error {
+		if err := s.up("coingecko-exporter", "prometheus", "alertmanager"); err != nil {
+			return err
+		}
+		coins, err := s.number(`count(coingecko:store_coin:info)`)
+		if err != nil {
+			return err
+		}
+		for _, quote := range []string{"usd", "eur", "gbp"} {
+			for _, series := range []string{"currency_quote:coingecko_price:ratio", "currency_quote:coingecko_price_change:ratio24h"} {
+				expr := fmt.Sprintf(`count(%s{quote=%q} and on (currency) coingecko:store_coin:info)`, series, quote)
+				if n, err := s.number(expr); err != nil || n != coins {
+					return fmt.Errorf("%s is %v, not one for each of %v coins (%w)", expr, n, coins, err)
+				}
+			}
+		}
+		return nil
+	})
+	if s.grafana {
+		s.step("Grafana has a data source and all dashboards", 2*time.Minute, s.dashboards)
+	}
+
+	s.silence("kept over a restart")
+	s.control("swing/xrp?change=-0.3")
+	s.restart("alertmanager")
+	s.step("a swing reaches Alertmanager", 4*time.Minute, func() error {
+		return s.alerting(true, "CoinGeckoPriceSwing", "currency", "xrp", "severity", "critical")
+	})
+	s.step("a silence outlives a restart of Alertmanager", time.Minute, func() error {
+		var silences []struct{ Comment string }
+		if err := get(s.alertmanager+"/api/v2/silences", &silences); err != nil || len(silences) != 1 || silences[0].Comment != "kept over a restart" {
+			return fmt.Errorf("the silences are %v (%w)", silences, err)
+		}
+		return nil
+	})
+	s.control("swing/xrp?change=0.42")
+	s.step("the swing is over", 4*time.Minute, func() error {
+		return errors.Join(
+			s.alerting(false, "CoinGeckoPriceSwing", "currency", "xrp"),
+			s.equal(`count(currency_quote:coingecko_price:ratio{currency="xrp",quote="usd"})`, 1))
+	})
+
+	s.control("fail/error")
+	s.step("polls fail", time.Minute, func() error { return s.equal(`coingecko_up`, 0) })
+	s.step("rates are no longer fresh", time.Minute, func() error { return s.equal(`job:coingecko_rates_fresh:bool`, 0) })
+	s.step("rates that are too old are gone", time.Minute, func() error {
+		code, metrics, err := fetch(s.exporter + "/metrics")
+		if err != nil || code != http.StatusOK || strings.Contains(metrics, "\ncoingecko_exchange_rate{") {
+			return fmt.Errorf("the exporter answers %d and still shows rates (%w)", code, err)
+		}
+		if code, _, err := fetch(s.exporter + "/api/v3/exchange_rates"); code != http.StatusServiceUnavailable {
+			return fmt.Errorf("the relay endpoint answers %d (%w)", code, err)
+		}
+		return errors.Join(
+			s.none(`coingecko_exchange_rate`), s.none(`currency_quote:coingecko_price:ratio`),
+			s.alerting(false, "CoinGeckoPriceSwing"))
+	})
+	s.step("old rates reach Alertmanager", 4*time.Minute, func() error {
+		return s.alerting(true, "CoinGeckoRatesStale", "severity", "critical")
+	})
+	s.control("recover")
+	s.step("everything is well again", 2*time.Minute, func() error {
+		return errors.Join(
+			s.equal(`coingecko_up`, 1), s.equal(`job:coingecko_rates_fresh:bool`, 1),
+			s.equal(`count(currency_quote:coingecko_price:ratio{currency="btc",quote="usd"})`, 1),
+			s.alerting(false, "CoinGeckoRatesStale"))
+	})
+
+	// What was known before a restart is known after it: samples of the past and of the last minutes, to the last.
+	past := fmt.Sprintf(` @ %d`, time.Now().Add(-15*time.Second).Unix())
+	known := map[string]float64{}
+	for _, expr := range []string{
+		`count_over_time(currency_quote:coingecko_price:ratio{currency="btc",quote="usd"}[1d%s])`,
+		`sum_over_time(currency_quote:coingecko_price:ratio{currency="btc",quote="usd"}[1d%s])`,
+		`count_over_time(coingecko_exchange_rate{currency="usd"}[10m%s])`,
+		`sum(count_over_time(ALERTS[10m%s]))`,
+	} {
+		expr = strings.Replace(expr, "%s]", "]"+past, 1)
+		n, err := s.number(expr)
+		if err != nil || n == 0 {
+			t.Fatalf("%s is %v: %v", expr, n, err)
+		}
+		known[expr] = n
+	}
+	for _, part := range []string{"prometheus", "exporter"} {
+		s.restart(part)
+		s.step("after a restart of the "+part+" nothing is lost and it goes on", 2*time.Minute, func() error {
+			err := s.up("coingecko-exporter", "prometheus", "alertmanager")
+			for expr, n := range known {
+				err = errors.Join(err, s.equal(expr, n))
+			}
+			return errors.Join(err,
+				s.equal(`coingecko_up`, 1), s.equal(`job:coingecko_rates_fresh:bool`, 1),
+				s.equal(`count(timestamp(currency_quote:coingecko_price:ratio{currency="btc",quote="usd"}) > `+s.since()+`)`, 1))
+		})
+	}
+
+	s.step("all rules are healthy", time.Minute, s.rules)
+	s.interrupt()
+}
+
+// Before anything starts, each thing that is wrong is told in one line.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	taken := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+
+	// A folder of programs that are found, but never get as far as to run.
+	programs := t.TempDir()
+	for _, name := range []string{"prometheus", "promtool", "prometheus-alertmanager"} {
+		if err := os.WriteFile(filepath.Join(programs, name), []byte("#!/bin/sh\nexit 99\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bare := t.TempDir()
+	for _, name := range []string{"bash", "dirname", "mkdir", "realpath", "env"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, filepath.Join(bare, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := t.TempDir()
+	if err := os.Mkdir(filepath.Join(full, "prometheus"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	simulated := t.TempDir()
+	if err := os.WriteFile(filepath.Join(simulated, "demo"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	for name, c := range map[string]struct {
+		path  string
+		extra []string
+		want  []string
+	}{
+		"programs": {path: bare, want: []string{
+			"stack: prometheus is missing: apt-get install prometheus, or https://prometheus.io/download/",
+			"stack: promtool is missing: it comes with prometheus: apt-get install prometheus, or https://prometheus.io/download/",
+			"stack: alertmanager is missing: apt-get install prometheus-alertmanager, or https://prometheus.io/download/",
+		}},
+		"port": {path: programs + ":" + bare, extra: []string{"ALERTMANAGER_PORT=" + taken}, want: []string{
+			"stack: port " + taken + " is in use: choose another with make stack ALERTMANAGER_PORT=...",
+		}},
+		"data of a former demo": {path: programs + ":" + bare, extra: []string{"DATA=" + full}, want: []string{
+			"stack: " + full + " holds data already, and a demo begins a market of its own: remove them, or choose another folder with make stack DATA=...",
+		}},
+		"real rates among simulated ones": {path: programs + ":" + bare, extra: []string{"DEMO=0", "DATA=" + simulated}, want: []string{
+			"stack: " + simulated + " holds a demo's data, which are no real rates: remove them, or choose another folder with make stack DATA=...",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			command := exec.CommandContext(t.Context(), "./start")
+			command.Env = append([]string{"PATH=" + c.path, "DEMO=1", "DATA="}, ports(t)...)
+			command.Env = append(command.Env, c.extra...) // the last one counts
+			out, err := command.CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Errorf("it ends with %v", err)
+			}
+			told := strings.Split(strings.TrimSpace(string(out)), "\n")
+			told = slices.DeleteFunc(told, func(line string) bool { return strings.HasPrefix(line, "stack: grafana is missing") })
+			if !slices.Equal(told, c.want) {
+				t.Errorf("it says\n%s\nand not\n%s", strings.Join(told, "\n"), strings.Join(c.want, "\n"))
+			}
+		})
+	}
+}
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+// Alertmanager here works as the example says, but nobody is told.
+func TestAlertmanager(t *testing.T) {
+	t.Parallel()
+	example, err := os.ReadFile("../alerts/alertmanager.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "# alerts/alertmanager.example.yaml, but nobody is told: set ALERTMANAGER_CONFIG to a file with your receivers.\n" +
+		"# Written by `go test ./stack -run TestAlertmanager -update`.\n"
+	section, heading := "", true
+	for line := range strings.Lines(string(example)) {
+		if heading = heading && strings.HasPrefix(line, "#"); heading {
+			continue
+		}
+		if key := regexp.MustCompile(`^\w+:`).FindString(line); key != "" {
+			section = key
+		}
+		if section != "receivers:" || regexp.MustCompile(`^(receivers:|  - name: .*)?\n$`).MatchString(line) {
+			want += line
+		}
+	}
+	if *update {
+		if err := os.WriteFile("alertmanager.yaml", []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile("alertmanager.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Error("alertmanager.yaml is not what follows from alerts/alertmanager.example.yaml: read the change, then go test ./stack -run TestAlertmanager -update")
+	}
+}
+
+// system is a running `make stack`.
+type system struct {
+	t                                  *testing.T
+	exporter, prometheus, alertmanager string // base URLs
+	grafanaURL                         string
+	grafana                            bool
+	env                                []string
+	temporary                          string // TMPDIR
+	make                               *exec.Cmd
+	ended                              chan struct{}
+	restarted                          time.Time
+
+	mu       sync.Mutex
+	said     strings.Builder
+	controls []string // where the market is controlled: one for each start of the exporter
+}
+
+// ports are settings with ports that nobody uses.
+func ports(t *testing.T) []string {
+	t.Helper()
+	var settings []string
+	for _, name := range []string{"EXPORTER_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "GRAFANA_PORT", "RUNNER_PORT"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // after all are chosen, so that they differ
+		settings = append(settings, fmt.Sprintf("%s=%d", name, l.Addr().(*net.TCPAddr).Port))
+	}
+	return settings
+}
+
+func start(t *testing.T) *system {
+	t.Helper()
+	for _, names := range [][]string{{"make"}, {"prometheus"}, {"promtool"}, {"alertmanager", "prometheus-alertmanager"}} {
+		if !slices.ContainsFunc(names, func(name string) bool { _, err := exec.LookPath(name); return err == nil }) {
+			t.Skip(names[0] + " is not on the PATH")
+		}
+	}
+	_, err := exec.LookPath("grafana")
+	s := &system{t: t, grafana: err == nil, temporary: t.TempDir(), ended: make(chan struct{})}
+
+	// The rules wait for minutes of their own; the rest need not.
+	config, err := os.ReadFile("prometheus.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fast := regexp.MustCompile(`(scrape_interval: )\w+`).ReplaceAllString(string(config), "${1}2s")
+	fast = regexp.MustCompile(`(evaluation_interval: )\w+`).ReplaceAllString(fast, "${1}5s")
+	file := filepath.Join(t.TempDir(), "prometheus.yaml")
+	if err := os.WriteFile(file, []byte(fast), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	s.env = ports(t)
+	url := map[string]string{}
+	for _, setting := range s.env {
+		name, port, _ := strings.Cut(setting, "=")
+		url[name] = "http://127.0.0.1:" + port
+	}
+	s.exporter, s.prometheus, s.alertmanager = url["EXPORTER_PORT"], url["PROMETHEUS_PORT"], url["ALERTMANAGER_PORT"]
+	s.grafanaURL = url["GRAFANA_PORT"]
+
+	s.make = exec.Command("make", append([]string{"stack", "PROMETHEUS_CONFIG=" + file, "HISTORY=26h"}, s.env...)...)
+	s.make.Dir = ".."
+	// Not those of a make that runs this test.
+	s.make.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") })
+	s.make.Env = append(s.make.Env, "TMPDIR="+s.temporary, "COINGECKO_EXPORTER_RATES_MAX_AGE="+maxAge.String())
+	s.make.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell does
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.make.Stdout, s.make.Stderr = w, w
+	if err := s.make.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	go s.listen(r)
+	go func() { s.make.Wait(); close(s.ended) }()
+	t.Cleanup(func() {
+		syscall.Kill(-s.make.Process.Pid, syscall.SIGINT)
+		select {
+		case <-s.ended:
+		case <-time.After(time.Minute):
+			syscall.Kill(-s.make.Process.Pid, syscall.SIGKILL)
+		}
+		if t.Failed() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			t.Log(s.said.String())
+		}
+	})
+	return s
+}
+
+var controlURL = regexp.MustCompile(`control=(http://\S+/)`)
+
+func (s *system) listen(r io.Reader) {
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		s.mu.Lock()
+		s.said.WriteString(lines.Text() + "\n")
+		if m := controlURL.FindStringSubmatch(lines.Text()); m != nil {
+			s.controls = append(s.controls, m[1])
+		}
+		s.mu.Unlock()
+	}
+}
+
+// step waits until a check succeeds.
+func (s *system) step(name string, patience time.Duration, check func() error) {
+	s.t.Helper()
+	began := time.Now()
+	for {
+		err := check()
+		if err == nil {
+			s.t.Logf("%s, after %v", name, time.Since(began).Round(time.Second))
+			return
+		}
+		select {
+		case <-s.ended:
+			s.t.Fatalf("%s? The stack has ended; before: %v", name, err)
+		case <-time.After(500 * time.Millisecond):
+		}
+		if time.Since(began) > patience {
+			s.t.Fatalf("%s? Not after %v: %v", name, patience, err)
+		}
+	}
+}
+
+// control presses one of the simulator's buttons.
+func (s *system) control(button string) {
+	s.t.Helper()
+	s.mu.Lock()
+	control := s.controls[len(s.controls)-1]
+	s.mu.Unlock()
+	answer, err := http.Post(control+button, "", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s: %s", button, answer.Status)
+	}
+}
+
+// restart ends one part and starts it again.
+func (s *system) restart(part string) {
+	s.t.Helper()
+	job := strings.Replace(part, "exporter", "coingecko-exporter", 1)
+	started := `process_start_time_seconds{job="` + job + `"}`
+	before, err := s.number(started)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.restarted = time.Now()
+	command := exec.Command("../bin/goreman", "run", "restart", part)
+	for _, setting := range s.env {
+		if port, found := strings.CutPrefix(setting, "RUNNER_PORT="); found {
+			command.Env = append(os.Environ(), "GOREMAN_RPC_PORT="+port)
+		}
+	}
+	if out, err := command.CombinedOutput(); err != nil {
+		s.t.Fatalf("restart of %s: %v\n%s", part, err, out)
+	}
+	s.step("another "+part+" runs", 2*time.Minute, func() error {
+		if now, err := s.number(started); err != nil || now <= before {
+			return fmt.Errorf("it started at %v, and before at %v (%w)", now, before, err)
+		}
+		return nil
+	})
+}
+
+// since is when the last restart began, for PromQL.
+func (s *system) since() string { return strconv.FormatInt(s.restarted.Unix(), 10) }
+
+// interrupt is Ctrl-C. Nothing may be left.
+func (s *system) interrupt() {
+	s.t.Helper()
+	if err := syscall.Kill(-s.make.Process.Pid, syscall.SIGINT); err != nil {
+		s.t.Fatal(err)
+	}
+	select {
+	case <-s.ended:
+	case <-time.After(time.Minute):
+		s.t.Fatal("a minute after Ctrl-C it still runs")
+	}
+	for _, setting := range s.env {
+		_, port, _ := strings.Cut(setting, "=")
+		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+			c.Close()
+			s.t.Errorf("after Ctrl-C something still answers at %s", setting)
+		}
+	}
+	if left, err := os.ReadDir(s.temporary); err != nil || len(left) > 0 {
+		s.t.Errorf("after Ctrl-C these files are left: %v (%v)", left, err)
+	}
+	environments, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range environments {
+		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), "\x00DATA="+s.temporary) {
+			command, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+			s.t.Errorf("after Ctrl-C this still runs: %q", command)
+		}
+	}
+}
+
+// up says which of the jobs has not exactly one target, which answers.
+func (s *system) up(jobs ...string) error {
+	var answer struct {
+		Data struct {
+			ActiveTargets []struct {
+				Labels            map[string]string
+				Health, LastError string
+				LastScrape        time.Time
+			}
+		}
+	}
+	if err := get(s.prometheus+"/api/v1/targets?state=active", &answer); err != nil {
+		return err
+	}
+	health := map[string]string{}
+	for _, target := range answer.Data.ActiveTargets {
+		health[target.Labels["job"]] += target.Health + target.LastError
+		if !target.LastScrape.After(s.restarted) {
+			health[target.Labels["job"]] += ", not yet asked again"
+		}
+	}
+	want := map[string]string{}
+	for _, job := range jobs {
+		want[job] = "up"
+	}
+	if !maps.Equal(health, want) {
+		return fmt.Errorf("the targets are %v", health)
+	}
+	return nil
+}
+
+// number is the value of an expression that has one series.
+func (s *system) number(expr string) (float64, error) {
+	values, err := s.query(expr)
+	if err != nil || len(values) != 1 {
+		return 0, fmt.Errorf("%s has the values %v (%w)", expr, values, err)
+	}
+	return values[0], nil
+}
+
+func (s *system) equal(expr string, want float64) error {
+	n, err := s.number(expr)
+	if err == nil && n != want {
+		err = fmt.Errorf("%s is %v, not %v", expr, n, want)
+	}
+	return err
+}
+
+func (s *system) none(expr string) error {
+	values, err := s.query(expr)
+	if err == nil && len(values) > 0 {
+		err = fmt.Errorf("%s has %d series", expr, len(values))
+	}
+	return err
+}
+
+func (s *system) query(expr string) ([]float64, error) {
+	var answer struct {
+		Data struct{ Result []struct{ Value [2]any } }
+	}
+	if err := get(s.prometheus+"/api/v1/query?"+url.Values{"query": {expr}}.Encode(), &answer); err != nil {
+		return nil, err
+	}
+	var values []float64
+	for _, r := range answer.Data.Result {
+		v, err := strconv.ParseFloat(fmt.Sprint(r.Value[1]), 64)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// alerting says whether an alert with these labels, name and value in turn, is not in Alertmanager as it should be.
+func (s *system) alerting(want bool, name string, labels ...string) error {
+	q := url.Values{"filter": {fmt.Sprintf("alertname=%q", name)}}
+	for i := 0; i < len(labels); i += 2 {
+		q.Add("filter", fmt.Sprintf("%s=%q", labels[i], labels[i+1]))
+	}
+	var alerts []struct{ Annotations map[string]string }
+	if err := get(s.alertmanager+"/api/v2/alerts?"+q.Encode(), &alerts); err != nil {
+		return err
+	}
+	if (len(alerts) > 0) != want {
+		return fmt.Errorf("Alertmanager has %d alerts %s %v", len(alerts), name, labels)
+	}
+	for _, a := range alerts {
+		if a.Annotations["summary"] == "" || strings.Contains(fmt.Sprint(a.Annotations), "error expanding") {
+			return fmt.Errorf("the alert %s says %v", name, a.Annotations)
+		}
+	}
+	return nil
+}
+
+// silence makes one that concerns no alert.
+func (s *system) silence(comment string) {
+	s.t.Helper()
+	body := fmt.Sprintf(`{"matchers": [{"name": "alertname", "value": "none", "isRegex": false, "isEqual": true}],
+		"startsAt": %q, "endsAt": %q, "createdBy": "test", "comment": %q}`,
+		time.Now().Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339), comment)
+	answer, err := http.Post(s.alertmanager+"/api/v2/silences", "application/json", strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		s.t.Fatalf("a silence: %s", answer.Status)
+	}
+}
+
+// rules says which of the shipped rules does not work. Of a group that waits longer than this test the first
+// evaluation may not have come.
+func (s *system) rules() error {
+	var answer struct {
+		Data struct {
+			Groups []struct {
+				File, Name string
+				Interval   float64
+				Rules      []struct{ Name, Health, LastError string }
+			}
+		}
+	}
+	if err := get(s.prometheus+"/api/v1/rules", &answer); err != nil {
+		return err
+	}
+	files := map[string]bool{}
+	var wrong []string
+	for _, g := range answer.Data.Groups {
+		files[filepath.Base(g.File)] = true
+		for _, r := range g.Rules {
+			if r.Health != "ok" && (r.Health != "unknown" || g.Interval < 60) {
+				wrong = append(wrong, fmt.Sprintf("%s is %s: %s", r.Name, r.Health, r.LastError))
+			}
+		}
+	}
+	shipped, err := filepath.Glob("../alerts/*.rules.yaml")
+	if err != nil || len(shipped) == 0 || len(files) != len(shipped) {
+		wrong = append(wrong, fmt.Sprintf("the rules come from %v, but %v are shipped", files, shipped))
+	}
+	if wrong != nil {
+		return errors.New(strings.Join(wrong, "; "))
+	}
+	return s.equal(`sum(prometheus_rule_evaluation_failures_total)`, 0)
+}
+
+// dashboards says what a viewer of Grafana who does not sign in would miss.
+func (s *system) dashboards() error {
+	for _, uid := range []string{"coingecko-screen", "coingecko-analysis", "coingecko-exporter"} {
+		if err := get(s.grafanaURL+"/api/dashboards/uid/"+uid, &struct{}{}); err != nil {
+			return err
+		}
+	}
+	var home struct{ Dashboard struct{ UID string } }
+	if err := get(s.grafanaURL+"/api/dashboards/home", &home); err != nil || home.Dashboard.UID != "coingecko-screen" {
+		return fmt.Errorf("the home page is %q (%w)", home.Dashboard.UID, err)
+	}
+	return get(s.grafanaURL+"/api/datasources/proxy/uid/prometheus/api/v1/query?query=up", &struct{}{})
+}
+
+// get reads JSON.
+func get(url string, into any) error {
+	code, text, err := fetch(url)
+	if err != nil {
+		return err
+	}
+	if code != http.StatusOK {
+		return fmt.Errorf("%s: %d %.300s", url, code, text)
+	}
+	return json.Unmarshal([]byte(text), into)
+}
+
+func fetch(url string) (int, string, error) {
+	client := http.Client{Timeout: 20 * time.Second}
+	answer, err := client.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(text), err
+}
