@@ -60,7 +60,7 @@ stack: export DEMO    ?= 1
 stack: export HISTORY ?= 192h# of a demo
 stack: export DATA    ?=# a demo's: a temporary folder; otherwise: ~/.local/share/coingecko-exporter
 stack: export PROMETHEUS_CONFIG   ?= stack/prometheus.yaml
-stack: export ALERTMANAGER_CONFIG ?= alerts/alertmanager.example.yaml
+stack: export ALERTMANAGER_CONFIG ?= stack/alertmanager.yaml
 
 # For Grafana's admin. Readable for its user in a container, and here for nobody but you, because of the folder.
 GRAFANA_PASSWORD := stack/secrets/grafana_admin_password
