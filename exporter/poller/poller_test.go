@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,8 +38,18 @@ type rig struct {
 
 func (r *rig) Polled(p Poll) { r.polls = append(r.polls, p) }
 
+// turn is what the goroutines of a test hand each other. They never run at the same time, because time
+// stands still while one of them does; the race detector sees that only where they share a lock.
+var turn sync.Mutex
+
+func takeTurn() {
+	turn.Lock()
+	defer turn.Unlock()
+}
+
 // clock is that of the bubble, with the wall clock shifted.
 func (r *rig) clock() instant {
+	takeTurn()
 	i := systemClock()
 	i.wall = i.wall.Add(r.shift)
 	return i
@@ -70,6 +81,7 @@ func start(t *testing.T, upstream http.Handler, change ...func(*Options, *coinge
 		UserAgent: "coingecko-exporter/test",
 		Timeout:   10 * time.Second,
 		Transport: transport(func(req *http.Request) (*http.Response, error) {
+			takeTurn()
 			r.asked = append(r.asked, time.Now())
 			w := httptest.NewRecorder()
 			upstream.ServeHTTP(w, req)
@@ -97,6 +109,7 @@ func start(t *testing.T, upstream http.Handler, change ...func(*Options, *coinge
 }
 
 func pass(d time.Duration) {
+	takeTurn()
 	time.Sleep(d)
 	synctest.Wait()
 }
