@@ -131,6 +131,9 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 		fail.Reason, fail.Detail, fail.Err = Unauthorized, err.Error(), err
 		return Answer{}, true, fail
 	}
+	if key != "" {
+		defer fail.redact(key)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL.JoinPath(Path).String(), nil)
 	if err != nil {
 		fail.Reason, fail.Detail, fail.Err = Network, err.Error(), err

@@ -352,13 +352,34 @@ type roundTripper func(*http.Request) (*http.Response, error)
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestClientErrorsDoNotHoldTheKey(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(401)
-		fmt.Fprintf(w, `%s{"status":{"error_code":10002,"error_message":"invalid key %s"}}`, strings.Repeat(" ", 505), r.Header.Get("x-cg-demo-api-key"))
-	})
-	e := mustFail(t, client(t, s.URL, withKey("x-cg-demo-api-key", "CG-secret-0123456789")))
-	if text := fmt.Sprintf("%+v %s %s", *e, e, e.Explain()); strings.Contains(text, "CG-") {
-		t.Errorf("the key stands in the error: %s", text)
+	for name, send := range map[string]func(http.ResponseWriter, string){
+		"a body": func(w http.ResponseWriter, key string) {
+			w.WriteHeader(401)
+			fmt.Fprintf(w, `%s{"status":{"error_code":10002,"error_message":"invalid key %s"}}`, strings.Repeat(" ", 505), key)
+		},
+		"a redirect": func(w http.ResponseWriter, key string) {
+			w.Header().Set("Location", "https://"+key+".test/")
+			w.WriteHeader(302)
+		},
+		"an encoding": func(w http.ResponseWriter, key string) {
+			w.Header().Set("Content-Encoding", key)
+			io.WriteString(w, "x")
+		},
+		"a broken header": func(w http.ResponseWriter, key string) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", key)
+		},
+	} {
+		s := serve(t, func(w http.ResponseWriter, r *http.Request) { send(w, r.Header.Get("x-cg-demo-api-key")) })
+		e := mustFail(t, client(t, s.URL, withKey("x-cg-demo-api-key", "CG-secret-0123456789")))
+		if text := fmt.Sprintf("%+v %s %s", *e, e, e.Explain()); strings.Contains(text, "CG-") {
+			t.Errorf("the key stands in the error about %s: %s", name, text)
+		}
 	}
 }
 

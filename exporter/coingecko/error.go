@@ -68,6 +68,14 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// redact takes the key out. Whoever was asked may send it back anywhere, and errors quote what was sent.
+func (e *Error) redact(key string) {
+	e.Detail = strings.ReplaceAll(e.Detail, key, "<key>")
+	if e.Err != nil && strings.Contains(e.Err.Error(), key) {
+		e.Err = nil
+	}
+}
+
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
