@@ -136,7 +136,7 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	if err == nil {
 		// The rates are as old as if they had left when they were asked for: older, never younger.
 		fresh := &Snapshot{Rates: answer.Rates, Upstream: answer.Upstream, left: begun.add(-answer.Age)}
-		if err = p.shrunk(before.snapshot, fresh, answer.Host, ended); err == nil && newer(before.snapshot, fresh, ended) {
+		if err = p.shrunk(before.snapshot, fresh, answer.Host, ended); err == nil && newer(before.snapshot, fresh, answer.Age, ended) {
 			after.snapshot, outcome.Snapshot = fresh, fresh
 			after.interval = p.options.Interval
 			if answer.Upstream == coingecko.Relay && answer.MaxAge > 0 {
@@ -176,9 +176,13 @@ func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
 }
 
 // newer says whether an answer brings rates that left CoinGecko later than those at hand. Of two relays
-// behind one name, one may lag: time must not run backwards.
-func newer(old, fresh *Snapshot, now instant) bool {
-	return old == nil || now.since(old.left)-now.since(fresh.left) > ageOfRelayed
+// behind one name, one may lag: time must not run backwards. The age that an answer declares is not exact.
+func newer(old, fresh *Snapshot, age time.Duration, now instant) bool {
+	inexact := time.Duration(0)
+	if age > 0 {
+		inexact = ageOfRelayed
+	}
+	return old == nil || now.since(old.left)-now.since(fresh.left) > inexact
 }
 
 // next says when to ask again.
