@@ -560,8 +560,8 @@ func tiles(b boardJSON) (list []panelJSON) {
 	return list
 }
 
-// shown counts the values that the tiles show.
-func (v viewer) shown(b boardJSON) (n int) {
+// shown counts the values that the tiles show, and says which.
+func (v viewer) shown(b boardJSON) (n int, where string) {
 	v.t.Helper()
 	values := v.look(b)
 	for _, p := range tiles(b) {
@@ -570,10 +570,27 @@ func (v viewer) shown(b boardJSON) (n int) {
 			if err != nil {
 				v.t.Error(err)
 			}
-			n += len(list)
+			if n += len(list); len(list) > 0 {
+				where += fmt.Sprintf(" %d in panel %d %q,", len(list), p.ID, p.Title)
+			}
 		}
 	}
-	return n
+	return n, where
+}
+
+// emptied waits until the tiles show nothing. Its moment is the next whole minute: the curves end at
+// whole minutes, and a price that went within one was true when it began.
+func (v viewer) emptied(b boardJSON) {
+	v.t.Helper()
+	where := ""
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+		n := 0
+		v.at = time.Now().Truncate(time.Minute).Add(time.Minute)
+		if n, where = v.shown(b); n == 0 {
+			return
+		}
+	}
+	v.t.Errorf("the tiles still show values:%s", where)
 }
 
 func TestQueries(t *testing.T) {
@@ -602,16 +619,19 @@ func TestQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := filepath.Join(dir, "prometheus.yml")
-	raw, _ := json.Marshal(map[string]any{ // JSON is YAML
-		"global":     map[string]any{"scrape_interval": scrapes.String(), "evaluation_interval": evaluations.String()},
-		"rule_files": []string{rules + "/*.rules.yaml"},
-		"scrape_configs": []any{
-			map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{demo.address, cut.address}}}},
-			map[string]any{"job_name": "shortly", "static_configs": []any{map[string]any{"targets": []string{shortly.address}}}},
-		},
-	})
-	if err := os.WriteFile(config, raw, 0o644); err != nil {
-		t.Fatal(err)
+	configure := func(evaluations time.Duration) {
+		t.Helper()
+		raw, _ := json.Marshal(map[string]any{ // JSON is YAML
+			"global":     map[string]any{"scrape_interval": scrapes.String(), "evaluation_interval": evaluations.String()},
+			"rule_files": []string{rules + "/*.rules.yaml"},
+			"scrape_configs": []any{
+				map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{demo.address, cut.address}}}},
+				map[string]any{"job_name": "shortly", "static_configs": []any{map[string]any{"targets": []string{shortly.address}}}},
+			},
+		})
+		if err := os.WriteFile(config, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	// Eight days, and an hour of alerts four hours ago.
@@ -636,6 +656,7 @@ func TestQueries(t *testing.T) {
 	oldAlerts(t, data, alertsAt)
 
 	p := &prometheus{t: t, dir: data, config: config}
+	configure(time.Hour) // the live rules would only slow the backfill
 	p.restart()
 	var used strings.Builder
 	for _, b := range list {
@@ -646,6 +667,8 @@ func TestQueries(t *testing.T) {
 		}
 	}
 	p.backfill(used.String(), now.Add(-8*24*time.Hour+10*time.Minute), now.Add(-time.Minute))
+	configure(evaluations)
+	p.restart()
 
 	// Live, with rates of each exporter that has some.
 	fresh := viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter"}}
@@ -730,19 +753,17 @@ func TestQueries(t *testing.T) {
 	})
 	t.Run("rates expired", func(t *testing.T) {
 		p.t, short.t = t, t
-		short.at = time.Now()
-		if n := short.shown(wall); n < 5*12 {
-			t.Fatalf("the tiles show %d values while the rates are fresh", n)
-		}
+		eventually(t, "tiles with fresh rates", time.Minute, func() bool {
+			short.at = time.Now()
+			n, _ := short.shown(wall)
+			return n >= 5*12
+		})
 		answer, err := http.Post(shortControl+"/fail/garbage", "", nil)
 		if err != nil || answer.StatusCode != http.StatusOK {
 			t.Fatalf("the simulator does not fail: %v %v", answer, err)
 		}
 		answer.Body.Close()
-		eventually(t, "empty tiles", time.Minute, func() bool {
-			short.at = wholeMinute(time.Now())
-			return short.shown(wall) == 0
-		})
+		short.emptied(wall)
 		short.at = time.Now()
 		short.visit(list[2], short.look(list[2]), found)
 		if s, err := p.instant(`up{job="shortly"}`, time.Now()); err != nil || len(s) != 1 || s[0].Value[1] != "1" {
@@ -752,10 +773,8 @@ func TestQueries(t *testing.T) {
 	t.Run("exporter gone", func(t *testing.T) {
 		p.t, fresh.t = t, t
 		demo.stop()
-		eventually(t, "empty tiles", time.Minute, func() bool {
-			fresh.at = wholeMinute(time.Now())
-			return fresh.shown(wall) == 0
-		})
+		fresh.emptied(wall)
+		fresh.at = time.Now()
 		gone := viewer{p, time.Now(), map[string]string{"job": "never-there"}}
 		gone.t = t
 		values := fresh.look(wall)
@@ -774,10 +793,6 @@ func TestQueries(t *testing.T) {
 		}
 	}
 }
-
-// wholeMinute is the next one. The curves end at whole minutes: a price that went within one was true
-// when it began.
-func wholeMinute(t time.Time) time.Time { return t.Truncate(time.Minute).Add(time.Minute) }
 
 // prices compares what the wall says of bitcoin with the exporter's own number.
 func prices(t *testing.T, v viewer, wall boardJSON) {
