@@ -76,7 +76,7 @@ func last(metric string) string {
 }
 
 // age is how long ago the newest rates left CoinGecko, in seconds.
-func age() string { return `(time() - ` + last("coingecko_last_success_timestamp_seconds") + `)` }
+func age() string { return `floor(time() - ` + last("coingecko_last_success_timestamp_seconds") + `)` }
 
 func header() []*panel {
 	late := `(2 * ` + last("coingecko_poll_interval_seconds") + ` + 60)` // a minute for the scrape
@@ -88,15 +88,15 @@ func header() []*panel {
 			`<div style="font-size:22px;line-height:28px;margin:4px -8px 0 -8px;color:`+dim+`;white-space:nowrap">`+
 			over("13.3%", "coin")+over("26.7%", "now")+over("20%", "last 24 h")+over("20%", "1 h")+over("20%", "24 h")+`</div>`,
 			"What the screen shows, whose data it is, and the heads of the columns below.", place{0, 0, 15, 4}).bare(),
-		stat("", "Whether the rates come from CoinGecko or from the simulator. From coingecko_exporter_demo.", place{15, 0, 5, 3},
+		stat("", "Whether the rates come from CoinGecko or from the simulator. From coingecko_exporter_demo.", place{15, 0, 4, 3},
 			instant(`max(coingecko_exporter_demo{`+exporters+`}) or 0 * max(coingecko_up{`+exporters+`})`, "")).
 			unit("none").none("NO EXPORTER").
-			mappings(exactly("1", "DEMO: not real rates", "#B85C00"), exactly("0", "LIVE", "#2A2F38")).
+			mappings(exactly("1", "DEMO, not real", "#B85C00"), exactly("0", "LIVE", "#2A2F38")).
 			steps(bad).
 			set("options.colorMode", "background_solid").set("options.textMode", "value").
 			set("options.justifyMode", "center"),
 		stat("", "Seconds since the newest rates left CoinGecko. Amber when a poll was missed (two intervals and a minute), red when "+
-			"the rates have expired (--rates.max-age) or there are none.", place{20, 0, 4, 3},
+			"the rates have expired (--rates.max-age) or there are none.", place{19, 0, 5, 3},
 			instant(age+" <= "+late, "Rates fetched"),
 			instant(age+" > "+late+" <= "+most, "Poll missed"),
 			instant(age+" > "+most, "Expired"),
@@ -107,7 +107,7 @@ func header() []*panel {
 			override(query("C"), "color", fixed(bad)).
 			override(query("D"), "color", fixed(bad), "mappings", []any{exactly("1", "never", bad)}).
 			set("options.colorMode", "background_solid").set("options.textMode", "value_and_name").
-			set("options.text", map[string]any{"titleSize": 30}),
+			set("options.text", map[string]any{"titleSize": 28, "valueSize": 60}),
 	}
 }
 
@@ -131,7 +131,8 @@ func board() []*panel {
 	for i, window := range []string{"1h", "24h"} {
 		list = append(list, signed(stat("", "Price now over the price "+window+" ago, less 1, in percent. From the recording rule "+change+window+".",
 			place{9 + 3*i, 4, 3, 22}, column(percent(window), "{{currency}}"))).
-			set("options.textMode", "value").set("options.justifyMode", "center"))
+			set("options.textMode", "value").set("options.justifyMode", "center").
+			set("options.text", map[string]any{"valueSize": 36})) // both columns alike
 	}
 	for _, p := range list {
 		p.set("options.orientation", "horizontal").bare()
@@ -175,17 +176,20 @@ func aside() []*panel {
 	const moves = change + `24h{` + exporters + `,quote="$quote",` + others + `}`
 	return []*panel{
 		stat("", "Firing alerts of this project, from the series ALERTS of the Prometheus that evaluates alerts/. Red: critical, "+
-			"amber: warning, blue: for information. At most three of each.", place{15, 3, 9, 4},
+			"amber: warning, blue: for information; two of each, and how many more. A swing of the market stands for those of its coins.",
+			place{15, 3, 9, 5},
 			alerts(`="critical"`), alerts(`="warning"`), alerts(`!~"critical|warning"`),
-			instant(`vector(1) unless on () count(`+firing+`})`, "No alert is firing")).
+			instant(`count_values("n", sum(clamp_min(count by (severity) (`+firing("")+`) - 2, 0)) > 0)`, "and {{n}} more"),
+			instant(`vector(1) unless on () count(`+firing("")+`)`, "No alert is firing")).
 			unit("none").set("options.textMode", "name").set("options.colorMode", "background_solid").
-			set("options.orientation", "horizontal").
+			set("options.orientation", "horizontal").set("options.text", map[string]any{"valueSize": 26}).
 			override(query("A"), "color", fixed(bad)).
 			override(query("B"), "color", fixed(warn)).
 			override(query("C"), "color", fixed("#2F5FA8")).
-			override(query("D"), "color", fixed(calm)),
-		timeseries("", "Price over the price at the left edge, less 1, for the six accepted "+
-			"coins with the largest change over 24 hours.", place{15, 7, 9, 9}, ranged(courses, "{{unit}}")).
+			override(query("D"), "color", fixed("#2A2F38")).
+			override(query("E"), "color", fixed(calm)),
+		timeseries("Change in the last 24 hours: the accepted coins that moved most", "Price over the price at the left edge, less 1, for the six accepted "+
+			"coins with the largest change over 24 hours.", place{15, 8, 9, 8}, ranged(courses, "{{unit}}")).
 			unit("percentunit").custom("lineWidth", 3).set("options.legend.showLegend", false),
 		stat("", "Which line is which: the coins of the chart, in its colours.", place{15, 16, 9, 2}, ranged(courses, "{{unit}}")).
 			unit("percentunit").set("options.textMode", "name").set("options.orientation", "vertical").
@@ -204,11 +208,16 @@ func aside() []*panel {
 	}
 }
 
-const firing = `ALERTS{alertstate="firing",alertname=~"CoinGecko.+"`
+// firing are the alerts that the wall shows, once each, whoever of the replicas they are about.
+func firing(severity string) string {
+	const some = `ALERTS{alertstate="firing",`
+	return `max by (alertname, currency, severity) (` + some + `alertname=~"CoinGecko.+"` + severity + `}` +
+		` unless on (alertname) (` + some + `alertname="CoinGeckoPriceSwing"} and on () ` + some + `alertname="CoinGeckoMarketSwing"}))`
+}
 
-// alerts are the firing ones of some severities, named for people: "Price Swing ETH".
+// alerts are two of the firing ones of some severities, named for people: "Price Swing ETH".
 func alerts(severity string) sdk.Target {
-	found := `topk(3, max by (alertname, currency) (` + firing + `,severity` + severity + `}))`
+	found := `topk(2, ` + firing(",severity"+severity) + `)`
 	found = `label_replace(` + found + `, "what", "$1 $2 $3", "alertname", "CoinGecko([A-Z][a-z]+)([A-Z][a-z]+)?(.*)")`
 	found = `label_replace(` + found + `, "who", "$1", "currency", "(.+)")`
 	return instant(`label_replace(`+found+` * on (currency) group_left (name, unit) `+currencyNames("")+`, "who", "$1", "unit", "(.+)")`+
