@@ -220,8 +220,9 @@ func TestAlertmanager(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "# alerts/alertmanager.example.yaml, but nobody is told: set ALERTMANAGER_CONFIG to a file with your receivers.\n" +
-		"# Written by `go test ./stack -run TestAlertmanager -update`.\n"
+	var want strings.Builder
+	want.WriteString("# alerts/alertmanager.example.yaml, but nobody is told: set ALERTMANAGER_CONFIG to a file with your receivers.\n" +
+		"# Written by `go test ./stack -run TestAlertmanager -update`.\n")
 	section, heading := "", true
 	for line := range strings.Lines(string(example)) {
 		if heading = heading && strings.HasPrefix(line, "#"); heading {
@@ -231,11 +232,11 @@ func TestAlertmanager(t *testing.T) {
 			section = key
 		}
 		if section != "receivers:" || regexp.MustCompile(`^(receivers:|  - name: .*)?\n$`).MatchString(line) {
-			want += line
+			want.WriteString(line)
 		}
 	}
 	if *update {
-		if err := os.WriteFile("alertmanager.yaml", []byte(want), 0o644); err != nil {
+		if err := os.WriteFile("alertmanager.yaml", []byte(want.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -243,7 +244,7 @@ func TestAlertmanager(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(got) != want {
+	if string(got) != want.String() {
 		t.Error("alertmanager.yaml is not what follows from alerts/alertmanager.example.yaml: read the change, then go test ./stack -run TestAlertmanager -update")
 	}
 }

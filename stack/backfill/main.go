@@ -132,8 +132,8 @@ func (b *backfill) pass(ctx context.Context, rules []rule) error {
 		stop()
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- prometheus.Wait() }()
+	ended := make(chan struct{})
+	go func() { _ = prometheus.Wait(); close(ended) }() // how it ends is no news: it is told to
 	defer func() { stop(); <-ended }()
 	if err := b.ready(ctx, ended); err != nil {
 		return err
@@ -145,7 +145,7 @@ func (b *backfill) pass(ctx context.Context, rules []rule) error {
 }
 
 // ready waits until Prometheus answers.
-func (b *backfill) ready(ctx context.Context, ended chan error) error {
+func (b *backfill) ready(ctx context.Context, ended <-chan struct{}) error {
 	deadline := time.After(time.Minute)
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.listen+"/-/ready", http.NoBody)
@@ -161,9 +161,8 @@ func (b *backfill) ready(ctx context.Context, ended chan error) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case err := <-ended:
-			ended <- err
-			return fmt.Errorf("prometheus ended before it was ready: %w; what it says is above", err)
+		case <-ended:
+			return errors.New("prometheus ended before it was ready; what it says is above")
 		case <-deadline:
 			return fmt.Errorf("prometheus is not ready at %s after a minute", b.listen)
 		case <-time.After(50 * time.Millisecond):
@@ -173,7 +172,7 @@ func (b *backfill) ready(ctx context.Context, ended chan error) error {
 
 // command ends with the context: at first politely.
 func (b *backfill) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, name, args...)
+	c := exec.CommandContext(ctx, name, args...) //nolint:gosec // the names stand in this file
 	c.Stderr = os.Stderr
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = 20 * time.Second
