@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ func TestRulesInARealPrometheus(t *testing.T) {
 	dir := t.TempDir()
 	exporter, backfill := build(t, dir, "exporter"), build(t, dir, "stack/backfill")
 	market := startExporter(t, exporter)
-	outage := startExporter(t, exporter, "--rates.max-age=40s")
+	outage := startExporter(t, exporter, "--rates.max-age=20s")
 
 	data := filepath.Join(dir, "data")
 	run(t, backfill, "--control="+market.control, "--instance="+market.address, "--data="+data,
@@ -128,6 +129,97 @@ func TestRulesInARealPrometheus(t *testing.T) {
 		}
 		t.Logf("all groups together: %v s for one evaluation", prom.one(t, `sum(prometheus_rule_group_last_duration_seconds)`))
 	})
+}
+
+// The example keeps back what follows from something else, and tells the rest in one notification.
+func TestExampleTellsTheCauseOnce(t *testing.T) {
+	t.Parallel()
+	alertmanager := tool(t, "alertmanager", "prometheus-alertmanager")
+	dir := t.TempDir()
+	told := &receiver{}
+	hook := httptest.NewServer(told)
+	t.Cleanup(hook.Close)
+	am := start(t, freeAddress(t), alertmanager, "--config.file="+exampleWithReceiver(t, dir, hook.URL),
+		"--storage.path="+filepath.Join(dir, "alertmanager"), "--cluster.listen-address=")
+
+	// What fires, by namespace, and whether it is told.
+	fires := []struct {
+		labels string
+		told   bool
+	}{
+		{"alertname=CoinGeckoMarketSwing namespace=market severity=critical", true},
+		{"alertname=CoinGeckoPriceSwing namespace=market severity=critical kind=crypto currency=eth", false},
+		{"alertname=CoinGeckoPriceSwing namespace=market severity=warning kind=crypto currency=ltc", false},
+		{"alertname=CoinGeckoUnusualVolatility namespace=market severity=info kind=crypto currency=ltc", false},
+		{"alertname=CoinGeckoPriceSwing namespace=market severity=critical kind=fiat currency=try", true},
+		{"alertname=CoinGeckoMarketSwing namespace=calm severity=warning", true},
+		{"alertname=CoinGeckoPriceSwing namespace=calm severity=critical kind=crypto currency=eth", true},
+		{"alertname=CoinGeckoPriceSwing namespace=calm severity=warning kind=crypto currency=ltc", false},
+		{"alertname=CoinGeckoPriceSwing namespace=one severity=critical kind=crypto currency=eth", true},
+		{"alertname=CoinGeckoPriceSwing namespace=one severity=critical kind=crypto currency=ltc", true},
+		{"alertname=CoinGeckoUnusualVolatility namespace=one severity=info kind=crypto currency=eth", false},
+		{"alertname=CoinGeckoUnusualVolatility namespace=one severity=info kind=crypto currency=btc", true},
+		{"alertname=CoinGeckoRatesStale namespace=stale severity=critical", true},
+		{"alertname=CoinGeckoPriceSwing namespace=stale severity=critical kind=crypto currency=eth", false},
+		{"alertname=CoinGeckoMarketSwing namespace=stale severity=critical", false},
+		{"alertname=CoinGeckoFreshnessBudgetBurn namespace=stale severity=critical", false},
+		{"alertname=CoinGeckoExporterAbsent namespace=gone severity=critical", true},
+		{"alertname=CoinGeckoRatesStale namespace=gone severity=critical", false},
+		{"alertname=CoinGeckoKeyRejected namespace=key severity=critical instance=a", true},
+		{"alertname=CoinGeckoPollsFailing namespace=key severity=warning instance=a", false},
+		{"alertname=CoinGeckoPollsFailing namespace=key severity=warning instance=b", true},
+	}
+	var alerts []map[string]any
+	for _, f := range fires {
+		labels := map[string]string{"job": "coingecko-exporter"}
+		for pair := range strings.FieldsSeq(f.labels) {
+			name, value, _ := strings.Cut(pair, "=")
+			labels[name] = value
+		}
+		alerts = append(alerts, map[string]any{"labels": labels})
+	}
+	body, err := json.Marshal(alerts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Post("http://"+am.address+"/api/v2/alerts", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatal(answer.Status)
+	}
+
+	was := func(labels string) bool {
+		return told.any(func(a alert) bool {
+			for pair := range strings.FieldsSeq(labels) {
+				name, value, _ := strings.Cut(pair, "=")
+				if a.Labels[name] != value {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	eventually(t, 30*time.Second, func() error {
+		for _, f := range fires {
+			if f.told && !was(f.labels) {
+				return fmt.Errorf("not told: %s", f.labels)
+			}
+		}
+		return nil
+	})
+	time.Sleep(3 * time.Second) // longer than groups gather: what is to be told has been told
+	for _, f := range fires {
+		if !f.told && was(f.labels) {
+			t.Errorf("told, though it follows from something else: %s", f.labels)
+		}
+	}
+	// Two coins of one release are one message.
+	if n := told.messages("one", "critical"); n != 1 {
+		t.Errorf("%d messages about two coins", n)
+	}
 }
 
 // build compiles a command of this module.
@@ -264,9 +356,9 @@ func scrape(t *testing.T, name, targets string) {
 func prometheusConfig(t *testing.T, dir, self, targets string, am server) string {
 	t.Helper()
 	name := filepath.Join(dir, "prometheus.yaml")
-	// An evaluation in 15 s, not in a minute, saves waiting. The rules do not depend on it.
+	// An evaluation in 5 s, not in a minute, saves waiting. The rules do not depend on it.
 	text := fmt.Sprintf(`
-global: {scrape_interval: 5s, evaluation_interval: 15s}
+global: {scrape_interval: 2s, evaluation_interval: 5s}
 rule_files: [%q]
 alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}
 scrape_configs:
@@ -315,10 +407,26 @@ type alert struct {
 type receiver struct {
 	mu   sync.Mutex
 	told []alert
+	sent []string // namespace and severity of each message
+}
+
+// messages counts those about a namespace, of one severity.
+func (r *receiver) messages(namespace, severity string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, about := range r.sent {
+		if about == namespace+" "+severity {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	var message struct{ Alerts []alert }
+	var message struct {
+		Alerts       []alert
+		CommonLabels map[string]string
+	}
 	if err := json.NewDecoder(q.Body).Decode(&message); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -326,17 +434,13 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.told = append(r.told, message.Alerts...)
+	r.sent = append(r.sent, message.CommonLabels["namespace"]+" "+message.CommonLabels["severity"])
 }
 
 func (r *receiver) any(fits func(alert) bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, a := range r.told {
-		if fits(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.told, fits)
 }
 
 func (r *receiver) String() string {
