@@ -125,7 +125,7 @@ func (a *cachedAnswer) write(w http.ResponseWriter, now poller.Status) {
 		h.Set("Age", wholeSeconds(max(now.Age, a.of.Age)))
 	}
 	w.WriteHeader(a.status)
-	w.Write(a.body) //nolint:errcheck,gosec // a reader who has gone loses nothing; what a handler of ours wrote is escaped already
+	w.Write(a.body) //nolint:errcheck // the reader has gone, and nothing is lost
 }
 
 // recorder is a http.ResponseWriter that keeps what it gets.

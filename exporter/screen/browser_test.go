@@ -72,7 +72,7 @@ func serve(t *testing.T, o Options) *exporter {
 		e.screen.Load().ServeHTTP(w, r)
 	})
 	e.Server = httptest.NewServer(e.handler)
-	t.Cleanup(func() { e.Server.CloseClientConnections(); e.Server.Close() })
+	t.Cleanup(func() { e.CloseClientConnections(); e.Close() })
 	return e
 }
 
@@ -103,7 +103,7 @@ type tab struct {
 }
 
 // open opens a tab beside another, or the first one in a browser.
-func open(t *testing.T, beside context.Context) tab {
+func open(beside context.Context, t *testing.T) tab {
 	t.Helper()
 	ctx, closeTab := chromedp.NewContext(beside)
 	t.Cleanup(closeTab)
@@ -184,12 +184,12 @@ func TestBrowser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, open(t, browser), serve(t, Options{}))
+			test(t, open(browser, t), serve(t, Options{}))
 		})
 	}
 	t.Run("everything fits", func(t *testing.T) {
 		t.Parallel()
-		fits(t, open(t, browser))
+		fits(t, open(browser, t))
 	})
 }
 
@@ -225,7 +225,7 @@ func changesInPlace(t *testing.T, b tab, e *exporter) {
 // gone lets three exporters go at once: one ends, one hangs, and somebody else answers for one.
 func gone(t *testing.T, b tab, ended *exporter) {
 	hung, replaced := serve(t, Options{}), serve(t, Options{})
-	h, r := open(t, b.ctx), open(t, b.ctx)
+	h, r := open(b.ctx, t), open(b.ctx, t)
 	for at, e := range map[tab]*exporter{b: ended, h: hung, r: replaced} {
 		at.do(chromedp.EmulateViewport(1920, 1080), chromedp.Navigate(e.URL))
 		at.until(soon, priced)

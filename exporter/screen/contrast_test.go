@@ -54,7 +54,7 @@ func TestContrast(t *testing.T) {
 		{"tile", 3, "curve"},
 		{"ground", 3, "link"}, // the outline of the focus
 	} {
-		for _, colour := range strings.Fields(c.colour) {
+		for colour := range strings.FieldsSeq(c.colour) {
 			a, b := luminance(t, colours[colour]), luminance(t, colours[c.on])
 			ratio := (max(a, b) + 0.05) / (min(a, b) + 0.05)
 			if ratio < c.least {

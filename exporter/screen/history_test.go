@@ -188,7 +188,7 @@ func TestHistoryIsSmall(t *testing.T) {
 	runtime.KeepAlive(h)
 }
 
-func TestHistoryIsReadWhileItGrows(t *testing.T) {
+func TestHistoryIsReadWhileItGrows(_ *testing.T) {
 	h := &history{}
 	var wg sync.WaitGroup
 	for range 4 {
