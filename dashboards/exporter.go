@@ -78,12 +78,12 @@ func health() *dashboard {
 			unit("none").set("fieldConfig.defaults.min", 0).custom("axisSoftMax", 2),
 
 		heading("Polls", 13),
-		timeseries("Polls by result", "Polls in a minute that succeeded or failed, by reason. "+
+		timeseries("Polls by result", "Polls by the minute that succeeded or failed, by reason. "+
 			"Formula: rates of coingecko_polls_total and coingecko_poll_failures_total, × 60.",
 			place{0, 14, 12, 8},
 			ranged(`60 * (sum(rate(coingecko_polls_total`+instances+`[$__rate_interval])) - sum(rate(coingecko_poll_failures_total`+instances+`[$__rate_interval])))`, "good"),
 			ranged(`60 * sum by (reason) (rate(coingecko_poll_failures_total`+instances+`[$__rate_interval])) > 0`, "{{reason}}")).
-			unit("opm").custom("drawStyle", "bars").custom("fillOpacity", 60).custom("stacking", map[string]any{"mode": "normal", "group": "A"}).
+			unit("suffix:/min").custom("drawStyle", "bars").custom("fillOpacity", 60).custom("stacking", map[string]any{"mode": "normal", "group": "A"}).
 			set("fieldConfig.defaults.min", 0).
 			override(named("good"), "color", fixed("green")),
 		timeseries("Duration of polls", "How long polls took: half of them less than the first line, 99 in 100 less than the last. "+
@@ -128,7 +128,7 @@ func health() *dashboard {
 			unit("none").decimals(0).set("fieldConfig.defaults.min", 0),
 		timeseries("Scrapes", "Scrapes of /metrics in a minute, by status.", place{18, 39, 6, 7},
 			ranged(`60 * sum by (code) (rate(promhttp_metric_handler_requests_total`+instances+`[$__rate_interval]))`, "{{code}}")).
-			unit("opm").set("fieldConfig.defaults.min", 0),
+			unit("suffix:/min").set("fieldConfig.defaults.min", 0),
 
 		heading("Alerts", 46),
 		newPanel("state-timeline", "Alerts", "When which alert of this project was pending or firing. From the series ALERTS.", place{0, 47, columns, 8},
@@ -174,5 +174,5 @@ func replicas() *panel {
 		override(named("Last poll"), "mappings", []any{exactly("0", "failed", "red"), exactly("1", "good", "green")},
 			"custom.cellOptions", map[string]any{"type": "color-text"}).
 		override(matching("^(Age|Interval|Max age)$"), "unit", "s", "decimals", 0).
-		override(matching("^Polls"), "unit", "opm", "decimals", 1)
+		override(matching("^Polls"), "unit", "suffix:/min", "decimals", 1)
 }

@@ -114,7 +114,7 @@ func header() []*panel {
 func board() []*panel {
 	coin := stat("", "The accepted coins that have a price now.", place{0, 4, 2, 22},
 		column(price+accepted+` * on (currency) group_left (name, unit) `+currencyNames(" @ end()"), "{{unit}}")).
-		unit("none").set("options.textMode", "name").steps(ink)
+		unit("none").set("options.textMode", "name").steps(ink).none(" ")
 	now := stat("", "Price of one coin in the quote, from the recording rule "+price+".", place{2, 4, 4, 22},
 		column(price+accepted, "{{currency}}")).
 		unit("locale").decimals(2).set("options.textMode", "value").steps(ink).
@@ -132,7 +132,7 @@ func board() []*panel {
 		list = append(list, signed(stat("", "Price now over the price "+window+" ago, less 1, in percent. From the recording rule "+change+window+".",
 			place{9 + 3*i, 4, 3, 22}, column(percent(window), "{{currency}}"))).
 			set("options.textMode", "value").set("options.justifyMode", "center").
-			set("options.text", map[string]any{"valueSize": 36})) // both columns alike
+			set("options.text", map[string]any{"valueSize": 36}).none("–")) // both columns alike
 	}
 	for _, p := range list {
 		p.set("options.orientation", "horizontal").bare()
@@ -182,7 +182,7 @@ func aside() []*panel {
 			instant(`count_values("n", sum(clamp_min(count by (severity) (`+firing("")+`) - 2, 0)) > 0)`, "and {{n}} more"),
 			instant(`vector(1) unless on () count(`+firing("")+`)`, "No alert is firing")).
 			unit("none").set("options.textMode", "name").set("options.colorMode", "background_solid").
-			set("options.orientation", "horizontal").set("options.text", map[string]any{"valueSize": 26}).
+			set("options.orientation", "horizontal").set("options.text", map[string]any{"valueSize": 30}).
 			override(query("A"), "color", fixed(bad)).
 			override(query("B"), "color", fixed(warn)).
 			override(query("C"), "color", fixed("#2F5FA8")).
@@ -190,7 +190,7 @@ func aside() []*panel {
 			override(query("E"), "color", fixed(calm)),
 		timeseries("Change in the last 24 hours: the accepted coins that moved most", "Price over the price at the left edge, less 1, for the six accepted "+
 			"coins with the largest change over 24 hours.", place{15, 8, 9, 8}, ranged(courses, "{{unit}}")).
-			unit("percentunit").custom("lineWidth", 3).set("options.legend.showLegend", false),
+			unit("percentunit").custom("lineWidth", 3).set("options.legend.showLegend", false).none("No current prices"),
 		stat("", "Which line is which: the coins of the chart, in its colours.", place{15, 16, 9, 2}, ranged(courses, "{{unit}}")).
 			unit("percentunit").set("options.textMode", "name").set("options.orientation", "vertical").
 			set("fieldConfig.defaults.color.mode", "palette-classic").bare(),
@@ -199,12 +199,12 @@ func aside() []*panel {
 			ranged(fresh(price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
 				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info`, every), "1 {{currency}} in {{quote}}")).
 			unit("none").decimals(4).set("options.textMode", "value_and_name").set("options.orientation", "horizontal").
-			steps(ink).set("options.text", map[string]any{"titleSize": 26, "valueSize": 32}),
+			steps(ink).set("options.text", map[string]any{"titleSize": 26, "valueSize": 32}).none("–"),
 		signed(stat("Largest moves in 24 h, all currencies", "The five currencies of any kind that moved most against the quote in 24 hours, "+
 			"without those that are another unit of bitcoin. From "+change+"24h.", place{19, 18, 5, 8},
 			instant(`round(sort_desc((100 * `+moves+` and on (namespace, job, currency) topk(5, abs(`+moves+`))) * on (currency) group_left (name, unit) `+currencyNames("")+`), 0.01)`, "{{name}}"))).
 			set("options.textMode", "value_and_name").set("options.orientation", "horizontal").
-			set("options.text", map[string]any{"titleSize": 26, "valueSize": 32}),
+			set("options.text", map[string]any{"titleSize": 26, "valueSize": 32}).none("–"),
 	}
 }
 
