@@ -612,6 +612,13 @@ func (s *system) dashboards() error {
 	if err := get(s.grafanaURL+"/api/dashboards/home", &home); err != nil || home.Dashboard.UID != "coingecko-screen" {
 		return fmt.Errorf("the home page is %q (%w)", home.Dashboard.UID, err)
 	}
+	password, err := os.ReadFile("secrets/grafana_admin_password")
+	if err != nil {
+		return err
+	}
+	if err := get(strings.Replace(s.grafanaURL, "//", "//admin:"+string(password)+"@", 1)+"/api/admin/settings", &struct{}{}); err != nil {
+		return fmt.Errorf("admin cannot sign in: %w", err)
+	}
 	return get(s.grafanaURL+"/api/datasources/proxy/uid/prometheus/api/v1/query?query=up", &struct{}{})
 }
 
