@@ -264,7 +264,9 @@ func TestClientFailures(t *testing.T) {
 		}, coingecko.HTTPError, ""},
 		"5xx":                {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, coingecko.HTTPError, ""},
 		"304 out of nowhere": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, coingecko.HTTPError, ""},
-		"a loop":             {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusMovedPermanently) }, coingecko.HTTPError, "redirected to"},
+		"a loop": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusMovedPermanently)
+		}, coingecko.HTTPError, "redirected to"},
 		"a bad redirect": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://%zz")
 			w.WriteHeader(302)
