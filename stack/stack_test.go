@@ -24,6 +24,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v2"
 )
 
 const maxAge = 20 * time.Second // of rates, so that they grow old within a test's patience
@@ -246,6 +248,64 @@ func TestAlertmanager(t *testing.T) {
 	}
 	if string(got) != want.String() {
 		t.Error("alertmanager.yaml is not what follows from alerts/alertmanager.example.yaml: read the change, then go test ./stack -run TestAlertmanager -update")
+	}
+}
+
+// Every container is confined, and whatever compose.yaml takes from this repository is there.
+func TestCompose(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compose struct {
+		Services map[string]struct {
+			Image    string
+			User     string
+			ReadOnly bool     `yaml:"read_only"`
+			CapDrop  []string `yaml:"cap_drop"`
+			Security []string `yaml:"security_opt"`
+			Memory   string   `yaml:"mem_limit"`
+			Volumes  []string
+			Ports    []struct {
+				HostIP string `yaml:"host_ip"`
+			}
+			Build any
+		}
+		Volumes map[string]any
+	}
+	if err := yaml.Unmarshal(text, &compose); err != nil {
+		t.Fatal(err)
+	}
+	if got := slices.Sorted(maps.Keys(compose.Services)); !slices.Equal(got, []string{"alertmanager", "exporter", "grafana", "prometheus"}) {
+		t.Errorf("the services are %v", got)
+	}
+	pinned := regexp.MustCompile(`^[a-z/]+:v?[0-9.]+@sha256:[0-9a-f]{64}$`)
+	fallback := regexp.MustCompile(`^\$\{\w+:-(.*)\}$`)
+	for name, s := range compose.Services {
+		if s.Build == nil && !pinned.MatchString(s.Image) {
+			t.Errorf("%s: the image %s is not pinned by tag and digest", name, s.Image)
+		}
+		uid, _, _ := strings.Cut(s.User, ":")
+		if n, err := strconv.Atoi(uid); err != nil || n == 0 {
+			t.Errorf("%s runs as user %q", name, s.User)
+		}
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Equal(s.Security, []string{"no-new-privileges:true"}) || s.Memory == "" {
+			t.Errorf("%s is not confined: %+v", name, s)
+		}
+		if len(s.Ports) != 1 || s.Ports[0].HostIP != "${BIND_ADDRESS:-127.0.0.1}" {
+			t.Errorf("%s listens at %v", name, s.Ports)
+		}
+		for _, mount := range s.Volumes {
+			end := strings.Index(mount, ":/")
+			source := fallback.ReplaceAllString(mount[:end], "$1")
+			if _, named := compose.Volumes[source]; named {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join("..", source)); err != nil || !strings.HasSuffix(mount, ":ro") {
+				t.Errorf("%s: the mount %s is not read-only, or not there (%v)", name, mount, err)
+			}
+		}
 	}
 }
 
