@@ -297,8 +297,8 @@ func TestCompose(t *testing.T) {
 			t.Errorf("%s listens at %v", name, s.Ports)
 		}
 		for _, mount := range s.Volumes {
-			end := strings.Index(mount, ":/")
-			source := fallback.ReplaceAllString(mount[:end], "$1")
+			source, _, _ := strings.Cut(mount, ":/")
+			source = fallback.ReplaceAllString(source, "$1")
 			if _, named := compose.Volumes[source]; named {
 				continue
 			}
