@@ -145,7 +145,10 @@ ci: ## What every submission must pass
 fuzz: ## Fuzz the decoder for FUZZTIME
 	go test -run='^$$' -fuzz=FuzzDecode -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x ./exporter/coingecko
 
-verify: fuzz ## The checks that take too long for every submission
+prometheus3: $(PROMETHEUS3) ## Run the tests of rules and dashboards again, with Prometheus 3
+	PATH="$(PROMETHEUS3):$$PATH" go test -count=1 -timeout 30m ./alerts/... ./dashboards/...
+
+verify: fuzz prometheus3 ## The checks that take too long for every submission
 
 ##@ Other
 clean: ## Remove what was built, tools included
@@ -166,4 +169,4 @@ $(PROMETHEUS3):
 # Installs the package $(1) as $@, in the version that the file's name ends with.
 install = mkdir -p $(TOOLS)/bin && GOBIN=$(TOOLS)/bin go install $(1)@$(shell sed 's/.*-\(v[0-9].*\)/\1/' <<< '$(notdir $@)') && mv $(TOOLS)/bin/$(notdir $(1)) $@
 
-.PHONY: demo run build test coverage missing lint fmt cover bench ci fuzz verify clean help
+.PHONY: demo run build test coverage missing lint fmt cover bench ci fuzz prometheus3 verify clean help
