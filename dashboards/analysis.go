@@ -16,8 +16,10 @@ func analysis() *dashboard {
 	d.scope(sdk.TemplatingHideNone)
 	d.variable(sdk.TemplateVar{Name: "quote", Label: "Quote", Sort: 1, Current: sdk.Current{Text: words("usd"), Value: "usd"}},
 		`label_values(`+price+`{`+exporters+`}, quote)`)
-	d.variable(sdk.TemplateVar{Name: "currency", Label: "Currencies", Sort: 1, Multi: true, IncludeAll: true,
-		Current: sdk.Current{Text: words("btc", "eth", "ltc", "sol"), Value: []string{"btc", "eth", "ltc", "sol"}}},
+	d.variable(sdk.TemplateVar{
+		Name: "currency", Label: "Currencies", Sort: 1, Multi: true, IncludeAll: true,
+		Current: sdk.Current{Text: words("btc", "eth", "ltc", "sol"), Value: []string{"btc", "eth", "ltc", "sol"}},
+	},
 		`label_values(`+price+whole+`, currency)`)
 	d.choice("window", "Window", "1h", "15m", "24h", "7d")
 	d.variable(sdk.TemplateVar{Name: "against", Label: "Correlate with", Sort: 1, Current: sdk.Current{Text: words("btc"), Value: "btc"}},
@@ -113,10 +115,14 @@ func currencies() *panel {
 		transform("merge", map[string]any{}).
 		transform("organize", map[string]any{
 			"excludeByName": map[string]any{"Time": true, "Value #A": true},
-			"indexByName": map[string]any{"name": 0, "currency": 1, "kind": 2, "unit": 3, "Value #C": 4, "Value #B": 5,
-				"Value #D": 6, "Value #E": 7, "Value #F": 8, "Value #G": 9},
-			"renameByName": map[string]any{"name": "Name", "currency": "Code", "kind": "Kind", "unit": "Unit", "Value #B": "Per bitcoin", "Value #C": "Price",
-				"Value #D": "1 h", "Value #E": "24 h", "Value #F": "7 d", "Value #G": "Volatility, annualised"},
+			"indexByName": map[string]any{
+				"name": 0, "currency": 1, "kind": 2, "unit": 3, "Value #C": 4, "Value #B": 5,
+				"Value #D": 6, "Value #E": 7, "Value #F": 8, "Value #G": 9,
+			},
+			"renameByName": map[string]any{
+				"name": "Name", "currency": "Code", "kind": "Kind", "unit": "Unit", "Value #B": "Per bitcoin", "Value #C": "Price",
+				"Value #D": "1 h", "Value #E": "24 h", "Value #F": "7 d", "Value #G": "Volatility, annualised",
+			},
 		}).
 		unit("locale").
 		override(named("Price"), "decimals", 8).

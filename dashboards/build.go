@@ -174,16 +174,6 @@ func table(title, description string, at place, queries ...sdk.Target) *panel {
 		set("options.showHeader", true).set("options.cellHeight", "sm")
 }
 
-// barGauge is a bar for each series.
-func barGauge(title, description string, at place, queries ...sdk.Target) *panel {
-	return newPanel("bargauge", title, description, at, queries...).
-		set("options.reduceOptions", reduce("lastNotNull")).
-		set("options.orientation", "horizontal").set("options.displayMode", "basic").
-		set("options.valueMode", "color").set("options.namePlacement", "left").set("options.sizing", "auto").
-		set("options.showUnfilled", true).
-		set("fieldConfig.defaults.color.mode", "thresholds").steps("text")
-}
-
 // text is text in Markdown or HTML.
 func text(mode, content, description string, at place) *panel {
 	return newPanel("text", "", description, at).

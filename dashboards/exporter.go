@@ -164,11 +164,15 @@ func replicas() *panel {
 		transform("merge", map[string]any{}).
 		transform("organize", map[string]any{
 			"excludeByName": map[string]any{"Time": true, "Value #A": true},
-			"indexByName": map[string]any{"namespace": 0, "job": 1, "instance": 2, "version": 3, "Value #B": 4, "Value #C": 5,
-				"Value #D": 6, "Value #E": 7, "Value #F": 8, "Value #G": 9},
-			"renameByName": map[string]any{"namespace": "Namespace", "job": "Job", "instance": "Instance", "version": "Version",
+			"indexByName": map[string]any{
+				"namespace": 0, "job": 1, "instance": 2, "version": 3, "Value #B": 4, "Value #C": 5,
+				"Value #D": 6, "Value #E": 7, "Value #F": 8, "Value #G": 9,
+			},
+			"renameByName": map[string]any{
+				"namespace": "Namespace", "job": "Job", "instance": "Instance", "version": "Version",
 				"Value #B": "Last poll", "Value #C": "Age", "Value #D": "Polls of CoinGecko", "Value #E": "Polls of a relay",
-				"Value #F": "Interval", "Value #G": "Max age"},
+				"Value #F": "Interval", "Value #G": "Max age",
+			},
 		}).
 		unit("none").
 		override(named("Last poll"), "mappings", []any{exactly("0", "failed", "red"), exactly("1", "good", "green")},

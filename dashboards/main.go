@@ -79,7 +79,7 @@ func generate(dir string, stdout io.Writer) error {
 			return err
 		}
 		path := filepath.Join(dir, d.UID+".json")
-		if err := os.WriteFile(path, raw, 0o644); err != nil {
+		if err := os.WriteFile(path, raw, 0o644); err != nil { //nolint:gosec // for Grafana to read, and no secret
 			return fmt.Errorf("cannot write the dashboard: %w", err)
 		}
 		fmt.Fprintln(stdout, path)

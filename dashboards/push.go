@@ -147,16 +147,15 @@ func equal(a, b []byte) bool {
 // absent says that something may not be there yet. What does not exist has no permissions, so that
 // Grafana answers 403 to all but admins; whether writing is allowed shows when it is tried.
 func absent(err error) bool {
-	var r *refusal
-	return errors.As(err, &r) && (r.status == http.StatusNotFound || r.status == http.StatusForbidden)
+	r, refused := errors.AsType[*refusal](err)
+	return refused && (r.status == http.StatusNotFound || r.status == http.StatusForbidden)
 }
 
 // explain says what to do about an error.
 func explain(what string, err error) error {
-	var r *refusal
-	if !errors.As(err, &r) {
-		var e *url.Error
-		if errors.As(err, &e) {
+	r, refused := errors.AsType[*refusal](err)
+	if !refused {
+		if e, isURL := errors.AsType[*url.Error](err); isURL {
 			err = e.Err
 		}
 		return fmt.Errorf("%s: cannot reach Grafana: %w. Check --grafana.url", what, err)

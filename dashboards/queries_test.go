@@ -445,8 +445,10 @@ func (v viewer) run(b boardJSON, p panelJSON, q targetJSON, values map[string]st
 	// Grafana begins and ends at whole steps.
 	unit := int64(step / time.Second)
 	var d struct{ Result []series }
-	err := v.ask("query_range", url.Values{"query": {expr}, "step": {strconv.FormatInt(unit, 10)},
-		"start": {strconv.FormatInt(from.Unix()/unit*unit, 10)}, "end": {strconv.FormatInt(v.at.Unix()/unit*unit, 10)}}, &d)
+	err := v.ask("query_range", url.Values{
+		"query": {expr}, "step": {strconv.FormatInt(unit, 10)},
+		"start": {strconv.FormatInt(from.Unix()/unit*unit, 10)}, "end": {strconv.FormatInt(v.at.Unix()/unit*unit, 10)},
+	}, &d)
 	return d.Result, err
 }
 
@@ -597,15 +599,14 @@ func (v viewer) filled(b boardJSON, want int) {
 // whole minutes, and a price that went within one was true when it began.
 func (v viewer) emptied(b boardJSON) {
 	v.t.Helper()
-	where := ""
+	n, where := 0, ""
 	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
-		n := 0
 		v.at = time.Now().Truncate(time.Minute).Add(time.Minute)
 		if n, where = v.shown(b); n == 0 {
 			return
 		}
 	}
-	v.t.Errorf("the tiles still show values:%s", where)
+	v.t.Errorf("the tiles still show %d values:%s", n, where)
 }
 
 func TestQueries(t *testing.T) {
@@ -688,6 +689,10 @@ func TestQueries(t *testing.T) {
 	// Live, with rates of each exporter that has some.
 	fresh := viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter"}}
 	short := viewer{p, time.Now(), map[string]string{"job": "shortly"}}
+	eventually(t, "live rates and rules", 2*time.Minute, func() bool {
+		s, err := p.instant(`count by (job) (time() - timestamp(`+price+`) < 15) and on () coingecko:store_coin:info{currency="sol"}`, time.Now())
+		return err == nil && len(s) == 2
+	})
 	fresh.filled(wall, 5*12+6+4+5) // the board, the legend of the chart, cross rates and movers
 	short.filled(wall, 5*12)       // it has no history, hence no changes, but prices
 

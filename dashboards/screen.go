@@ -56,8 +56,10 @@ func screen() *dashboard {
 	d.wall = true
 	d.scope(sdk.TemplatingHideVariable)
 	// By rank, so that the shop's first quote is the default.
-	d.variable(sdk.TemplateVar{Name: "quote", Hide: sdk.TemplatingHideVariable, Sort: 3,
-		Regex: `/quote="(?<value>[^"]+)".*rank="(?<text>[^"]+)"/`},
+	d.variable(sdk.TemplateVar{
+		Name: "quote", Hide: sdk.TemplatingHideVariable, Sort: 3,
+		Regex: `/quote="(?<value>[^"]+)".*rank="(?<text>[^"]+)"/`,
+	},
 		"query_result(coingecko:store_quote:info)")
 	d.variable(sdk.TemplateVar{Name: "coin", Hide: sdk.TemplatingHideVariable, Sort: 1, Multi: true, IncludeAll: true},
 		"label_values(coingecko:store_coin:info, currency)")
