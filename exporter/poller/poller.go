@@ -48,12 +48,11 @@ type Poller struct {
 
 	// Touched by the goroutine of Run alone.
 	seen      bool      // fresh rates have been there
-	trouble   string    // what the last line about a failure said
-	since     time.Time // when the present trouble began
-	mentioned time.Time // when it was last mentioned
-	failed    int       // polls since then
-	expired   bool      // said that the rates have expired
-	dropped   string    // what the last line about dropped entries said
+	trouble map[string]time.Time // when each kind of failure since the last success was last mentioned
+	since   time.Time            // when the present trouble began
+	failed  int                  // polls since anything was mentioned
+	expired bool                 // said that the rates have expired
+	dropped string               // what the last line about dropped entries said
 }
 
 // knowledge is what a finished poll leaves. It is never changed once it was published.
@@ -70,7 +69,7 @@ func New(o Options) *Poller {
 	if o.clock == nil {
 		o.clock = systemClock
 	}
-	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{})}
+	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), trouble: map[string]time.Time{}}
 	p.backoff.InitialInterval, p.backoff.MaxInterval, p.backoff.Multiplier = o.BackoffMin, o.BackoffMax, 2
 	p.backoff.Reset()
 	p.known.Store(&knowledge{interval: o.Interval})
@@ -218,26 +217,28 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 	l := p.options.Logger
 	p.logDropped(o.Rejected)
 	if o.Err == nil {
-		if p.trouble != "" {
+		if len(p.trouble) > 0 {
 			l.Info("Rates are coming again", "upstream", o.Upstream, "after", now.wall.Sub(p.since).Round(time.Second).String())
 		}
-		p.trouble, p.failed, p.expired = "", 0, false
+		clear(p.trouble)
+		p.failed, p.expired = 0, false
 		l.Debug("Poll succeeded", "upstream", o.Upstream, "duration", o.Duration.String(), "new", o.Snapshot != nil)
 		return
 	}
 	p.failed++
-	if p.trouble == "" {
+	if len(p.trouble) == 0 {
 		p.since = now.wall
 	}
-	// Details such as an address or a wait may differ each time, and are no news.
-	trouble := fmt.Sprint(o.Err.Reason, o.Err.Status, o.Err.Code)
-	if trouble != p.trouble || now.wall.Sub(p.mentioned) >= reminder {
+	// Details such as an address or a wait may differ each time, and are no news. Nor is it when two
+	// kinds of failure take turns.
+	trouble := o.Err.Explain()
+	if mentioned, known := p.trouble[trouble]; !known || now.wall.Sub(mentioned) >= reminder {
 		l = l.With("reason", string(o.Err.Reason), "err", o.Err.Error())
 		if o.Err.Excerpt != "" {
 			l = l.With("body", o.Err.Excerpt)
 		}
 		l.Warn("Poll failed", "advice", o.Err.Explain(), "failed_polls", p.failed, "next", k.next.wall.UTC().Format(time.RFC3339))
-		p.trouble, p.mentioned, p.failed = trouble, now.wall, 0
+		p.trouble[trouble], p.failed = now.wall, 0
 	} else {
 		l.Debug("Poll failed again", "reason", string(o.Err.Reason), "err", o.Err.Error())
 	}

@@ -479,6 +479,14 @@ func TestLogDoesNotFlood(t *testing.T) {
 		if n := strings.Count(strings.Join(l, "\n"), "Rates have expired"); n != 1 {
 			t.Errorf("the expiry was logged %d times", n)
 		}
+		sim.Fail(simulator.ServerError) // 500 and 503 in turn
+		pass(time.Hour)
+		if l := lines(); len(l) > 14 {
+			t.Errorf("%d lines in an hour of two failures in turn: %q", len(l), l)
+		}
+		sim.Fail(simulator.Portal)
+		pass(time.Hour)
+		lines()
 		sim.Fail(simulator.NoBTC) // fails for another reason, which is news; but not with another reason label
 		sim.Fail(simulator.ServerError)
 		pass(time.Minute)
@@ -487,7 +495,7 @@ func TestLogDoesNotFlood(t *testing.T) {
 		}
 		sim.Recover()
 		pass(time.Minute)
-		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Rates are coming again") || !strings.Contains(l[0], "after=1h") {
+		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Rates are coming again") || !strings.Contains(l[0], "after=3h") {
 			t.Errorf("recovery: %q", l)
 		}
 		sim.Fail(simulator.Nulls)
