@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(asBare); dir != "" {
 		serveBare(dir)
 	}
+	flag.Set("test.parallel", "8") // they wait more than they work; the command line may say otherwise
 	os.Exit(m.Run())
 }
 
@@ -53,10 +55,12 @@ func (o *output) String() string {
 // eventually waits for something that another goroutine or process brings about.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	deadline := time.Now().Add(20 * time.Second)
+	for pause := time.Millisecond; !ok(); pause = min(2*pause, 20*time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within 20 s: %s", what)
 		}
+		time.Sleep(pause)
 	}
 }
 
@@ -92,6 +96,7 @@ func launch(t testing.TB, exporter func(ctx context.Context, log io.Writer) int)
 	eventually(t, "listening", func() bool {
 		select {
 		case c := <-code:
+			code <- c // for stop
 			t.Fatalf("ended with code %d: %s", c, r.log)
 		default:
 		}

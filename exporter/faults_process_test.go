@@ -1,0 +1,611 @@
+// The part of the fault table that is about the process: its surroundings, its signals and its readers.
+
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// inShell is the exporter as a process that a line of shell prepares; the line ends with exec "$0" "$@".
+func inShell(t *testing.T, log *output, line string, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command("sh", append([]string{"-c", line, os.Args[0], "--web.listen-address=127.0.0.1:0"}, args...)...)
+	c.Env = env
+	return spawn(t, log, c)
+}
+
+// at is where the exporter of a log listens.
+func at(log *output) string { return "http://" + listening.FindStringSubmatch(log.String())[1] }
+
+// fast are flags for a process that polls its own simulator ten times a second.
+var fast = []string{"--demo", "--coingecko.interval=100ms"}
+
+const usd = `coingecko_exchange_rate{currency="usd",kind="fiat"}`
+
+// The real address, through a proxy that leads to the test's own CoinGecko.
+func proxied(t *testing.T) {
+	u := newUpstream(t, "127.0.0.1:0", true)
+	u.certificate = u.ca.issue(t, time.Now().Add(time.Hour), "api.coingecko.com")
+	var broken atomic.Bool
+	broken.Store(true)
+	var seen output
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(&seen, r.Method, r.Host, r.Header)
+		if broken.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		to, err := net.Dial("tcp", u.inner.Listener.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer to.Close()
+		from, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer from.Close()
+		io.WriteString(from, "HTTP/1.1 200 Connection established\r\n\r\n")
+		go io.Copy(to, from)
+		io.Copy(from, to)
+	}))
+	t.Cleanup(proxy.Close)
+	var log output
+	inShell(t, &log, `exec "$0" "$@"`, []string{"HTTPS_PROXY=" + proxy.URL, "NO_PROXY=", "no_proxy=", "SSL_CERT_FILE=" + u.ca.file},
+		"--coingecko.plan=demo", "--coingecko.interval=10s", "--coingecko.api-key-file="+filepath.Join(u.home, "key"))
+	eventually(t, "a failed poll", func() bool { return strings.Contains(log.String(), "Poll failed") })
+	if !strings.Contains(log.String(), "reason=network") || !strings.Contains(log.String(), "Bad Gateway") {
+		t.Errorf("log: %s", &log)
+	}
+	if _, page := get(t, at(&log)+"/"); !strings.Contains(page, "CoinGecko cannot be reached.") {
+		t.Errorf("screen:\n%s", page)
+	}
+	broken.Store(false)
+	eventually(t, "rates", func() bool { s := series(t, at(&log)); return s["coingecko_up"] == 1 && u.shown(t, s) > 0 })
+	if got := seen.String(); !strings.Contains(got, "CONNECT api.coingecko.com:443") || strings.Contains(got, rightKey) {
+		t.Errorf("the proxy saw %s", got)
+	}
+}
+
+// Nothing is written: no file, no cache, no home. Where mounts may be changed, all of them are read-only.
+func readOnly(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	line := `ulimit -f 0; cd "$HOME"; exec "$0" "$@"`
+	const mounts = `mount --make-rprivate / && for m in / /tmp /var /run /dev/shm; do mountpoint -q $m && mount -o remount,bind,ro $m; done; ! touch /tmp/x /x 2>/dev/null`
+	if err := exec.Command("unshare", "--mount", "sh", "-c", mounts).Run(); err == nil {
+		line = `exec unshare --mount sh -c '` + mounts + ` && ` + line + `' "$0" "$@"`
+	} else {
+		t.Log("mounts cannot be changed here: the process may not write to files, and that is all")
+	}
+	var log output
+	inShell(t, &log, line, []string{"HOME=" + dir, "TMPDIR=" + dir}, fast...)
+	eventually(t, "rates", func() bool { return up(t, at(&log)) })
+	for _, path := range []string{"/", relayPath, "/-/ready"} {
+		if resp, _ := get(t, at(&log)+path); resp.StatusCode != 200 {
+			t.Errorf("%s answers %d", path, resp.StatusCode)
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) > 0 {
+		t.Errorf("files %v, error %v", files, err)
+	}
+}
+
+// The poller keeps the connection that it has. Scrapes wait until idle connections go, which the exporter
+// sees to itself after five seconds.
+func fewDescriptors(t *testing.T) {
+	var log output
+	inShell(t, &log, `ulimit -n 64; exec "$0" "$@"`, nil, fast...)
+	base := at(&log)
+	eventually(t, "rates", func() bool { return up(t, base) })
+	http.DefaultClient.CloseIdleConnections()
+	var idle []net.Conn
+	for range 80 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		idle = append(idle, c)
+	}
+	// All of them stay open, and say nothing.
+	begun := time.Now()
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	_, body := ask(t, c, http.MethodGet, base+"/metrics")
+	waited := time.Since(begun)
+	if !strings.Contains(body, "coingecko_up 1") {
+		t.Errorf("polls fail: %s", &log)
+	}
+	if waited < time.Second {
+		t.Errorf("answered after %v: it was never short of descriptors", waited)
+	}
+	t.Logf("a scrape beside %d silent connections waited %v", len(idle), waited.Round(time.Millisecond))
+	for _, c := range idle {
+		c.Close()
+	}
+	eventually(t, "a scrape at once", func() bool {
+		begun := time.Now()
+		return up(t, base) && time.Since(begun) < 500*time.Millisecond
+	})
+	first := series(t, base)[usd]
+	eventually(t, "rates that move", func() bool { return series(t, base)[usd] != first })
+	if strings.Contains(log.String(), "Poll failed") || strings.Count(log.String(), "\n") > 20 {
+		t.Errorf("log: %s", &log)
+	}
+}
+
+// built is the program as it is shipped: the test binary is larger, more so with the race detector.
+func built(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	c := exec.Command("go", "build", "-o", file, ".")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return file
+}
+
+func littleMemory(t *testing.T) {
+	var log output
+	c := exec.Command(built(t), append([]string{"--web.listen-address=127.0.0.1:0"}, fast...)...)
+	c.Env = []string{"GOMEMLIMIT=32MiB"}
+	p := spawn(t, &log, c)
+	base := at(&log)
+	eventually(t, "rates", func() bool { return up(t, base) })
+	var most, answered atomic.Int64
+	var readers sync.WaitGroup
+	stop := make(chan bool)
+	for i := range 200 {
+		readers.Go(func() {
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			c := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+			for path := []string{"/metrics", "/", relayPath, "/?quote=eur"}[i%4]; ; {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				resp, err := c.Get(base + path)
+				if err == nil {
+					_, err = io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+				if err != nil || resp.StatusCode != 200 {
+					t.Errorf("a reader: %v", err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	for begun := time.Now(); time.Since(begun) < 2*time.Second; time.Sleep(20 * time.Millisecond) {
+		most.Store(max(most.Load(), int64(proc(t, p.Process.Pid, "RssAnon"))<<10))
+	}
+	close(stop)
+	readers.Wait()
+	t.Logf("%d answers, at most %.1f MiB", answered.Load(), float64(most.Load())/(1<<20))
+	if most.Load() > 32<<20 {
+		t.Errorf("%d bytes of memory", most.Load())
+	}
+	if !up(t, base) {
+		t.Errorf("log: %s", &log)
+	}
+}
+
+// As a machine that sleeps: whoever asks in the meantime gets no old rates when it goes on.
+func stopped(t *testing.T) {
+	var log output
+	p := process(t, &log, append(fast, "--rates.max-age=500ms")...)
+	base := at(&log)
+	eventually(t, "rates", func() bool { return up(t, base) })
+	for range 3 {
+		if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		answered := make(chan map[string]float64)
+		go func() { answered <- series(t, base) }() // waits for the process to go on
+		time.Sleep(time.Second)
+		went := float64(time.Now().UnixMilli()) / 1e3
+		if err := p.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		s := <-answered
+		fetched := s["coingecko_last_success_timestamp_seconds"]
+		if _, there := s[usd]; there && went-fetched > 0.501 {
+			t.Errorf("rates %v s old were shown", went-fetched)
+		}
+		eventually(t, "new rates", func() bool {
+			s := series(t, base)
+			return s["coingecko_last_success_timestamp_seconds"] > went && s[usd] > 0
+		})
+	}
+}
+
+// ended waits for a process that got a signal. It ends soon.
+func ended(t *testing.T, p *exec.Cmd, log *output) *os.ProcessState {
+	t.Helper()
+	done := make(chan error, 1)
+	begun := time.Now()
+	go func() { done <- p.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("did not end: %s", log)
+	}
+	if d := time.Since(begun); d > 8*time.Second {
+		t.Errorf("took %v to end", d)
+	}
+	return p.ProcessState
+}
+
+func terminate(t *testing.T, p *exec.Cmd) {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// In the first milliseconds the signal ends the process as it ends any other; later, the exit code is 0.
+func endsWhileStarting(t *testing.T) {
+	clean := 0
+	for i := range 12 {
+		var log output
+		c := exec.Command(os.Args[0], "--demo", "--web.listen-address=127.0.0.1:0")
+		c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
+		c.Stderr = &log
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(2*i*i) * time.Millisecond)
+		terminate(t, c)
+		s := ended(t, c, &log)
+		killed := s.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM
+		if !killed && s.ExitCode() != 0 || killed && strings.Contains(log.String(), "Listening on") {
+			t.Errorf("after %d ms: %v\n%s", 2*i*i, s, &log)
+		}
+		if s.ExitCode() == 0 {
+			clean++
+		}
+	}
+	t.Logf("%d of 12 had come far enough to end by themselves", clean)
+}
+
+func endsInPoll(t *testing.T) {
+	asked := make(chan bool, 1)
+	stalled := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- true:
+		default:
+		}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(stalled.Close)
+	var log output
+	p := process(t, &log, "--coingecko.url="+stalled.URL, "--coingecko.timeout=1h")
+	<-asked
+	terminate(t, p)
+	if s := ended(t, p, &log); s.ExitCode() != 0 || strings.Contains(log.String(), "Poll failed") {
+		t.Errorf("%v\n%s", s, &log)
+	}
+}
+
+func endsBetweenPolls(t *testing.T) {
+	refusing := httptest.NewServer(answers(429, "", "Retry-After: 3600"))
+	t.Cleanup(refusing.Close)
+	var log output
+	p := process(t, &log, "--coingecko.url="+refusing.URL)
+	eventually(t, "a poll", func() bool { return strings.Contains(log.String(), "Poll failed") })
+	terminate(t, p)
+	if s := ended(t, p, &log); s.ExitCode() != 0 {
+		t.Errorf("%v\n%s", s, &log)
+	}
+}
+
+// A request of which only the half has come when the signal does is answered, too.
+func endsInScrape(t *testing.T) {
+	var log output
+	p := process(t, &log, fast...)
+	eventually(t, "rates", func() bool { return up(t, at(&log)) })
+	http.DefaultClient.CloseIdleConnections()
+	c, err := net.Dial("tcp", strings.TrimPrefix(at(&log), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n")
+	time.Sleep(100 * time.Millisecond) // it has been accepted
+	terminate(t, p)
+	time.Sleep(500 * time.Millisecond)
+	io.WriteString(c, "\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 || !resp.Close || !strings.Contains(string(body), usd) {
+		t.Errorf("%d, closing %v, error %v:\n%s", resp.StatusCode, resp.Close, err, body)
+	}
+	if s := ended(t, p, &log); s.ExitCode() != 0 {
+		t.Errorf("%v\n%s", s, &log)
+	}
+}
+
+// Whoever asks a second time does not want to wait.
+func endsTwice(t *testing.T) {
+	var log output
+	p := process(t, &log, "--demo", "--web.shutdown-delay=1h")
+	terminate(t, p)
+	eventually(t, "draining", func() bool { return strings.Contains(log.String(), "Shutting down: not ready, still serving") })
+	if resp, _ := get(t, at(&log)+"/metrics"); resp.StatusCode != 200 {
+		t.Errorf("while draining: %d", resp.StatusCode)
+	}
+	terminate(t, p)
+	if s := ended(t, p, &log); s.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		t.Errorf("%v\n%s", s, &log)
+	}
+}
+
+// goesOn says that polls and well-behaved readers go on, whatever else is under way.
+func goesOn(t *testing.T, e *running) {
+	t.Helper()
+	c := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+	defer c.CloseIdleConnections()
+	polls := func() float64 { return series(t, e.url)[`coingecko_polls_total{upstream="coingecko"}`] }
+	first := polls()
+	begun := time.Now()
+	for range 50 {
+		if resp, _ := ask(t, c, http.MethodGet, e.url+"/metrics"); resp.StatusCode != 200 {
+			t.Fatal(resp.Status)
+		}
+	}
+	if d := time.Since(begun); d > 5*time.Second {
+		t.Errorf("50 scrapes took %v", d)
+	}
+	eventually(t, "polls that go on", func() bool { return polls() > first+3 })
+	if !up(t, e.url) || strings.Contains(e.log.String(), "Poll failed") {
+		t.Errorf("log: %s", e.log)
+	}
+}
+
+// crowd opens connections, says something on each, and closes them with the test.
+func crowd(t *testing.T, e *running, n int, say string) []net.Conn {
+	t.Helper()
+	var all []net.Conn
+	for range n {
+		c, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.(*net.TCPConn).SetReadBuffer(2048)
+		io.WriteString(c, say)
+		all = append(all, c)
+	}
+	return all
+}
+
+// Each has asked for more than the sockets hold, and takes none of it.
+func slowReaders(t *testing.T) {
+	e := start(t, fast...)
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+	crowd(t, e, 100, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 100))
+	goesOn(t, e)
+}
+
+func halfOpen(t *testing.T) {
+	e := start(t, fast...)
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+	crowd(t, e, 100, "")
+	half := crowd(t, e, 100, "GET /metrics HTTP/1.1\r\nHost: x\r\nX-")
+	goesOn(t, e)
+	// They are not kept for ever.
+	half[0].SetReadDeadline(time.Now().Add(15 * time.Second))
+	if _, err := io.ReadAll(half[0]); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("a connection that says half a request is kept for more than 15 s")
+	}
+}
+
+// Too many at once are refused quickly. Probes and polls are not among them, and whoever comes when there
+// is room is served.
+func flooded(t *testing.T) {
+	e := start(t, append(fast, "--web.max-requests=4")...)
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+	const polls = `coingecko_polls_total{upstream="coingecko"}`
+	first := series(t, e.url)[polls]
+	// These four hold all the room there is: answers that nobody takes.
+	holders := crowd(t, e, 4, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 400))
+	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second}
+	t.Cleanup(c.CloseIdleConnections)
+	eventually(t, "refusals", func() bool { resp, _ := ask(t, c, http.MethodGet, e.url+relayPath); return resp.StatusCode == 503 })
+	var served, refused atomic.Int64
+	var readers sync.WaitGroup
+	for range 32 {
+		readers.Go(func() {
+			for range 50 {
+				resp, err := c.Get(e.url + "/metrics")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				switch resp.StatusCode {
+				case 200:
+					served.Add(1)
+				case 503:
+					refused.Add(1)
+				default:
+					t.Error(resp.Status)
+				}
+			}
+		})
+	}
+	for range 20 {
+		if resp, _ := ask(t, c, http.MethodGet, e.url+"/-/healthy"); resp.StatusCode != 200 {
+			t.Errorf("/-/healthy answers %d", resp.StatusCode)
+		}
+	}
+	readers.Wait()
+	if refused.Load() < 1000 {
+		t.Errorf("%d served, %d refused", served.Load(), refused.Load())
+	}
+	for _, h := range holders {
+		h.Close()
+	}
+	eventually(t, "room again, and polls that went on", func() bool {
+		resp, _ := ask(t, c, http.MethodGet, e.url+"/metrics")
+		return resp.StatusCode == 200 && series(t, e.url)[polls] > first+3
+	})
+	if strings.Contains(e.log.String(), "Poll failed") || strings.Count(e.log.String(), "\n") > 20 {
+		t.Errorf("log: %s", e.log)
+	}
+}
+
+// Nothing is left of an exporter that has ended: no goroutine, no descriptor.
+func TestStartsAndStops(t *testing.T) {
+	u := newUpstream(t, "127.0.0.1:0", false)
+	u.anew() // connections that are kept end with the process
+	http.DefaultClient.CloseIdleConnections()
+	var goroutines, open int
+	begun := time.Now()
+	for i := range 1000 {
+		e := start(t, "--coingecko.url="+u.url, "--web.health-listen-address=127.0.0.1:0")
+		if code := e.stop(); code != 0 {
+			t.Fatalf("start %d: exit code %d: %s", i, code, e.log)
+		}
+		if i == 10 { // what is made once and kept has been made
+			goroutines, open = runtime.NumGoroutine(), descriptors(t, os.Getpid())
+		}
+	}
+	t.Logf("1000 starts and stops took %v", time.Since(begun).Round(time.Millisecond))
+	eventually(t, "as few goroutines and descriptors as before", func() bool {
+		return runtime.NumGoroutine() <= goroutines+5 && descriptors(t, os.Getpid()) <= open+5
+	})
+}
+
+// Whoever has not the right to read is refused, and the log of the default level says nothing about it.
+func TestWebConfig(t *testing.T) {
+	dir := t.TempDir()
+	ca, stranger := newAuthority(t), newAuthority(t)
+	writePEM(t, dir, *ca.issue(t, time.Now().Add(time.Hour), "127.0.0.1"))
+	hash, err := bcrypt.GenerateFromPassword([]byte("correct"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "web.yml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"+
+		"  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: %s\nbasic_auth_users:\n  prometheus: %s\n", ca.file, hash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := start(t, "--demo", "--web.config.file="+config)
+	base := strings.Replace(e.url, "http:", "https:", 1)
+	known, unknown := ca.issue(t, time.Now().Add(time.Hour)), stranger.issue(t, time.Now().Add(time.Hour))
+	expired := ca.issue(t, time.Now().Add(-time.Minute))
+	for _, tc := range []struct {
+		name        string
+		certificate *tls.Certificate
+		password    string
+		most        uint16 // TLS version
+		status      int    // 0: no connection
+	}{
+		{"all is right", known, "correct", 0, 200},
+		{"TLS 1.2", known, "correct", tls.VersionTLS12, 200},
+		{"wrong password", known, "wrong", 0, 401},
+		{"no password", known, "", 0, 401},
+		{"no client certificate", nil, "correct", 0, 0},
+		{"client certificate of another CA", unknown, "correct", 0, 0},
+		{"client certificate expired", expired, "correct", 0, 0},
+		{"TLS 1.1", known, "correct", tls.VersionTLS11, 0},
+		{"TLS 1.0", known, "correct", tls.VersionTLS10, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := &tls.Config{RootCAs: ca.pool(), MinVersion: tls.VersionTLS10, MaxVersion: tc.most}
+			if tc.certificate != nil { // also one that the server says it does not know
+				c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return tc.certificate, nil }
+			}
+			transport := &http.Transport{TLSClientConfig: c}
+			defer transport.CloseIdleConnections()
+			for _, path := range []string{"/metrics", "/", relayPath, "/-/ready"} {
+				req := httptest.NewRequest(http.MethodGet, base+path, nil)
+				req.RequestURI = ""
+				if tc.password != "" {
+					req.SetBasicAuth("prometheus", tc.password)
+				}
+				resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(req)
+				status := 0
+				if err == nil {
+					defer resp.Body.Close()
+					status = resp.StatusCode
+					body, _ := io.ReadAll(resp.Body)
+					if status != 200 && strings.Contains(string(body), "coingecko") {
+						t.Errorf("%s shows something: %s", path, body)
+					}
+				}
+				if want := tc.status; status != want && (want != 200 || status != 503) { // 503: no rates yet
+					t.Errorf("%s: %d, want %d; error %v", path, status, want, err)
+				}
+			}
+			if !strings.Contains(e.log.String(), "TLS is enabled") || strings.Contains(e.log.String(), "level=error") {
+				t.Errorf("log: %s", e.log)
+			}
+		})
+	}
+	curl(t, base, dir, ca, known)
+}
+
+// curl is a client that others wrote.
+func curl(t *testing.T, base, dir string, ca *authority, known *tls.Certificate) {
+	t.Helper()
+	tool, err := exec.LookPath("curl")
+	if err != nil {
+		t.Log("curl is not on the PATH")
+		return
+	}
+	clientDir := filepath.Join(dir, "client")
+	if err := os.Mkdir(clientDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, clientDir, *known)
+	certificate := []string{"--cert", clientDir + "/cert.pem", "--key", clientDir + "/key.pem"}
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"all is right":          {append(certificate, "--user", "prometheus:correct"), "200"},
+		"wrong password":        {append(certificate, "--user", "prometheus:wrong"), "401"},
+		"no client certificate": {[]string{"--user", "prometheus:correct"}, "000"},
+		"TLS 1.1":               {append(certificate, "--user", "prometheus:correct", "--tls-max", "1.1"), "000"},
+	} {
+		out, _ := exec.Command(tool, append(tc.args, "--silent", "--noproxy", "*", "--cacert", ca.file, "--output", os.DevNull, "--write-out", "%{http_code}", base+"/metrics")...).Output()
+		if string(out) != tc.want {
+			t.Errorf("curl, %s: %s, want %s", name, out, tc.want)
+		}
+	}
+}

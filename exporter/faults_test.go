@@ -1,0 +1,794 @@
+// The fault table: what goes wrong upstream, what is seen then, and that it passes. Each row of
+// docs/reliability.md is a subtest of TestFaults, or names the test that it is.
+
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heycard/coingecko-exporter/exporter/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/simulator"
+)
+
+// fault is a row of the table.
+type fault struct {
+	group string // which begins with this row
+	name  string
+
+	// How it is made: the upstream answers well, but when it is broken ...
+	answer  http.HandlerFunc            // ... it answers like this,
+	wire    func(net.Conn)              // ... or it does this with connections,
+	eth     string                      // ... or it has this entry in an answer that is good otherwise,
+	set     func(*testing.T, *upstream) // ... or what this prepares.
+	at      string                      // where it listens; default: loopback, IPv4
+	secure  bool                        // by https
+	timeout time.Duration               // of polls; default: 5s
+	alone   func(*testing.T)            // or it is a test of its own,
+	told    string                      // this is what it shows,
+	over    string                      // and when it is over
+
+	// What is seen.
+	reason   coingecko.Reason    // of failed polls; none: they succeed
+	log      string              // in the one line about it
+	screen   string              // default: what the reason says
+	rejected coingecko.Rejection // what happens to eth
+	value    float64             // of eth on /metrics; 0 is absent
+	kind     string              // of eth; default: crypto
+	pause    time.Duration       // between polls, at least
+	later    bool                // not from the start: that cannot be, or takes long
+	turns    int                 // kinds of failure that take turns, if more than one
+	lingers  bool                // the resolver's own time-out delays recovery
+	hour     bool                // the next poll is an hour away, and nobody waits for it here
+}
+
+// usual is what the screen says, by reason.
+var usual = map[coingecko.Reason]string{
+	coingecko.Timeout:      "CoinGecko did not answer in time.",
+	coingecko.Network:      "CoinGecko cannot be reached.",
+	coingecko.RateLimited:  "CoinGecko says that its rate limit is used up (429).",
+	coingecko.Unauthorized: "Check --coingecko.api-key-file.",
+	coingecko.HTTPError:    "CoinGecko answered with an error (",
+	coingecko.BadPayload:   "CoinGecko sent an answer that cannot be trusted.",
+}
+
+const short = 300 * time.Millisecond // time-out of polls that are to time out
+
+var faults = []fault{
+	{group: "No connection", name: "DNS: no such name", set: byName(nxdomain), reason: coingecko.Network, log: "no such host"},
+	{name: "DNS: no answer", set: byName(silent), timeout: short, lingers: true, later: true, reason: coingecko.Timeout, log: "no whole answer within"},
+	{name: "connection refused", set: refusing, reason: coingecko.Network, log: "connection refused"},
+	{name: "connection reset", wire: raw("", resets), reason: coingecko.Network, log: "connection reset by peer"},
+	{name: "connection closed without an answer", answer: mode(simulator.Refuse), reason: coingecko.Network},
+	{name: "no HTTP", wire: raw("SSH-2.0-OpenSSH_10.0\r\n", holds), reason: coingecko.Network, log: "malformed HTTP"},
+	{name: "IPv6 only, refused", at: "[::1]:0", set: refusing, reason: coingecko.Network, log: "dial tcp [::1]:"},
+
+	{group: "TLS", name: "TLS: certificate expired", secure: true, set: certified(-time.Minute, "127.0.0.1"), reason: coingecko.Network, log: "certificate has expired"},
+	{name: "TLS: certificate of another host", secure: true, set: certified(time.Hour, "other.test"), reason: coingecko.Network, log: "cannot validate certificate for 127.0.0.1"},
+	{name: "TLS: unknown CA", secure: true, set: func(t *testing.T, u *upstream) {
+		u.brokenCertificate = newAuthority(t).issue(t, time.Now().Add(time.Hour), "127.0.0.1")
+	}, reason: coingecko.Network, log: "certificate signed by unknown authority"},
+	{name: "TLS: silence in the handshake", secure: true, wire: holds, timeout: short, reason: coingecko.Timeout, log: "no whole answer within"},
+	{name: "TLS: plain text", secure: true, wire: raw("HTTP/1.1 400 Bad Request\r\n\r\n", func(net.Conn) {}), reason: coingecko.Network, log: "server gave HTTP response to HTTPS client"},
+
+	{group: "Redirects", name: "redirect to another host", set: redirecting, reason: coingecko.HTTPError, log: "which is not followed", screen: "CoinGecko answered with an error (302)."},
+	{name: "redirect in a loop", answer: answers(301, "", "Location: "+relayPath), reason: coingecko.HTTPError, log: "HTTP status 301", screen: "CoinGecko answered with an error (301)."},
+
+	{group: "Answers that do not come, or not whole", name: "stall before the headers", answer: mode(simulator.Stall), timeout: short, reason: coingecko.Timeout, log: "no whole answer within"},
+	{name: "one byte a second", answer: mode(simulator.Slow), timeout: short, reason: coingecko.Timeout, log: "no whole answer within"},
+	{name: "cut off in the body", answer: mode(simulator.Cutoff), reason: coingecko.Network, log: "unexpected EOF"},
+	{name: "reset in the body", wire: raw("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"+poisoned(""), resets), reason: coingecko.Network, log: "connection reset by peer"},
+	{name: "empty body", answer: answers(200, ""), reason: coingecko.BadPayload, log: "it ends too early"},
+	{name: "endless headers", wire: func(c net.Conn) {
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+		flood(c, "X: "+strings.Repeat("x", 4000)+"\r\n")
+	}, reason: coingecko.Network, log: "header"},
+	{name: "2 GiB body", set: huge, reason: coingecko.BadPayload, log: "more than 1048576 bytes"},
+	{name: "gzip: truncated", answer: func(w http.ResponseWriter, _ *http.Request) {
+		packed := zipped(poisoned(""))
+		answers(200, packed[:len(packed)-12], "Content-Encoding: gzip")(w, nil)
+	}, reason: coingecko.BadPayload, log: "gzip: unexpected EOF"},
+	{name: "gzip: bomb", answer: func(w http.ResponseWriter, _ *http.Request) {
+		answers(200, bomb(), "Content-Encoding: gzip")(w, nil)
+	}, reason: coingecko.BadPayload, log: "gzip: more than 1048576 bytes"},
+	{name: "gzip: none, although it says so", answer: answers(200, poisoned(""), "Content-Encoding: gzip"), reason: coingecko.BadPayload, log: "no gzip"},
+	{name: "unknown content encoding", answer: answers(200, poisoned(""), "Content-Encoding: br"), reason: coingecko.BadPayload, log: "which was not asked for"},
+
+	{group: "Answers of another kind", name: "web page with status 200", answer: mode(simulator.Portal), reason: coingecko.BadPayload, log: "not JSON"},
+	{name: "garbage with status 200", answer: mode(simulator.Garbage), reason: coingecko.BadPayload, log: "not JSON"},
+	{name: "error with status 200", answer: answers(200, `{"status":{"error_code":1020}}`), reason: coingecko.BadPayload, log: "no member"},
+	{name: "deep nesting", answer: answers(200, `{"rates":`+strings.Repeat(`{"a":`, 100_000)), reason: coingecko.BadPayload, log: "exceeded max depth"},
+	{name: "something behind the answer", answer: answers(200, poisoned("")+"x"), reason: coingecko.BadPayload, log: "something stands behind"},
+	{name: "value NaN", answer: answers(200, poisoned(`,"eth":{"value":NaN}`)), reason: coingecko.BadPayload, log: "not JSON"},
+
+	{group: "Whole answers that must not be used", name: "no entries", answer: mode(simulator.Empty), reason: coingecko.BadPayload, log: "none of 0 entries is usable"},
+	{name: "10,000 entries", answer: answers(200, poisoned(entries(10_000))), reason: coingecko.BadPayload, log: "more than 500 entries"},
+	{name: "btc missing", answer: mode(simulator.NoBTC), reason: coingecko.BadPayload, log: "btc is missing"},
+	{name: "btc is not 1", answer: answers(200, strings.Replace(poisoned(""), `"btc":{"value":1`, `"btc":{"value":1.0001`, 1)), reason: coingecko.BadPayload, log: "btc is 1.0001 and not 1"},
+	{name: "sats with another value", answer: answers(200, poisoned(`,"sats":{"value":1e7}`)), reason: coingecko.BadPayload, log: "sats is 1e+07 and not 1e+08"},
+	{name: "the list twice", answer: answers(200, strings.TrimSuffix(poisoned(""), "}")+`,`+strings.TrimPrefix(poisoned(""), "{")), reason: coingecko.BadPayload, log: "two members"},
+	{name: "half the list gone", alone: halfGone, told: "`coingecko_up` 0, reason `bad_payload`; log: “1 usable entries, under half of the 5 before”; the whole list stays. When that has expired, half is better than nothing", over: "with the next whole answer, or when the whole list has expired"},
+
+	{group: "Entries that must not be used, among good ones", name: "value null", eth: `{"value":null,"type":"crypto"}`, rejected: coingecko.Missing},
+	{name: "value a string", eth: `{"value":"1","type":"crypto"}`, rejected: coingecko.NotNumber},
+	{name: "value beyond a float64", eth: `{"value":1e999,"type":"crypto"}`, rejected: coingecko.NotFinite},
+	{name: "value 0", eth: `{"value":0,"type":"crypto"}`, rejected: coingecko.Zero},
+	{name: "value -0", eth: `{"value":-0,"type":"crypto"}`, rejected: coingecko.Zero},
+	{name: "value below 0", eth: `{"value":-1,"type":"crypto"}`, rejected: coingecko.Negative},
+	{name: "entry that is no object", eth: `21.5`, rejected: coingecko.Malformed},
+	{name: "duplicate keys", eth: `{"value":21},"eth":{"value":22}`, rejected: coingecko.Ambiguous},
+	{name: "NUL and invalid UTF-8 in a code", eth: `{"value":21,"type":"crypto"},"e\u0000` + "\xff" + `h":{"value":` + poison + `}`, rejected: coingecko.BadCode, value: 21},
+
+	{group: "Entries that are strange, and used as they were sent", name: "value 1e308", eth: `{"value":1e308,"type":"crypto"}`, value: 1e308},
+	{name: "value 1e-300", eth: `{"value":1e-300,"type":"crypto"}`, value: 1e-300},
+	{name: "NUL and invalid UTF-8 in a name", eth: `{"name":"\u0000E` + "\xff\xfe" + `\u202e","unit":"\n","value":21,"type":"crypto"}`, value: 21,
+		told: "`coingecko_up` 1; the value is shown, and the texts without what is not fit to print"},
+	{name: "a currency changes its kind", eth: `{"value":21,"type":"commodity"}`, kind: "commodity", value: 21},
+	{name: "a kind that is not known", eth: `{"value":21,"type":"stablecoin"}`, kind: "other", value: 21},
+	{name: "frozen rates", alone: frozen, told: "`coingecko_up` 1, and the time of the rates goes on: the exporter cannot know. The alert `CoinGeckoRatesFrozen` compares values", over: "with the next poll"},
+
+	{group: "Refusals", name: "429 with seconds", answer: answers(429, "Throttled", "Retry-After: 1"), later: true, reason: coingecko.RateLimited, log: "HTTP status 429", pause: time.Second},
+	{name: "429 with a date", answer: hint("Retry-After", http.TimeFormat), later: true, reason: coingecko.RateLimited, log: "HTTP status 429", pause: time.Second},
+	{name: "429 with a reset", answer: hint("x-ratelimit-reset", "2006-01-02 15:04:05 -0700"), later: true, reason: coingecko.RateLimited, log: "HTTP status 429", pause: time.Second},
+	{name: "429 with a time that has passed", answer: answers(429, "", "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"), reason: coingecko.RateLimited, log: "HTTP status 429", pause: 20 * time.Millisecond},
+	{name: "429 without a hint", answer: answers(429, `{"status":{"error_code":429,"error_message":"You've exceeded the Rate Limit."}}`), reason: coingecko.RateLimited, log: "You've exceeded the Rate Limit.", pause: 20 * time.Millisecond},
+	{name: "429 with a year", answer: answers(429, "", "Retry-After: 31536000"), reason: coingecko.RateLimited, log: "HTTP status 429", hour: true},
+	{name: "401", answer: mode(simulator.Unauthorized), reason: coingecko.Unauthorized, log: "HTTP status 401 Unauthorized, code 10002", pause: 20 * time.Millisecond},
+	{name: "403 and a web page", answer: mode(simulator.HTML), reason: coingecko.Unauthorized, log: "HTTP status 403", pause: 20 * time.Millisecond},
+	{name: "400 with code 10010", answer: answers(400, `{"error_code":10010}`), reason: coingecko.Unauthorized, log: "code 10010", screen: "it belongs to another plan. Check --coingecko.plan.", pause: 20 * time.Millisecond},
+	{name: "400 with code 10011", answer: mode(simulator.WrongHost), reason: coingecko.Unauthorized, log: "code 10011", screen: "it belongs to another plan. Check --coingecko.plan.", pause: 20 * time.Millisecond},
+	{name: "500", answer: answers(500, `{"error":"Internal error"}`), reason: coingecko.HTTPError, log: "HTTP status 500 Internal Server Error: Internal error", screen: "CoinGecko answered with an error (500)."},
+	{name: "500 and 503 in turn", answer: mode(simulator.ServerError), reason: coingecko.HTTPError, log: "HTTP status 503", turns: 2},
+	{name: "304 out of nowhere", answer: answers(304, ""), reason: coingecko.HTTPError, log: "HTTP status 304", screen: "CoinGecko answered with an error (304)."},
+
+	{group: "The key", name: "key withdrawn, and another put into the file", set: rotating, reason: coingecko.Unauthorized, log: "HTTP status 401", pause: 20 * time.Millisecond},
+	{name: "key file gone", set: keyGone, later: true, reason: coingecko.Unauthorized, log: "no such file or directory", screen: "The API key cannot be read."},
+	{name: "key sent back in an error", answer: func(w http.ResponseWriter, r *http.Request) {
+		answers(401, `{"error":"no key is `+r.Header.Get("x-cg-demo-api-key")+`"}`)(w, nil)
+	}, reason: coingecko.Unauthorized, log: "no key is <key>"},
+	{name: "key sent back in a broken header", wire: raw("HTTP/1.1 200 OK\r\n"+rightKey+"\r\n\r\n", func(net.Conn) {}), reason: coingecko.Network, log: "malformed MIME header"},
+	{name: "key sent back in a redirect", answer: answers(302, "", "Location: http://"+rightKey+".test/"), reason: coingecko.HTTPError, log: "which is not followed"},
+	{name: "key sent back as the encoding", answer: answers(200, poisoned(""), "Content-Encoding: "+rightKey), reason: coingecko.BadPayload, log: "which was not asked for"},
+
+	{group: "Time", name: "outage longer than max-age", alone: outage, told: "The rates vanish from `/metrics`, the screen says “No current rates” and why, other exporters get 503 with `Retry-After`; one line of level error; `/-/ready` stays 200", over: "with the next poll"},
+
+	{group: "The process and its surroundings", name: "HTTPS_PROXY, and the proxy fails", alone: proxied, told: "`coingecko_up` 0, reason `network`; log: “Bad Gateway”. Through the proxy go a CONNECT and TLS, and the proxy does not see the key", over: "with the next poll"},
+	{name: "read-only file system", alone: readOnly, told: `Nothing: no file is written`},
+	{name: "64 descriptors, and more idle connections than that", alone: fewDescriptors, told: `Polls go on over the connection that they have. Scrapes wait for at most five seconds for each batch of silent connections, which are then closed; the log is quiet`, over: "as soon as connections close"},
+	{name: "memory limit of 32 MiB, and 200 readers", alone: littleMemory, told: "`GOMEMLIMIT=32MiB` is kept, and every reader is answered"},
+	{name: "process stopped for a while", alone: stopped, told: `Whoever asked meanwhile gets no rates older than max-age, and new ones follow at once`, over: "with the next poll"},
+	{name: "SIGTERM while starting", alone: endsWhileStarting, told: `Ends at once: by the signal in the first milliseconds, later with exit code 0`},
+	{name: "SIGTERM in a stalled poll", alone: endsInPoll, told: `Exit code 0 at once; the poll is nobody's failure`},
+	{name: "SIGTERM between polls", alone: endsBetweenPolls, told: `Exit code 0 at once`},
+	{name: "SIGTERM in a scrape", alone: endsInScrape, told: "The scrape is answered, whole and with `Connection: close`, though half of its request came after the signal; exit code 0"},
+	{name: "SIGTERM again while draining", alone: endsTwice, told: `The second one ends the process at once`},
+
+	{group: "Readers", name: "slow readers", alone: slowReaders, told: `100 connections that take nothing of 100 answers each: other readers and polls go on`},
+	{name: "half-open connections", alone: halfOpen, told: `200 connections that say nothing, or half a request: other readers and polls go on; they are closed after five seconds`},
+	{name: "a flood past --web.max-requests", alone: flooded, told: "503 for those beyond the limit; `/-/healthy` and polls go on; nothing in the log", over: "as soon as there is room"},
+}
+
+func TestFaults(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			if f.alone != nil {
+				f.alone(t)
+				return
+			}
+			f.test(t)
+		})
+	}
+}
+
+// test lets the fault strike twice: at the start, when no rates are known, and in the midst of good polls.
+func (f *fault) test(t *testing.T) {
+	address := "127.0.0.1:0"
+	if f.at != "" {
+		address = f.at
+	}
+	u := newUpstream(t, address, f.secure)
+	u.answer, u.eth, u.onConnection = f.answer, f.eth, f.wire
+	if f.wire != nil || f.secure {
+		u.anew()
+	}
+	if f.set != nil {
+		f.set(t, u)
+	}
+	if !f.later {
+		u.breaks()
+	}
+	e := hasty(t, func(s *settings) {
+		if f.timeout > 0 {
+			s.timeout = f.timeout
+		}
+	}, append(u.args, "--coingecko.url="+u.url)...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the log: %s", e.log)
+		}
+	})
+	var before moment
+	for _, known := range []bool{false, true} {
+		if f.later && !known {
+			eventually(t, "rates", func() bool { return up(t, e.url) })
+			before = now(t, e)
+			u.breaks()
+			continue
+		}
+		if f.reason != "" {
+			f.fails(t, e, u, before)
+		} else {
+			f.isStrange(t, e, u)
+		}
+		if t.Failed() || f.hour {
+			break
+		}
+		late := 1.0
+		switch {
+		case f.lingers:
+			late = 100
+		case f.timeout > 0: // which a busy machine may need for a good poll
+			late = 5
+		}
+		recovers(t, e, u, late)
+		if !known {
+			before = now(t, e)
+			u.breaks()
+		}
+	}
+	secret(t, e)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.foul) > 0 {
+		t.Errorf("the upstream saw %q", u.foul)
+	}
+}
+
+// failures is the counter of a reason.
+func failures(r coingecko.Reason) string {
+	return fmt.Sprintf(`coingecko_poll_failures_total{reason="%s",upstream="coingecko"}`, r)
+}
+
+// moment is what was seen before the upstream broke; the zero value is before the exporter began.
+type moment struct {
+	series map[string]float64
+	logged int
+}
+
+func now(t *testing.T, e *running) moment { return moment{series(t, e.url), len(e.log.String())} }
+
+// fails says what is seen when polls fail.
+func (f *fault) fails(t *testing.T, e *running, u *upstream, before moment) {
+	t.Helper()
+	known := before.series != nil // so there are rates from before
+	polls := 4.0
+	if f.pause >= time.Second || f.hour {
+		polls = 1
+	}
+	var s map[string]float64
+	last := -1 // of the answers whose rates are shown
+	eventually(t, fmt.Sprintf("%v polls that fail with %s", polls, f.reason), func() bool {
+		s = series(t, e.url)
+		failed := s[failures(f.reason)] > before.series[failures(f.reason)]
+		switch shown := u.shown(t, s); {
+		case !failed:
+		case last == -1:
+			last = shown
+		case shown != last:
+			t.Errorf("rates of answer %d are shown, and %d when it broke", shown, last)
+		}
+		return s[failures(f.reason)] >= before.series[failures(f.reason)]+polls
+	})
+	if (last > 0) != known {
+		t.Errorf("rates of answer %d are shown; rates from before: %v", last, known)
+	}
+	if s["coingecko_up"] != 0 {
+		t.Error("coingecko_up is not 0")
+	}
+	for _, r := range coingecko.Reasons() {
+		if r != f.reason && s[failures(r)] != before.series[failures(r)] {
+			t.Errorf("polls count as failed by %s, too", r)
+		}
+	}
+	log := e.log.String()[before.logged:]
+	f.saysSo(t, e, log, known)
+	f.waits(t, u, log)
+}
+
+// saysSo looks at the log and at what people and other exporters see.
+func (f *fault) saysSo(t *testing.T, e *running, log string, known bool) {
+	t.Helper()
+	lines := strings.Count(log, `msg="Poll failed"`)
+	if lines != max(f.turns, 1) || !strings.Contains(log, "level=warn") || !strings.Contains(log, "reason="+string(f.reason)) || !strings.Contains(log, f.log) {
+		t.Errorf("%d lines in the log, want one with %q: %s", lines, f.log, log)
+	}
+	want := f.screen
+	if want == "" {
+		want = usual[f.reason]
+	}
+	_, page := get(t, e.url+"/")
+	if !strings.Contains(strings.ReplaceAll(page, "</span> <span>", " "), want) {
+		t.Errorf("the screen does not say %q:\n%s", want, page)
+	}
+	head, status := "No rates yet", 503
+	if known {
+		head, status = "A poll was missed", 200
+	}
+	if !strings.Contains(page, head) {
+		t.Errorf("the screen does not say %q", head)
+	}
+	for _, path := range []string{relayPath, "/-/ready"} {
+		if resp, body := get(t, e.url+path); resp.StatusCode != status || !known && !strings.Contains(body, want) {
+			t.Errorf("%s answers %d: %s", path, resp.StatusCode, body)
+		}
+	}
+	if resp, _ := get(t, e.url+"/-/healthy"); resp.StatusCode != 200 {
+		t.Errorf("/-/healthy answers %d", resp.StatusCode)
+	}
+}
+
+var next = regexp.MustCompile(`ts=(\S+).*msg="Poll failed".* next=(\S+)`)
+
+// waits says whether the upstream was left alone as it asked.
+func (f *fault) waits(t *testing.T, u *upstream, log string) {
+	t.Helper()
+	if f.pause >= time.Second {
+		eventually(t, "the next poll", func() bool { u.mu.Lock(); defer u.mu.Unlock(); return len(u.asked) > 1 })
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i := 1; i < len(u.asked); i++ {
+		if d := u.asked[i].Sub(u.asked[i-1]); d < f.pause {
+			t.Errorf("asked again after %v", d)
+		}
+	}
+	if f.hour {
+		var ts, due time.Time
+		if m := next.FindStringSubmatch(log); m != nil {
+			ts, _ = time.Parse(time.RFC3339, m[1])
+			due, _ = time.Parse(time.RFC3339, m[2])
+		}
+		if d := due.Sub(ts); len(u.asked) != 1 || (d-time.Hour).Abs() > 2*time.Second {
+			t.Errorf("asked %d times, and again in %v", len(u.asked), d)
+		}
+	}
+}
+
+// isStrange says what is seen when polls succeed with a strange entry in them.
+func (f *fault) isStrange(t *testing.T, e *running, u *upstream) {
+	t.Helper()
+	logged := len(e.log.String())
+	before := series(t, e.url)["coingecko_polls_total{upstream=\"coingecko\"}"]
+	var s map[string]float64
+	eventually(t, "three polls", func() bool {
+		s = series(t, e.url)
+		u.shown(t, s)
+		return s["coingecko_polls_total{upstream=\"coingecko\"}"] >= before+3
+	})
+	if s["coingecko_up"] != 1 {
+		t.Errorf("coingecko_up is not 1: %s", e.log)
+	}
+	kind := f.kind
+	if kind == "" {
+		kind = "crypto"
+	}
+	want := map[string]float64{}
+	if f.value != 0 {
+		want[fmt.Sprintf(`coingecko_exchange_rate{currency="eth",kind="%s"}`, kind)] = f.value
+	}
+	got := maps.Clone(s)
+	maps.DeleteFunc(got, func(name string, _ float64) bool {
+		return !strings.HasPrefix(name, `coingecko_exchange_rate{currency="eth"`)
+	})
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	for _, r := range coingecko.Rejections() {
+		if n := s[fmt.Sprintf(`coingecko_rejected_rates_total{reason="%s"}`, r)]; (n > 0) != (r == f.rejected) {
+			t.Errorf("%v entries count as dropped by %s", n, r)
+		}
+	}
+	log := e.log.String()
+	if n := strings.Count(log[logged:], "Entries of the answer were dropped"); n > 1 || f.rejected == "" && n > 0 {
+		t.Errorf("%d log lines: %s", n, log)
+	}
+	if f.rejected != "" && !strings.Contains(log, string(f.rejected)) {
+		t.Errorf("the log does not name %s: %s", f.rejected, log)
+	}
+	_, page := get(t, e.url+"/")
+	_, scrape := get(t, e.url+"/metrics")
+	if there := strings.Contains(page, "<b>ETH</b>") || strings.Contains(page, `href="?quote=eth"`); there != (f.value != 0) {
+		t.Errorf("eth stands on the screen: %v\n%s", there, page)
+	}
+	for _, text := range []string{page, scrape} {
+		if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || unicode.Is(unicode.Bidi_Control, r) }) {
+			t.Errorf("something unprintable in\n%q", text)
+		}
+	}
+	if strings.Contains(page, "NaN") || strings.Contains(page, "Inf") {
+		t.Errorf("the screen shows what is no price:\n%s", page)
+	}
+}
+
+// recovers mends the upstream: the next poll makes everything good, and the log says so once. At most so
+// many polls may fail yet.
+func recovers(t *testing.T, e *running, u *upstream, most float64) {
+	t.Helper()
+	logged := len(e.log.String())
+	failed := series(t, e.url)["coingecko_up"] == 0
+	u.mu.Lock()
+	before := u.good
+	u.mu.Unlock()
+	u.mends()
+	mended := series(t, e.url)
+	var s map[string]float64
+	eventually(t, "new rates", func() bool {
+		s = series(t, e.url)
+		return u.shown(t, s) > before+1 && s["coingecko_up"] == 1 // one may have been on its way
+	})
+	if _, eth := s[`coingecko_exchange_rate{currency="eth",kind="crypto"}`]; !eth {
+		t.Error("eth did not come back")
+	}
+	// A poll that was under way may fail yet; the first one after it is good.
+	late := 0.0
+	for _, r := range coingecko.Reasons() {
+		late += s[failures(r)] - mended[failures(r)]
+	}
+	if late > most {
+		t.Errorf("%v polls failed after it was mended", late)
+	}
+	if n := strings.Count(e.log.String()[logged:], "Rates are coming again"); failed && n != 1 {
+		t.Errorf("%d log lines of recovery: %s", n, e.log)
+	}
+	if resp, _ := get(t, e.url+"/-/ready"); resp.StatusCode != 200 {
+		t.Errorf("/-/ready answers %d", resp.StatusCode)
+	}
+	if resp, body := get(t, e.url+relayPath); resp.StatusCode != 200 || strings.Contains(body, poison) {
+		t.Errorf("%s answers %d: %s", relayPath, resp.StatusCode, body)
+	}
+}
+
+// secret looks for the key wherever somebody may look.
+func secret(t *testing.T, e *running) {
+	t.Helper()
+	seen := e.log.String()
+	for _, path := range []string{"/", "/metrics", relayPath, "/-/ready"} {
+		_, body := get(t, e.url+path)
+		seen += body
+	}
+	if strings.Contains(strings.ToLower(seen), strings.ToLower(rightKey)) {
+		t.Errorf("the key can be read: %s", e.log)
+	}
+}
+
+// byName has the upstream asked by a name, which does not resolve when it is broken.
+func byName(code byte) func(*testing.T, *upstream) {
+	return func(t *testing.T, u *upstream) {
+		name := fmt.Sprintf("coingecko-%d.test", code)
+		u.url = strings.Replace(u.url, "127.0.0.1", name, 1)
+		u.anew()
+		names.set(name, found)
+		u.onBreak = func() { names.set(name, code) }
+		u.onMend = func() { names.set(name, found) }
+	}
+}
+
+// refusing closes the port, and opens it again.
+func refusing(t *testing.T, u *upstream) {
+	u.anew()
+	first := u.inner.Listener.Addr().String()
+	opened := u.inner.Listener
+	t.Cleanup(func() { opened.Close() })
+	u.onBreak = func() { opened.Close() }
+	u.onMend = func() {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", first)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		opened = &gate{l, u}
+		go u.inner.Config.Serve(opened)
+	}
+}
+
+// certified has the upstream show another certificate when it is broken.
+func certified(valid time.Duration, host string) func(*testing.T, *upstream) {
+	return func(t *testing.T, u *upstream) {
+		u.brokenCertificate = u.ca.issue(t, time.Now().Add(valid), host)
+	}
+}
+
+// redirecting leads to a thief, who must not be asked.
+func redirecting(t *testing.T, u *upstream) {
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the thief got %v", r.Header) }))
+	t.Cleanup(thief.Close)
+	u.answer = answers(302, "", "Location: "+thief.URL+relayPath)
+}
+
+// hint is a refusal until two seconds from now.
+func hint(header, layout string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		answers(429, "", header+": "+time.Now().Add(2*time.Second).UTC().Format(layout))(w, nil)
+	}
+}
+
+func zipped(s string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, s)
+	z.Close()
+	return b.String()
+}
+
+// bomb is 256 MiB of spaces, packed.
+var bomb = sync.OnceValue(func() string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	spaces := bytes.Repeat([]byte(" "), 1<<20)
+	for range 256 {
+		z.Write(spaces)
+	}
+	z.Close()
+	return b.String()
+})
+
+func flood(w io.Writer, what string) (sent int) {
+	for block := strings.Repeat(what, 1+(64<<10)/len(what)); sent < 2<<30; {
+		n, err := io.WriteString(w, block)
+		sent += n
+		if err != nil {
+			break
+		}
+	}
+	return sent
+}
+
+// huge promises 2 GiB, and would send them. Beyond what the sockets hold, nobody takes them.
+func huge(t *testing.T, u *upstream) {
+	var most atomic.Int64
+	u.answer = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "2147483648")
+		most.Store(max(most.Load(), int64(flood(w, " "))))
+	}
+	t.Cleanup(func() {
+		if most.Load() > 32<<20 {
+			t.Errorf("%d bytes were taken", most.Load())
+		}
+	})
+}
+
+func entries(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"c%d":{"value":%s}`, i, poison)
+	}
+	return b.String()
+}
+
+// rotating withdraws the key, and puts the new one into the file as Kubernetes does: by a rename.
+func rotating(t *testing.T, u *upstream) {
+	var want atomic.Value
+	want.Store(rightKey)
+	good := u.prices
+	u.answer = func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("x-cg-demo-api-key") != want.Load() {
+			answers(401, `{"status":{"error_code":10002}}`)(w, r)
+			return
+		}
+		io.WriteString(w, good(""))
+	}
+	round := 0
+	u.onBreak = func() { round++; want.Store(fmt.Sprint("CG-another-", round)) }
+	u.onMend = func() {
+		fresh := u.file(t, "fresh", want.Load().(string)+"\n")
+		if err := os.Rename(fresh, u.home+"/key"); err != nil {
+			t.Error(err)
+		}
+		u.isBroken.Store(true) // and stays strict
+	}
+}
+
+// keyGone takes the file away. Nobody is asked without a key.
+func keyGone(t *testing.T, u *upstream) {
+	u.answer = func(http.ResponseWriter, *http.Request) { t.Error("asked without a key") }
+	u.onBreak = func() { os.Rename(u.home+"/key", u.home+"/gone") }
+	u.onMend = func() { os.Rename(u.home+"/gone", u.home+"/key") }
+}
+
+// From the start it would be all there is. Later it is refused, as long as the whole list is still shown.
+func halfGone(t *testing.T) {
+	u := newUpstream(t, "127.0.0.1:0", false)
+	u.answer = answers(200, poisoned("")[:len(`{"rates":{"btc":{"value":1,"type":"crypto"}`)]+"}}")
+	e := hasty(t, nil, append(u.args, "--coingecko.url="+u.url)...)
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+	before := now(t, e)
+	u.breaks()
+	f := fault{reason: coingecko.BadPayload, log: "1 usable entries, under half of the 5 before"}
+	f.fails(t, e, u, before)
+	recovers(t, e, u, 1)
+}
+
+// Rates that no longer change are no failure: the exporter cannot know. Their time goes on, and an alert
+// compares the values.
+func frozen(t *testing.T) {
+	sim := simulate(t, simulator.Options{Refresh: 20 * time.Millisecond})
+	e := hasty(t, nil, "--coingecko.url="+sim.URL())
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+	if err := sim.Fail(simulator.Freeze); err != nil {
+		t.Fatal(err)
+	}
+	const usd, fetched = `coingecko_exchange_rate{currency="usd",kind="fiat"}`, "coingecko_last_success_timestamp_seconds"
+	asked := sim.Requests()
+	eventually(t, "a poll of frozen rates", func() bool { return sim.Requests() > asked+1 })
+	first := series(t, e.url)
+	var s map[string]float64
+	eventually(t, "time that goes on", func() bool { s = series(t, e.url); return s[fetched] > first[fetched]+0.1 })
+	if s[usd] != first[usd] || s["coingecko_up"] != 1 {
+		t.Errorf("usd was %v and is %v, up is %v", first[usd], s[usd], s["coingecko_up"])
+	}
+	sim.Recover()
+	eventually(t, "rates that move", func() bool { return series(t, e.url)[usd] != first[usd] })
+	if strings.Contains(e.log.String(), "Poll failed") {
+		t.Errorf("log: %s", e.log)
+	}
+}
+
+// Old rates vanish everywhere, and are back with the next good poll.
+func outage(t *testing.T) {
+	u := newUpstream(t, "127.0.0.1:0", false)
+	u.answer = answers(502, "")
+	const maxAge = 500 * time.Millisecond
+	e := hasty(t, func(s *settings) { s.maxAge = maxAge }, append(u.args, "--coingecko.url="+u.url)...)
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+	for round := range 2 {
+		u.breaks()
+		eventually(t, "no rates", func() bool {
+			asked := time.Now()
+			s := series(t, e.url)
+			there := u.shown(t, s) > 0
+			if age := float64(asked.UnixMilli())/1e3 - s["coingecko_last_success_timestamp_seconds"]; there && age > maxAge.Seconds()+0.002 {
+				t.Errorf("rates %v s old are shown", age)
+			}
+			return !there
+		})
+		resp, body := get(t, e.url+relayPath)
+		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.Contains(body, "No current rates. CoinGecko answered with an error (502).") {
+			t.Errorf("%s: %d %s", relayPath, resp.StatusCode, body)
+		}
+		if _, page := get(t, e.url+"/"); !strings.Contains(page, "No current rates") || strings.Contains(page, `class="tile"`) {
+			t.Errorf("the screen:\n%s", page)
+		}
+		if resp, _ := get(t, e.url+"/-/ready"); resp.StatusCode != 200 {
+			t.Errorf("/-/ready answers %d: a roll must not replace it now", resp.StatusCode)
+		}
+		for range 2 { // failed polls, of which one says so and the other does not
+			polled := series(t, e.url)[failures(coingecko.HTTPError)]
+			eventually(t, "a failed poll", func() bool { return series(t, e.url)[failures(coingecko.HTTPError)] > polled })
+		}
+		if n := strings.Count(e.log.String(), "Rates have expired and are no longer shown"); n != round+1 {
+			t.Errorf("%d log lines: %s", n, e.log)
+		}
+		recovers(t, e, u, 1)
+	}
+}
+
+const reliability = "../docs/reliability.md"
+
+// The document's table is made from this one. Its other rows name tests that are there.
+func TestReliabilityDocument(t *testing.T) {
+	var b strings.Builder
+	for _, f := range faults {
+		if f.group != "" {
+			fmt.Fprintf(&b, "\n### %s\n\n| fault | what you see | recovers | test |\n|---|---|---|---|\n", f.group)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | `TestFaults` |\n", f.name, f.seen(), f.recovery())
+	}
+	text, err := os.ReadFile(reliability)
+	if err != nil {
+		t.Fatal(err)
+	}
+	between := regexp.MustCompile(`(?s)(<!-- faults: [^\n]*-->\n).*(\n<!-- end of faults -->)`)
+	if !between.Match(text) {
+		t.Fatal("the document has no place for the table")
+	}
+	want := between.ReplaceAll(text, fmt.Appendf(nil, "${1}%s${2}", strings.ReplaceAll(b.String(), "$", "$$")))
+	if *update {
+		if err := os.WriteFile(reliability, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if !bytes.Equal(text, want) {
+		t.Errorf("go test ./exporter -run TestReliability -update, and read it:\n%s", cmp.Diff(string(text), string(want)))
+	}
+
+	var tests strings.Builder
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deeper, err := filepath.Glob("*/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, deeper...) {
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(code)
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(string(want), -1)
+	if len(named) < 10 {
+		t.Errorf("%d tests are named", len(named))
+	}
+	for _, m := range named {
+		if !strings.Contains(tests.String(), "func "+m[1]+"(") {
+			t.Errorf("there is no %s", m[1])
+		}
+	}
+}
+
+// seen says what the test of a row looks for.
+func (f *fault) seen() string {
+	screen := f.screen
+	if screen == "" {
+		screen = usual[f.reason]
+	}
+	logged := ""
+	if f.log != "" {
+		logged = "; log: “" + f.log + "”"
+	}
+	switch {
+	case f.told != "":
+		return f.told
+	case f.reason != "":
+		return fmt.Sprintf("`coingecko_up` 0, reason `%s`%s; screen: “%s”", f.reason, logged, strings.TrimSuffix(screen, " ("))
+	case f.value == 0:
+		return fmt.Sprintf("`coingecko_up` 1; the entry is gone and counted in `coingecko_rejected_rates_total` as `%s`; one line in the log", f.rejected)
+	case f.rejected != "":
+		return fmt.Sprintf("`coingecko_up` 1; that entry is dropped and counted in `coingecko_rejected_rates_total` as `%s`; the others stay", f.rejected)
+	case f.kind != "":
+		return fmt.Sprintf("`coingecko_up` 1; one series, with kind `%s`", f.kind)
+	default:
+		return "`coingecko_up` 1; shown as it was sent"
+	}
+}
+
+// recovery says when a row is over once the upstream is well again.
+func (f *fault) recovery() string {
+	switch {
+	case f.over != "":
+		return f.over
+	case f.alone != nil:
+		return "–"
+	case f.hour:
+		return "after an hour: no longer wait is kept"
+	case f.pause >= time.Second:
+		return "when the wait that it asked for is over"
+	case f.reason == coingecko.RateLimited, f.reason == coingecko.Unauthorized:
+		return "with the next try, 1 to 15 minutes later"
+	case f.lingers:
+		return "with the first poll after the resolver's own time-out"
+	default:
+		return "with the next poll"
+	}
+}

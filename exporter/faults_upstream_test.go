@@ -1,0 +1,413 @@
+// The other side of the fault table: a CoinGecko over real sockets that can be broken and mended, with the
+// name server and the certificates that this takes.
+
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/binary"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/simulator"
+)
+
+const (
+	rightKey = "CG-0123456789abcdefghijkl" // that the exporter of the table is given
+	poison   = "666"                       // values of answers that must not be used
+)
+
+// upstream answers well, each time with prices of its own, until it is broken.
+type upstream struct {
+	url   string   // for --coingecko.url
+	args  []string // more flags for the exporter
+	home  string   // a folder
+	ca    *authority
+	inner *httptest.Server
+
+	isBroken          atomic.Bool
+	onBreak, onMend   func()
+	answer            http.HandlerFunc // when broken; nil for well
+	eth               string           // when broken: the entry of eth in an answer that is good otherwise
+	onConnection      func(net.Conn)   // when broken: instead of HTTP
+	brokenCertificate *tls.Certificate // when broken
+	certificate       *tls.Certificate
+
+	mu    sync.Mutex
+	good  int         // answers so far that were good
+	asked []time.Time // when, while broken
+	foul  []string    // what it saw and must not have seen
+}
+
+// newUpstream plays CoinGecko on an address, by https when secure.
+func newUpstream(t *testing.T, address string, secure bool) *upstream {
+	t.Helper()
+	u := &upstream{home: t.TempDir(), onBreak: func() {}, onMend: func() {}}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Skip("not on this machine: ", err)
+	}
+	u.inner = httptest.NewUnstartedServer(u)
+	u.inner.Listener.Close()
+	u.inner.Listener = &gate{l, u}
+	u.inner.Config.ErrorLog = log.New(io.Discard, "", 0)
+	u.url = "http://" + l.Addr().String() + "/api/v3"
+	if secure {
+		u.ca = newAuthority(t)
+		u.certificate = u.ca.issue(t, time.Now().Add(time.Hour), "127.0.0.1")
+		u.inner.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			c := u.certificate
+			if u.isBroken.Load() && u.brokenCertificate != nil {
+				c = u.brokenCertificate
+			}
+			return &tls.Config{Certificates: []tls.Certificate{*c}}, nil
+		}}
+		u.inner.StartTLS()
+		u.url = "https://" + l.Addr().String() + "/api/v3"
+		u.args = append(u.args, "--coingecko.http-config-file="+u.file(t, "http.yml", "tls_config:\n  ca_file: "+u.ca.file+"\n"))
+	} else {
+		u.inner.Start()
+	}
+	t.Cleanup(u.inner.Close)
+	u.args = append(u.args, "--coingecko.plan=demo", "--coingecko.api-key-file="+u.file(t, "key", rightKey+"\n"))
+	return u
+}
+
+func (u *upstream) file(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(u.home, name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// anew makes each request come by a connection of its own, so that breaking it breaks no request.
+func (u *upstream) anew() { u.inner.Config.SetKeepAlivesEnabled(false) }
+
+func (u *upstream) breaks() {
+	u.mu.Lock()
+	u.asked = nil
+	u.mu.Unlock()
+	u.onBreak()
+	u.isBroken.Store(true)
+}
+
+func (u *upstream) mends() { u.isBroken.Store(false); u.onMend() }
+
+func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	broken := u.isBroken.Load()
+	u.mu.Lock()
+	if broken {
+		u.asked = append(u.asked, time.Now())
+	}
+	if r.Method != http.MethodGet || r.URL.Path != relayPath || r.URL.RawQuery != "" {
+		u.foul = append(u.foul, r.Method+" "+r.URL.String())
+	}
+	u.mu.Unlock()
+	if broken && u.answer != nil {
+		u.answer(w, r)
+		return
+	}
+	eth := ""
+	if broken {
+		eth = u.eth
+	}
+	io.WriteString(w, u.prices(eth))
+}
+
+// prices are a good answer. All of its values tell from which answer they are. The entry of eth can be another.
+func (u *upstream) prices(eth string) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.good++
+	n := u.good
+	if eth == "" {
+		eth = fmt.Sprintf(`{"name":"Ether","unit":"ETH","value":%d,"type":"crypto"}`, n+base["eth"])
+	}
+	return fmt.Sprintf(`{"rates":{"btc":{"name":"Bitcoin","unit":"BTC","value":1.0,"type":"crypto"},"eth":%s,`+
+		`"usd":{"name":"US Dollar","unit":"$","value":%d,"type":"fiat"},"eur":{"name":"Euro","unit":"€","value":%d,"type":"fiat"},`+
+		`"xau":{"name":"Gold","unit":"XAU","value":%d,"type":"commodity"}}}`, eth, n+base["usd"], n+base["eur"], n+base["xau"])
+}
+
+var base = map[string]int{"eth": 20, "usd": 70_000, "eur": 60_000, "xau": 1_000}
+
+// shown says from which good answer the rates of a scrape are; 0 is none. Rates that were never sent, or
+// not together, are an error. Where a row breaks eth, that one is left to the row.
+func (u *upstream) shown(t testing.TB, s map[string]float64) int {
+	t.Helper()
+	u.mu.Lock()
+	sent := u.good
+	u.mu.Unlock()
+	from := map[int]bool{}
+	count := 0
+	for name, v := range s {
+		rest, ok := strings.CutPrefix(name, `coingecko_exchange_rate{currency="`)
+		if !ok {
+			continue
+		}
+		currency, _, _ := strings.Cut(rest, `"`)
+		first, known := base[currency]
+		switch {
+		case currency == "eth" && u.eth != "":
+		case currency == "btc" && v == 1:
+			count++
+		case known && v == float64(int(v)) && int(v)-first >= 1 && int(v)-first <= sent:
+			count++
+			from[int(v)-first] = true
+		default:
+			t.Errorf("%s is %v, which was never sent", name, v)
+		}
+	}
+	if len(from) > 1 || len(from) == 1 && count < 4 || len(from) == 0 && count > 0 {
+		t.Errorf("rates of answers %v, %d in all: not one answer, whole", from, count)
+	}
+	for n := range from {
+		return n
+	}
+	return 0
+}
+
+// gate is a listener whose connections can be taken out of the server's hands.
+type gate struct {
+	net.Listener
+	*upstream
+}
+
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		c, err := g.Listener.Accept()
+		if err != nil || !g.isBroken.Load() || g.onConnection == nil {
+			return c, err
+		}
+		g.mu.Lock()
+		g.asked = append(g.asked, time.Now())
+		g.mu.Unlock()
+		go g.onConnection(c)
+	}
+}
+
+// raw is a connection on which the request is read, these bytes are sent, and then it ends as it says.
+func raw(sent string, end func(net.Conn)) func(net.Conn) {
+	return func(c net.Conn) {
+		defer c.Close()
+		c.Read(make([]byte, 4096)) //nolint:errcheck // whatever was asked
+		io.WriteString(c, sent)
+		end(c)
+	}
+}
+
+// resets makes the end of a connection an RST.
+func resets(c net.Conn) {
+	time.Sleep(10 * time.Millisecond) // what was sent before shall arrive
+	c.(*net.TCPConn).SetLinger(0)
+}
+
+// holds waits for the other side to give up.
+func holds(c net.Conn) { io.Copy(io.Discard, c) } //nolint:errcheck // that is what is waited for
+
+// mode is a simulator that fails in one way.
+func mode(m simulator.Mode) http.HandlerFunc {
+	sim := simulator.New(simulator.Options{RetryAfter: time.Second})
+	if err := sim.Fail(m); err != nil {
+		panic(err)
+	}
+	return sim.Handler().ServeHTTP
+}
+
+// answers is a fixed answer: a status, a body, and header lines.
+func answers(status int, body string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for _, h := range headers {
+			k, v, _ := strings.Cut(h, ": ")
+			w.Header().Set(k, v)
+		}
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
+// poisoned is a good list whose every value is one that must not be shown, with more entries behind it.
+func poisoned(more string) string {
+	return `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":` + poison + `,"type":"fiat"},"eur":{"value":` + poison + `,"type":"fiat"}` + more + `}}`
+}
+
+// authority signs certificates.
+type authority struct {
+	file string // its own certificate
+	tls  tls.Certificate
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{file: filepath.Join(t.TempDir(), "ca.pem")}
+	a.tls = *a.issue(t, time.Now().Add(time.Hour))
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.tls.Certificate[0]})
+	if err := os.WriteFile(a.file, block, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// issue makes a certificate for hosts, or that of the authority itself.
+func (a *authority) issue(t *testing.T, until time.Time, hosts ...string) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, h)
+		}
+	}
+	parent, signer := c, any(key)
+	if a.tls.Leaf != nil {
+		parent, signer = a.tls.Leaf, a.tls.PrivateKey
+	} else {
+		c.IsCA, c.BasicConstraintsValid, c.Subject.CommonName = true, true, "test CA"
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+func (a *authority) pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(a.tls.Leaf)
+	return p
+}
+
+// names is a name server for this process: names under .test are 127.0.0.1, or what the test says.
+// It is put in place before any test runs, because the resolver belongs to the whole process.
+var names = func() *nameServer {
+	n := &nameServer{codes: map[string]byte{}}
+	c, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", "127.0.0.1:0")
+	if err != nil {
+		return n // then the tests that look for names fail, and say why
+	}
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", c.LocalAddr().String())
+	}}
+	go n.serve(c)
+	return n
+}()
+
+const (
+	found    byte = 0
+	nxdomain byte = 3
+	silent   byte = 255
+)
+
+type nameServer struct {
+	mu    sync.Mutex
+	codes map[string]byte
+}
+
+func (n *nameServer) set(name string, code byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.codes[name] = code
+}
+
+// serve answers as RFC 1035, section 4, says. Queries hold one question, of type A or AAAA.
+func (n *nameServer) serve(c net.PacketConn) {
+	query := make([]byte, 1500)
+	for {
+		size, from, err := c.ReadFrom(query)
+		if err != nil {
+			return
+		}
+		if size < 17 {
+			continue
+		}
+		end := 12
+		var labels []string
+		for query[end] != 0 && end+int(query[end])+1 < size-4 {
+			labels = append(labels, string(query[end+1:end+1+int(query[end])]))
+			end += 1 + int(query[end])
+		}
+		kind := binary.BigEndian.Uint16(query[end+1:])
+		n.mu.Lock()
+		code, known := n.codes[strings.ToLower(strings.Join(labels, "."))]
+		n.mu.Unlock()
+		if !known {
+			code = nxdomain
+		}
+		if code == silent {
+			continue
+		}
+		answer := append([]byte{}, query[:end+5]...)
+		answer[2], answer[3] = 0x81, 0x80|code       // a response, recursion available
+		copy(answer[6:12], []byte{0, 0, 0, 0, 0, 0}) // no other sections
+		if code == found && kind == 1 {
+			answer[7] = 1
+			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1)
+		}
+		c.WriteTo(answer, from) //nolint:errcheck // a name server promises nothing
+	}
+}
+
+// hasty is the exporter as run starts it, but with its waits cut to milliseconds. It takes the upstreams
+// for CoinGecko.
+func hasty(t testing.TB, change func(*settings), args ...string) *running {
+	t.Helper()
+	return launch(t, func(ctx context.Context, log io.Writer) int {
+		s, err := parse(append([]string{"--web.listen-address=127.0.0.1:0", "--coingecko.timeout=5s"}, args...), none, io.Discard, log)
+		if err != nil {
+			fmt.Fprintln(log, err)
+			return misasked
+		}
+		for i := range s.endpoints {
+			s.endpoints[i].Upstream = coingecko.CoinGecko
+		}
+		s.interval, s.minInterval, s.backoffMin, s.backoffMax = 30*time.Millisecond, 10*time.Millisecond, 20*time.Millisecond, 60*time.Millisecond
+		if change != nil {
+			change(s)
+		}
+		e, err := build(s)
+		if err != nil {
+			fmt.Fprintln(log, err)
+			return misasked
+		}
+		if err := e.serve(ctx); err != nil {
+			fmt.Fprintln(log, err)
+			return failed
+		}
+		return ok
+	})
+}
