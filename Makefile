@@ -103,12 +103,12 @@ test: ## Run every test, and say which parts could not run here
 coverage: # Fails below the goal.
 	@go tool cover -func=coverage.out | awk '/^total:/ { print "coverage of exporter/: " $$3; if ($$3 + 0 < $(COVERAGE)) { print "that is below $(COVERAGE)%"; exit 1 } }'
 
-# What tests need beside Go: command, what is left out without it, package of Debian.
+# What tests need beside Go: command (one of its names), what is left out without it, package of Debian.
 define NEEDS
 gcc|the race detector|gcc libc6-dev
 promtool|rule tests, metric lint and history in Prometheus' own format|prometheus
 prometheus|rules, dashboards and alerts in a real Prometheus|prometheus
-alertmanager|alerts in a real Alertmanager|prometheus-alertmanager
+prometheus-alertmanager alertmanager|alerts in a real Alertmanager|prometheus-alertmanager
 amtool|the check of the Alertmanager example|prometheus-alertmanager
 chromium|the screen in a real browser|chromium
 endef
@@ -116,7 +116,7 @@ export NEEDS
 
 missing: # Fails if REQUIRE_ALL is set and anything is missing.
 	@status=0; while IFS='|' read -r tool what package; do \
-		command -v "$$tool" >/dev/null && continue; \
+		command -v $$tool >/dev/null && continue; \
 		echo "not run here: $$what. To provide it: apt-get install $$package"; \
 		status=$${REQUIRE_ALL:+1}; \
 	done <<< "$$NEEDS"; exit $${status:-0}

@@ -63,6 +63,7 @@ type settings struct {
 	coinsList string
 	demo      bool
 	check     bool
+	probe     bool
 	logLevel  string
 	logFormat string
 	logger    *slog.Logger
@@ -98,6 +99,7 @@ func newApp(s *settings) *kingpin.Application {
 
 	app.Flag("demo", "Show a simulated market instead of asking CoinGecko. Nothing leaves this machine.").BoolVar(&s.demo)
 	app.Flag("config.check", "Check flags and files, say what is wrong, and exit.").BoolVar(&s.check)
+	app.Flag("health.check", "Ask the exporter that runs here with the same flags whether it is ready, and exit with 0 or 1: for images without a shell.").BoolVar(&s.probe)
 	app.Flag("log.level", "Least severe lines to log: "+strings.Join(logging.Levels(), ", ")+".").Default("info").EnumVar(&s.logLevel, logging.Levels()...)
 	app.Flag("log.format", "Form of log lines: "+strings.Join(logging.Formats(), ", ")+".").Default(logging.Formats()[0]).EnumVar(&s.logFormat, logging.Formats()...)
 	return app
@@ -154,6 +156,9 @@ func (s *settings) checkWeb() error {
 	}
 	if err := web.Validate(*s.web.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file=%s cannot be used: %w", *s.web.WebConfigFile, err)
+	}
+	if s.probe && s.healthAddress == "" && (*s.web.WebConfigFile != "" || *s.web.WebSystemdSocket) {
+		return errors.New("--health.check asks by plain HTTP; set --web.health-listen-address for it, here and where the exporter runs")
 	}
 	return nil
 }

@@ -54,6 +54,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if errors.Is(err, errHelped) {
 		return ok
 	}
+	if err == nil && s.probe {
+		return probe(ctx, s, stderr)
+	}
 	var e *exporter
 	if err == nil {
 		e, err = build(s)
