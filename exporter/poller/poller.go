@@ -47,7 +47,7 @@ type Poller struct {
 	first   chan struct{} // closed when fresh rates were there for the first time
 
 	// Touched by the goroutine of Run alone.
-	seen      bool      // fresh rates have been there
+	seen    bool                 // fresh rates have been there
 	trouble map[string]time.Time // when each kind of failure since the last success was last mentioned
 	since   time.Time            // when the present trouble began
 	failed  int                  // polls since anything was mentioned
