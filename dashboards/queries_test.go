@@ -586,7 +586,7 @@ func (v viewer) shown(b boardJSON) (n int, where string) {
 func (v viewer) filled(b boardJSON, want int) {
 	v.t.Helper()
 	n, where := 0, ""
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
 		v.at = time.Now()
 		if n, where = v.shown(b); n >= want {
 			return
@@ -600,7 +600,7 @@ func (v viewer) filled(b boardJSON, want int) {
 func (v viewer) emptied(b boardJSON) {
 	v.t.Helper()
 	n, where := 0, ""
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
 		v.at = time.Now().Truncate(time.Minute).Add(time.Minute)
 		if n, where = v.shown(b); n == 0 {
 			return
@@ -689,7 +689,7 @@ func TestQueries(t *testing.T) {
 	// Live, with rates of each exporter that has some.
 	fresh := viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter"}}
 	short := viewer{p, time.Now(), map[string]string{"job": "shortly"}}
-	eventually(t, "live rates and rules", 2*time.Minute, func() bool {
+	eventually(t, "live rates and rules", 3*time.Minute, func() bool {
 		s, err := p.instant(`count by (job) (time() - timestamp(`+price+`) < 15) and on () coingecko:store_coin:info{currency="sol"}`, time.Now())
 		return err == nil && len(s) == 2
 	})
