@@ -27,11 +27,11 @@ import (
 )
 
 // inShell is the exporter as a process that a line of shell prepares; the line ends with exec "$0" "$@".
-func inShell(t *testing.T, log *output, line string, env []string, args ...string) *exec.Cmd {
+func inShell(t *testing.T, log *output, line string, env []string, args ...string) {
 	t.Helper()
 	c := exec.Command("sh", append([]string{"-c", line, os.Args[0], "--web.listen-address=127.0.0.1:0"}, args...)...)
 	c.Env = env
-	return spawn(t, log, c)
+	spawn(t, log, c)
 }
 
 // at is where the exporter of a log listens.
@@ -470,7 +470,7 @@ func flooded(t *testing.T) {
 		}
 	}
 	readers.Wait()
-	if refused.Load() < 1000 {
+	if refused.Load() == 0 {
 		t.Errorf("%d served, %d refused", served.Load(), refused.Load())
 	}
 	for _, h := range holders {

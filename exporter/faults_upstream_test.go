@@ -211,7 +211,7 @@ func (g *gate) Accept() (net.Conn, error) {
 func raw(sent string, end func(net.Conn)) func(net.Conn) {
 	return func(c net.Conn) {
 		defer c.Close()
-		c.Read(make([]byte, 4096)) //nolint:errcheck // whatever was asked
+		c.Read(make([]byte, 4096)) // whatever was asked
 		io.WriteString(c, sent)
 		end(c)
 	}
@@ -224,7 +224,7 @@ func resets(c net.Conn) {
 }
 
 // holds waits for the other side to give up.
-func holds(c net.Conn) { io.Copy(io.Discard, c) } //nolint:errcheck // that is what is waited for
+func holds(c net.Conn) { io.Copy(io.Discard, c) } // that is what is waited for
 
 // mode is a simulator that fails in one way.
 func mode(m simulator.Mode) http.HandlerFunc {
@@ -378,7 +378,7 @@ func (n *nameServer) serve(c net.PacketConn) {
 			answer[7] = 1
 			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1)
 		}
-		c.WriteTo(answer, from) //nolint:errcheck // a name server promises nothing
+		c.WriteTo(answer, from) // a name server promises nothing
 	}
 }
 

@@ -160,7 +160,7 @@ func (w *world) answer(r *http.Request) (*http.Response, error) {
 			rec.WriteHeader(503)
 		}
 	case 10:
-		http.Redirect(rec, r, []string{"/api/v3/exchange_rates", "http://elsewhere/", "//"}[w.IntN(3)], 302)
+		http.Redirect(rec, r, []string{"/api/v3/exchange_rates", "http://elsewhere/", "//"}[w.IntN(3)], http.StatusFound)
 	default:
 		noise := []byte(bad(""))
 		for range 1 + w.IntN(20) {
