@@ -229,6 +229,7 @@ func stopped(t *testing.T) {
 		if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(100 * time.Millisecond) // a signal takes a moment
 		answered := make(chan map[string]float64)
 		go func() { answered <- series(t, base) }() // waits for the process to go on
 		time.Sleep(time.Second)
