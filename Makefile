@@ -142,20 +142,27 @@ ci: ## What every submission must pass
 	@$(MAKE) lint
 	@REQUIRE_ALL=1 $(MAKE) test
 
-fuzz: ## Fuzz the decoder for FUZZTIME
-	go test -run='^$$' -fuzz=FuzzDecode -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x ./exporter/coingecko
+FUZZ = go test -run='^$$' -fuzz='^$(1)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x $(2)
+fuzz: ## Fuzz what reads from the network, each part for FUZZTIME
+	$(call FUZZ,FuzzDecode,./exporter/coingecko)
+	$(call FUZZ,FuzzHeaders,./exporter/coingecko)
+	$(call FUZZ,FuzzQuery,./exporter/screen)
+
+soak: ## A million polls with faults, 30 days, 1,000 starts and stops, in simulated time where there is time in it
+	PROPERTY_POLLS=1000000 SOAK_DAYS=30 go test -run='^(TestProperty|TestSoak)$$' -timeout=30m -v ./exporter/poller
+	STARTS=1000 go test -run='^TestStartsAndStops$$' -v ./exporter
 
 prometheus3: $(PROMETHEUS3) ## Run the tests of rules and dashboards again, with Prometheus 3
 	PATH="$(PROMETHEUS3):$$PATH" go test -count=1 -timeout 30m ./alerts/... ./dashboards/...
 
-verify: fuzz prometheus3 ## The checks that take too long for every submission
+verify: fuzz soak prometheus3 bench ## The checks that take too long for every submission
 
 ##@ Other
 clean: ## Remove what was built, tools included
 	rm -rf bin dist coverage.out $(TOOLS)
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(GOLANGCI_LINT):
 	@$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
@@ -169,4 +176,4 @@ $(PROMETHEUS3):
 # Installs the package $(1) as $@, in the version that the file's name ends with.
 install = mkdir -p $(TOOLS)/bin && GOBIN=$(TOOLS)/bin go install $(1)@$(shell sed 's/.*-\(v[0-9].*\)/\1/' <<< '$(notdir $@)') && mv $(TOOLS)/bin/$(notdir $(1)) $@
 
-.PHONY: demo run build test coverage missing lint fmt cover bench ci fuzz prometheus3 verify clean help
+.PHONY: demo run build test coverage missing lint fmt cover bench ci fuzz soak prometheus3 verify clean help
