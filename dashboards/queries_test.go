@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"net"
 	"net/http"
@@ -26,7 +25,6 @@ import (
 )
 
 const (
-	historyStep = 240 * time.Second // shorter than Prometheus' look-back, and long, so that the test is short
 	scrapes     = 2 * time.Second
 	evaluations = 5 * time.Second
 	shortLived  = 10 * time.Second // --rates.max-age of the exporter whose rates expire
@@ -180,85 +178,6 @@ func (p *prometheus) instant(expr string, at time.Time) ([]series, error) {
 
 func seconds(t time.Time) string {
 	return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64)
-}
-
-// backfill computes the recording rules that the dashboards use over the history, in as many rounds as
-// they build on each other. promtool evaluates each against what Prometheus holds.
-func (p *prometheus) backfill(used string, from, to time.Time) {
-	p.t.Helper()
-	type rule struct {
-		Record string            `json:"record"`
-		Expr   string            `json:"expr"`
-		Labels map[string]string `json:"labels,omitempty"`
-	}
-	var loaded struct {
-		Groups []struct {
-			Rules []struct {
-				Type, Name, Query string
-				Labels            map[string]string
-			}
-		}
-	}
-	if err := p.ask("rules", nil, &loaded); err != nil {
-		p.t.Fatal(err)
-	}
-	rules := map[string][]rule{}
-	for _, g := range loaded.Groups {
-		for _, r := range g.Rules {
-			if r.Type == "recording" {
-				rules[r.Name] = append(rules[r.Name], rule{r.Name, r.Query, r.Labels})
-			}
-			if r.Type == "alerting" && !strings.HasPrefix(r.Name, "CoinGecko") {
-				p.t.Errorf("the dashboards do not show the alert %s: its name does not begin with CoinGecko", r.Name)
-			}
-		}
-	}
-	mentions := func(expr, record string) bool {
-		return regexp.MustCompile(regexp.QuoteMeta(record) + `($|[^a-zA-Z0-9_:])`).MatchString(expr)
-	}
-	rounds := map[string]int{} // by record: 1 needs no other
-	var round func(string) int
-	round = func(record string) int {
-		if rounds[record] > 0 {
-			return rounds[record]
-		}
-		for _, r := range rules[record] {
-			for other := range rules {
-				if other != record && mentions(r.Expr, other) {
-					rounds[record] = max(rounds[record], round(other))
-				}
-			}
-		}
-		rounds[record]++
-		return rounds[record]
-	}
-	most := 0
-	for record := range rules {
-		// A name of which the dashboards fill in the end counts as well.
-		if mentions(used, record) || mentions(used, strings.TrimRight(record, "0123456789mhd")+"$window") {
-			most = max(most, round(record))
-		}
-	}
-	if most < 3 {
-		p.t.Fatalf("only %d rounds of recording rules: are the rules of alerts/ loaded?", most)
-	}
-	for n := 1; n <= most; n++ {
-		var list []rule
-		for record, r := range rounds {
-			if r == n {
-				list = append(list, rules[record]...)
-			}
-		}
-		raw, _ := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "history", "rules": list}}}) // JSON is YAML
-		path := filepath.Join(p.t.TempDir(), "rules.yaml")
-		if err := os.WriteFile(path, raw, 0o644); err != nil {
-			p.t.Fatal(err)
-		}
-		command(p.t, "promtool", "tsdb", "create-blocks-from", "rules", "--url=http://"+p.address, "--output-dir="+p.dir,
-			"--start="+strconv.FormatInt(from.Unix(), 10), "--end="+strconv.FormatInt(to.Unix(), 10),
-			"--eval-interval="+historyStep.String(), path)
-		p.restart()
-	}
 }
 
 // oldAlerts puts an hour of alerts of all kinds into the past, since not each can be made to fire here.
@@ -625,7 +544,7 @@ func TestQueries(t *testing.T) {
 	shortly, shortControl := exporter(t, binary, "--demo", "--rates.max-age="+shortLived.String())
 	// One that CoinGecko's plan counts for and that cannot reach it: through a proxy that is not there.
 	proxy := filepath.Join(dir, "http.yaml")
-	if err := os.WriteFile(proxy, []byte("proxy_url: http://"+freeAddress(t)+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(proxy, []byte("proxy_url: http://"+freeAddress(t)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cut, _ := exporter(t, binary, "--coingecko.plan=demo", "--coingecko.http-config-file="+proxy, "--coingecko.interval=10s")
@@ -635,56 +554,43 @@ func TestQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := filepath.Join(dir, "prometheus.yml")
-	configure := func(evaluations time.Duration) {
-		t.Helper()
-		raw, _ := json.Marshal(map[string]any{ // JSON is YAML
-			"global":     map[string]any{"scrape_interval": scrapes.String(), "evaluation_interval": evaluations.String()},
-			"rule_files": []string{rules + "/*.rules.yaml"},
-			"scrape_configs": []any{
-				map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{demo.address, cut.address}}}},
-				map[string]any{"job_name": "shortly", "static_configs": []any{map[string]any{"targets": []string{shortly.address}}}},
-			},
-		})
-		if err := os.WriteFile(config, raw, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	raw, err := json.Marshal(map[string]any{ // JSON is YAML
+		"global":     map[string]any{"scrape_interval": scrapes.String(), "evaluation_interval": evaluations.String()},
+		"rule_files": []string{rules + "/*.rules.yaml"},
+		"scrape_configs": []any{
+			map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{demo.address, cut.address}}}},
+			map[string]any{"job_name": "shortly", "static_configs": []any{map[string]any{"targets": []string{shortly.address}}}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, raw, 0o600); err != nil {
+		t.Fatal(err)
 	}
 
 	// Eight days, and an hour of alerts four hours ago.
-	data := filepath.Join(dir, "data")
-	answer, err := http.Get(control + "/history?step=" + historyStep.String() + "&instance=" + demo.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	history, err := os.Create(filepath.Join(dir, "history.om"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(history, answer.Body); err != nil {
-		t.Fatal(err)
-	}
-	history.Close()
-	command(t, "promtool", "tsdb", "create-blocks-from", "--max-block-duration=192h", "openmetrics", history.Name(), data)
-	os.Remove(history.Name())
-	now := time.Now()
-	alertsAt := now.Add(-4 * time.Hour)
+	data, backfill := filepath.Join(dir, "data"), filepath.Join(dir, "backfill")
+	command(t, "go", "build", "-o", backfill, "../stack/backfill")
+	command(t, backfill, "--control="+control+"/", "--instance="+demo.address, "--data="+data,
+		"--rules="+rules+"/*.rules.yaml", "--listen="+freeAddress(t))
+	alertsAt := time.Now().Add(-4 * time.Hour)
 	oldAlerts(t, data, alertsAt)
-
 	p := &prometheus{t: t, dir: data, config: config}
-	configure(time.Hour) // the live rules would only slow the backfill
 	p.restart()
-	var used strings.Builder
-	for _, b := range list {
-		for _, panel := range b.Panels {
-			for _, q := range panel.Targets {
-				fmt.Fprintln(&used, q.Expr)
+	var loaded struct {
+		Groups []struct{ Rules []struct{ Type, Name string } }
+	}
+	if err := p.ask("rules", nil, &loaded); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range loaded.Groups {
+		for _, r := range g.Rules {
+			if r.Type == "alerting" && !strings.HasPrefix(r.Name, "CoinGecko") {
+				t.Errorf("the dashboards do not show the alert %s: its name does not begin with CoinGecko", r.Name)
 			}
 		}
 	}
-	p.backfill(used.String(), now.Add(-8*24*time.Hour+10*time.Minute), now.Add(-time.Minute))
-	configure(evaluations)
-	p.restart()
 
 	// Live, with rates of each exporter that has some.
 	fresh := viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter"}}
