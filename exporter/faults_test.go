@@ -285,17 +285,20 @@ func (f *fault) fails(t *testing.T, e *running, u *upstream, before moment) {
 	}
 	var s map[string]float64
 	last := -1 // of the answers whose rates are shown
+	looks := 0 // since the failure was counted
 	eventually(t, fmt.Sprintf("%v polls that fail with %s, and coingecko_up 0", polls, f.reason), func() bool {
 		s = series(t, e.url)
-		failed := s[failures(f.reason)] > before.series[failures(f.reason)]
+		if s[failures(f.reason)] > before.series[failures(f.reason)] {
+			looks++
+		}
 		switch shown := u.shown(t, s); {
-		case !failed:
-		case last == -1:
+		case looks < 2: // a scrape takes its rates a moment before it takes its counters
+		case looks == 2:
 			last = shown
 		case shown != last:
 			t.Errorf("rates of answer %d are shown, and %d when it broke", shown, last)
 		}
-		return s[failures(f.reason)] >= before.series[failures(f.reason)]+polls && s["coingecko_up"] == 0
+		return looks >= 2 && s[failures(f.reason)] >= before.series[failures(f.reason)]+polls && s["coingecko_up"] == 0
 	})
 	if (last > 0) != known {
 		t.Errorf("rates of answer %d are shown; rates from before: %v", last, known)
