@@ -92,6 +92,7 @@ type exporter struct {
 // build puts the program together. Nothing is asked and nothing is served yet, but by the simulator.
 func build(s *settings) (_ *exporter, err error) {
 	e := &exporter{settings: s, health: &health{started: time.Now()}}
+	build := cmp.Or(version.Version, "dev")
 	if s.demo {
 		if e.sim, err = simulator.Start(simulator.Options{}); err != nil {
 			return nil, err
@@ -106,7 +107,7 @@ func build(s *settings) (_ *exporter, err error) {
 		Endpoints: s.endpoints,
 		KeyHeader: s.plan.KeyHeader,
 		Key:       s.key,
-		UserAgent: fmt.Sprintf("%s/%s (+%s)", name, cmp.Or(version.Version, "dev"), home),
+		UserAgent: fmt.Sprintf("%s/%s (+%s)", name, build, home),
 		Timeout:   s.timeout,
 		HTTP:      s.httpConfig,
 	})
@@ -120,7 +121,7 @@ func build(s *settings) (_ *exporter, err error) {
 		Quote:       s.quote,
 		Coins:       s.coins,
 		Demo:        s.demo,
-		Version:     cmp.Or(version.Version, "dev"),
+		Version:     build,
 		MetricsPath: s.telemetryPath,
 		Logger:      s.logger,
 	})

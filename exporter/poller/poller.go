@@ -237,7 +237,7 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 		if o.Err.Excerpt != "" {
 			l = l.With("body", o.Err.Excerpt)
 		}
-		l.Warn("Poll failed", "advice", o.Err.Explain(), "failed_polls", p.failed, "next", k.next.wall.UTC().Format(time.RFC3339))
+		l.Warn("Poll failed", "advice", trouble, "failed_polls", p.failed, "next", k.next.wall.UTC().Format(time.RFC3339))
 		p.trouble[trouble], p.failed = now.wall, 0
 	} else {
 		l.Debug("Poll failed again", "reason", string(o.Err.Reason), "err", o.Err.Error())
