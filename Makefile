@@ -49,56 +49,10 @@ build: ## Build the static binary bin/coingecko-exporter
 	@mkdir -p bin
 	$(BUILD) -o bin/$(NAME) ./exporter
 
-##@ The whole system
-# Ports on this machine. Not 9090 and 9093: Debian's packages start services of their own there.
-stack screen: export EXPORTER_PORT     ?= 9880
-stack:        export PROMETHEUS_PORT   ?= 19090
-stack:        export ALERTMANAGER_PORT ?= 19093
-stack screen: export GRAFANA_PORT      ?= 13000
-stack:        export RUNNER_PORT       ?= 8555
-stack: export DEMO    ?= 1
-stack: export HISTORY ?= 192h# of a demo
-stack: export DATA    ?=# a demo's: a temporary folder; otherwise: ~/.local/share/coingecko-exporter
-stack: export PROMETHEUS_CONFIG   ?= stack/prometheus.yaml
-stack: export ALERTMANAGER_CONFIG ?= stack/alertmanager.yaml
-
-# For Grafana's admin. Readable for its user in a container, and here for nobody but you, because of the folder.
-GRAFANA_PASSWORD := stack/secrets/grafana_admin_password
-
-stack: build $(GRAFANA_PASSWORD) ## Run exporter, Prometheus, Alertmanager and Grafana here, simulated; DEMO=0 polls CoinGecko
-	@go build -o bin/goreman github.com/mattn/goreman
-	@go build -o bin/backfill ./stack/backfill
-	@exec stack/start
-
-# Simulated rates come from no plan and need no key, whatever .env says.
-up: $(GRAFANA_PASSWORD) ## Run them in containers, polling CoinGecko as .env says; DEMO=1 simulates
-	VERSION=$(VERSION) REVISION=$(REVISION) BRANCH=$(BRANCH) DATE=$(DATE) \
-	$(if $(filter-out 0 false no,$(DEMO)),COINGECKO_EXPORTER_DEMO=true COINGECKO_EXPORTER_COINGECKO_PLAN=keyless COINGECKO_API_KEY_FILE=) \
-	docker compose up --detach --wait
-
-down: ## End the containers; their data stay
-	docker compose down
-
-logs: ## Follow the containers' logs
-	docker compose logs --follow
-
-screen: ## Open the wall screen in a browser, full screen
-	@exec stack/screen
-
-$(GRAFANA_PASSWORD):
-	@mkdir -p -m 700 $(@D)
-	@od -An -N16 -tx1 /dev/urandom | tr -d ' \n' > $@ && chmod 644 $@
-
-lint: lint-stack
-lint-stack:
-	shellcheck stack/start stack/exporter stack/prometheus stack/screen
-
-.PHONY: stack up down logs screen lint-stack
-
 ##@ Check
 test: ## Run every test, and say which parts could not run here
 	@go test $(RACE) -coverpkg=./exporter/... -coverprofile=coverage.out ./...
-	@$(MAKE) coverage missing
+	@$(MAKE) coverage $(TESTS) missing
 
 coverage: # Fails below the goal.
 	@go tool cover -func=coverage.out | awk '/^total:/ { print "coverage of exporter/: " $$3; if ($$3 + 0 < $(COVERAGE)) { print "that is below $(COVERAGE)%"; exit 1 } }'
@@ -118,7 +72,7 @@ export NEEDS
 missing: # Fails if REQUIRE_ALL is set and anything is missing that Debian has.
 	@[ -n "$${GRAFANA_URL:-}" ] || echo "not run here: the dashboards' strict dry run in a Grafana. To provide it: set GRAFANA_URL and GRAFANA_TOKEN_FILE"
 	@status=0; while IFS='|' read -r tool what package; do \
-		command -v $$tool >/dev/null && continue; \
+		{ [ -z "$$tool" ] || command -v $$tool >/dev/null; } && continue; \
 		echo "not run here: $$what. To provide it: apt-get install $$package"; \
 		status=$${REQUIRE_ALL:+1}; \
 	done <<< "$$NEEDS"; exit $${status:-0}
@@ -159,12 +113,17 @@ prometheus3: $(PROMETHEUS3) ## Run the tests of rules and dashboards again, with
 
 verify: fuzz soak prometheus3 bench ## The checks that take too long for every submission
 
+# The parts have targets of their own. A part adds to the checks by `lint: lint-PART`, `verify: ...`, and to `make test` by
+# `TESTS += test-PART` and `define NEEDS +=`.
+TESTS :=
+include $(sort $(wildcard */targets.mk))
+
 ##@ Other
 clean: ## Remove what was built, tools included
 	rm -rf bin dist coverage.out $(TOOLS)
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(GOLANGCI_LINT):
 	@$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
