@@ -5,7 +5,7 @@ WORKDIR /src
 COPY . .
 RUN mkdir -p /root-fs/etc/ssl/certs \
     && cp /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ \
-    && echo 'exporter:x:65532:65532::/:/sbin/nologin' >/root-fs/etc/passwd
+    && cp delivery/passwd /root-fs/etc/
 # Not in the context, because .git is not.
 ARG REVISION=unknown
 ARG BRANCH=unknown
