@@ -64,6 +64,8 @@ type settings struct {
 	demo      bool
 	check     bool
 	probe     bool
+	probed    string
+	healthURL *url.URL // probed; nil for the exporter that runs here
 	logLevel  string
 	logFormat string
 	logger    *slog.Logger
@@ -100,6 +102,7 @@ func newApp(s *settings) *kingpin.Application {
 	app.Flag("demo", "Show a simulated market instead of asking CoinGecko. Nothing leaves this machine.").BoolVar(&s.demo)
 	app.Flag("config.check", "Check flags and files, say what is wrong, and exit.").BoolVar(&s.check)
 	app.Flag("health.check", "Ask the exporter that runs here with the same flags whether it is ready, and exit with 0 or 1: for images without a shell.").BoolVar(&s.probe)
+	app.Flag("health.url", "With --health.check: the exporter elsewhere to ask instead, such as http://rates:9880. It must be ready and have current rates. CA and password: --coingecko.http-config-file.").PlaceHolder("URL").StringVar(&s.probed)
 	app.Flag("log.level", "Least severe lines to log: "+strings.Join(logging.Levels(), ", ")+".").Default("info").EnumVar(&s.logLevel, logging.Levels()...)
 	app.Flag("log.format", "Form of log lines: "+strings.Join(logging.Formats(), ", ")+".").Default(logging.Formats()[0]).EnumVar(&s.logFormat, logging.Formats()...)
 	return app
@@ -157,6 +160,17 @@ func (s *settings) checkWeb() error {
 	if err := web.Validate(*s.web.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file=%s cannot be used: %w", *s.web.WebConfigFile, err)
 	}
+	switch {
+	case s.probed == "":
+	case !s.probe:
+		return errors.New("--health.url goes with --health.check")
+	default:
+		var err error
+		if s.healthURL, err = baseURL(s.probed, "http://rates:9880"); err != nil {
+			return fmt.Errorf("--health.url: %w", err)
+		}
+		return nil
+	}
 	if s.probe && s.healthAddress == "" && (*s.web.WebConfigFile != "" || *s.web.WebSystemdSocket) {
 		return errors.New("--health.check asks by plain HTTP; set --web.health-listen-address for it, here and where the exporter runs")
 	}
@@ -180,7 +194,10 @@ func (s *settings) checkUpstream() error {
 		urls = []string{s.plan.URL}
 	}
 	for _, raw := range urls {
-		u, err := baseURL(raw)
+		u, err := baseURL(raw, "https://api.coingecko.com/api/v3")
+		if err == nil && strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), coingecko.Path) {
+			err = fmt.Errorf("%q: leave out %s, which is appended", raw, coingecko.Path)
+		}
 		if err != nil {
 			return fmt.Errorf("--coingecko.url: %w", err)
 		}
@@ -195,20 +212,18 @@ func (s *settings) checkUpstream() error {
 	return nil
 }
 
-// baseURL checks a URL. Its errors do not quote it: it may hold a password.
-func baseURL(raw string) (*url.URL, error) {
+// baseURL checks a URL that is to look like the example. Where it may hold a password, errors do not quote it.
+func baseURL(raw, example string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, errors.New("not a URL; it looks like https://api.coingecko.com/api/v3")
+		return nil, errors.New("not a URL; it looks like " + example)
 	case u.User != nil:
 		return nil, errors.New("a user or password in a URL ends up in logs; put it into --coingecko.http-config-file")
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return nil, fmt.Errorf("%q has no http:// or https:// with a host behind it; it looks like https://api.coingecko.com/api/v3", raw)
+		return nil, fmt.Errorf("%q has no http:// or https:// with a host behind it; it looks like %s", raw, example)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, fmt.Errorf("%q takes no ? and no #; an API key belongs into --coingecko.api-key-file", u.Redacted()[:strings.IndexAny(u.Redacted(), "?#")])
-	case strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), coingecko.Path):
-		return nil, fmt.Errorf("%q: leave out %s, which is appended", raw, coingecko.Path)
 	}
 	return u, nil
 }

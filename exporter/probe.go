@@ -3,51 +3,94 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
+
+	"github.com/prometheus/common/config"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 )
 
-// probe asks the exporter that runs with the same flags whether it is ready, and says on stderr why not.
+// probe asks an exporter whether it is well, and says on stderr why not: the one that runs with the same
+// flags, whether it is ready; one at --health.url, whether it has rates, too.
 func probe(ctx context.Context, s *settings, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	why, err := askReady(ctx, cmp.Or(s.healthAddress, (*s.web.WebListenAddresses)[0]))
-	if err != nil {
-		why = err.Error()
-	}
-	if why != "" {
-		fmt.Fprintf(stderr, "%s: not healthy: %s\n", name, why)
+	if err := examine(ctx, s); err != nil {
+		fmt.Fprintf(stderr, "%s: not healthy: %s\n", name, err)
 		return failed
 	}
 	return ok
 }
 
-// askReady asks at a listen address, and gives what a server that is not ready says.
-func askReady(ctx context.Context, address string) (why string, _ error) {
+func examine(ctx context.Context, s *settings) error {
+	if s.healthURL == nil {
+		base, err := ownURL(cmp.Or(s.healthAddress, (*s.web.WebListenAddresses)[0]))
+		if err != nil {
+			return err
+		}
+		_, err = fetch(ctx, http.DefaultClient, base.JoinPath("/-/ready"))
+		return err
+	}
+	client := http.DefaultClient
+	if s.httpConfig != nil {
+		var err error
+		if client, err = config.NewClientFromConfig(*s.httpConfig, name); err != nil {
+			return fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
+		}
+	}
+	if _, err := fetch(ctx, client, s.healthURL.JoinPath("/-/ready")); err != nil {
+		return err
+	}
+	metrics, err := fetch(ctx, client, s.healthURL.JoinPath(s.telemetryPath))
+	if err != nil {
+		return err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(metrics))
+	if err != nil {
+		return fmt.Errorf("%s has no metrics: %w", s.telemetryPath, err)
+	}
+	if len(families["coingecko_exchange_rate"].GetMetric()) == 0 {
+		return errors.New("there are no current rates: coingecko_exchange_rate is absent")
+	}
+	return nil
+}
+
+// ownURL is where a listen address can be reached from here.
+func ownURL(address string) (*url.URL, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", fmt.Errorf("no listen address with a port: %w", err)
+		return nil, fmt.Errorf("no listen address with a port: %w", err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost" // who listens everywhere listens there
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/-/ready", nil)
+	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}, nil
+}
+
+// fetch gives the body of an answer; any but 200 is an error that says what the server says.
+func fetch(ctx context.Context, client *http.Client, u *url.URL) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
-		return "", nil
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%d: %.1024s", resp.StatusCode, body)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
-	return fmt.Sprintf("%d: %s", resp.StatusCode, body), err
+	return body, err
 }

@@ -17,12 +17,9 @@ metadata:
     {{- toYaml (merge (dict "app.kubernetes.io/component" $component) (include "coingecko-exporter.labels" $root | fromYaml) $values.podLabels) | nindent 4 }}
   annotations:
     kubectl.kubernetes.io/default-container: exporter
-    {{- /* What the chart itself puts into Secrets and ConfigMaps. Files that others change are read again by the exporter. */}}
+    {{- /* A new key among the values counts at once. Without it, too, files are read again: the key at each poll, web.yaml and passwords at each request. */}}
     {{- if and $keySecret $root.Values.coingecko.apiKey.value }}
     checksum/api-key: {{ $root.Values.coingecko.apiKey.value | sha256sum }}
-    {{- end }}
-    {{- if $web }}
-    checksum/web: {{ $root.Values.web | toJson | sha256sum }}
     {{- end }}
     {{- with $values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
