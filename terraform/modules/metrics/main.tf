@@ -1,0 +1,24 @@
+# Amazon Managed Prometheus, and the right of one Prometheus to write into it.
+
+resource "aws_prometheus_workspace" "this" {
+  alias = var.name
+}
+
+data "aws_iam_policy_document" "write" {
+  statement {
+    actions   = ["aps:RemoteWrite"]
+    resources = [aws_prometheus_workspace.this.arn]
+  }
+}
+
+module "writer" {
+  source = "../pod-identity"
+
+  name                 = "${var.name}-remote-write"
+  cluster_name         = var.cluster_name
+  cluster_arn          = var.cluster_arn
+  namespace            = var.namespace
+  service_account      = var.service_account
+  policies             = { remote-write = data.aws_iam_policy_document.write.json }
+  permissions_boundary = var.permissions_boundary
+}

@@ -1,0 +1,19 @@
+output "remote_write_url" {
+  description = "URL that Prometheus writes to, signed with SigV4."
+  value       = "${aws_prometheus_workspace.this.prometheus_endpoint}api/v1/remote_write"
+}
+
+output "query_url" {
+  description = "URL for a Prometheus data source of Grafana, signed with SigV4."
+  value       = aws_prometheus_workspace.this.prometheus_endpoint
+}
+
+output "workspace_arn" {
+  description = "ARN of the workspace."
+  value       = aws_prometheus_workspace.this.arn
+}
+
+output "writer_role_arn" {
+  description = "ARN of the role that writes."
+  value       = module.writer.role_arn
+}
