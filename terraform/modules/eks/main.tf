@@ -1,0 +1,219 @@
+# The control plane: its logs, its key, its role, and who may come in.
+
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+data "aws_caller_identity" "current" {}
+
+# Of a role's session, the role.
+data "aws_iam_session_context" "current" {
+  arn = data.aws_caller_identity.current.arn
+}
+
+locals {
+  # https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html, read in November 2026. Extended support begins
+  # on these days, and costs six times as much.
+  end_of_standard_support = {
+    "1.33" = "2026-07-29T00:00:00Z"
+    "1.34" = "2026-12-02T00:00:00Z"
+    "1.35" = "2027-03-27T00:00:00Z"
+    "1.36" = "2027-08-02T00:00:00Z"
+  }
+
+  auto   = var.compute_mode == "auto"
+  iam    = "arn:${data.aws_partition.current.partition}:iam::aws:policy"
+  access = "arn:${data.aws_partition.current.partition}:eks::aws:cluster-access-policy"
+
+  # Auto Mode brings network, DNS, storage and Pod Identity with it.
+  addons = toset(concat(["metrics-server"], local.auto ? [] : [
+    "vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns", "aws-ebs-csi-driver",
+  ]))
+
+  admins = length(var.admin_principal_arns) > 0 ? var.admin_principal_arns : toset([data.aws_iam_session_context.current.issuer_arn])
+  entries = merge(
+    { for arn in local.admins : arn => "${local.access}/AmazonEKSClusterAdminPolicy" },
+    { for arn in var.viewer_principal_arns : arn => "${local.access}/AmazonEKSViewPolicy" },
+  )
+}
+
+data "aws_iam_policy_document" "cluster_trust" {
+  statement {
+    actions = local.auto ? ["sts:AssumeRole", "sts:TagSession"] : ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["eks.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "cluster" {
+  name                 = "${var.name}-cluster"
+  description          = "The control plane of ${var.name}"
+  assume_role_policy   = data.aws_iam_policy_document.cluster_trust.json
+  permissions_boundary = var.permissions_boundary
+}
+
+resource "aws_iam_role_policy_attachment" "cluster" {
+  for_each = toset(concat(["AmazonEKSClusterPolicy"], local.auto ? [
+    "AmazonEKSComputePolicy", "AmazonEKSBlockStoragePolicy", "AmazonEKSLoadBalancingPolicy", "AmazonEKSNetworkingPolicy",
+  ] : []))
+
+  role       = aws_iam_role.cluster.name
+  policy_arn = "${local.iam}/${each.key}"
+}
+
+data "aws_iam_policy_document" "key" {
+  statement {
+    sid       = "Administration"
+    actions   = ["kms:*"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"]
+    }
+  }
+
+  statement {
+    sid       = "Logs"
+    actions   = ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
+    resources = ["*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["logs.${data.aws_region.current.id}.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "kms:EncryptionContext:aws:logs:arn"
+      values   = ["arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:log-group:/aws/eks/${var.name}/cluster"]
+    }
+  }
+}
+
+resource "aws_kms_key" "this" {
+  count = var.create_kms_key ? 1 : 0
+
+  description             = "Secrets and control plane logs of the EKS cluster ${var.name}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 7
+  policy                  = data.aws_iam_policy_document.key.json
+}
+
+resource "aws_kms_alias" "this" {
+  count = var.create_kms_key ? 1 : 0
+
+  name          = "alias/eks/${var.name}"
+  target_key_id = aws_kms_key.this[0].key_id
+}
+
+# EKS itself would make this group, and would keep the logs for ever.
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/eks/${var.name}/cluster"
+  retention_in_days = var.cloudwatch_log_group_retention_in_days
+  kms_key_id        = one(aws_kms_key.this[*].arn)
+}
+
+resource "aws_eks_cluster" "this" {
+  name                          = var.name
+  version                       = var.kubernetes_version
+  role_arn                      = aws_iam_role.cluster.arn
+  enabled_cluster_log_types     = var.enabled_log_types
+  bootstrap_self_managed_addons = false
+
+  access_config {
+    authentication_mode                         = "API"
+    bootstrap_cluster_creator_admin_permissions = false
+  }
+
+  vpc_config {
+    subnet_ids              = var.subnet_ids
+    endpoint_private_access = true
+    endpoint_public_access  = var.endpoint_public_access
+    public_access_cidrs     = var.endpoint_public_access ? var.endpoint_public_access_cidrs : null
+  }
+
+  kubernetes_network_config {
+    service_ipv4_cidr = var.service_ipv4_cidr
+
+    elastic_load_balancing {
+      enabled = local.auto
+    }
+  }
+
+  compute_config {
+    enabled       = local.auto
+    node_pools    = local.auto ? var.node_pools : null
+    node_role_arn = local.auto ? aws_iam_role.node.arn : null
+  }
+
+  storage_config {
+    block_storage {
+      enabled = local.auto
+    }
+  }
+
+  # At the end of standard support AWS upgrades the cluster, instead of sending the bill of extended support.
+  upgrade_policy {
+    support_type = "STANDARD"
+  }
+
+  dynamic "encryption_config" {
+    for_each = aws_kms_key.this
+
+    content {
+      resources = ["secrets"]
+
+      provider {
+        key_arn = encryption_config.value.arn
+      }
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = timecmp(local.end_of_standard_support[var.kubernetes_version], plantimestamp()) > 0
+      error_message = "Kubernetes ${var.kubernetes_version} left the standard support of EKS on ${substr(local.end_of_standard_support[var.kubernetes_version], 0, 10)}. Set kubernetes_version to one of: ${join(", ", [for v, end in local.end_of_standard_support : v if timecmp(end, plantimestamp()) > 0])}, one minor version at a time for a cluster that is there."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.this]
+}
+
+check "support" {
+  assert {
+    condition     = timecmp(local.end_of_standard_support[var.kubernetes_version], timeadd(plantimestamp(), "1440h")) > 0
+    error_message = "Kubernetes ${var.kubernetes_version} leaves the standard support of EKS on ${substr(local.end_of_standard_support[var.kubernetes_version], 0, 10)}, which is less than 60 days away. AWS upgrades the cluster then; better do so before."
+  }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "api" {
+  for_each = var.endpoint_private_access_cidrs
+
+  security_group_id = aws_eks_cluster.this.vpc_config[0].cluster_security_group_id
+  description       = "Kubernetes API"
+  cidr_ipv4         = each.key
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}
+
+resource "aws_eks_access_entry" "this" {
+  for_each = local.entries
+
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = each.key
+}
+
+resource "aws_eks_access_policy_association" "this" {
+  for_each = local.entries
+
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = aws_eks_access_entry.this[each.key].principal_arn
+  policy_arn    = each.value
+
+  access_scope {
+    type = "cluster"
+  }
+}

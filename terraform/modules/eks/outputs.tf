@@ -1,0 +1,21 @@
+output "cluster_name" {
+  description = "Name of the cluster, once it has nodes and add-ons."
+  value       = aws_eks_cluster.this.name
+
+  depends_on = [aws_eks_node_group.this, aws_eks_addon.after_nodes, aws_eks_access_policy_association.this]
+}
+
+output "cluster_arn" {
+  description = "ARN of the cluster."
+  value       = aws_eks_cluster.this.arn
+}
+
+output "cluster_endpoint" {
+  description = "URL of the Kubernetes API."
+  value       = aws_eks_cluster.this.endpoint
+}
+
+output "cluster_certificate_authority_data" {
+  description = "CA of the Kubernetes API, base64."
+  value       = aws_eks_cluster.this.certificate_authority[0].data
+}
