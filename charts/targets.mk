@@ -1,0 +1,68 @@
+# Make targets of the chart: charts/coingecko-exporter/README.md describes what it installs.
+
+CHART         := charts/coingecko-exporter
+HELM          := $(TOOLS)/helm-v4.3.1
+HELM_UNITTEST := $(TOOLS)/helm-unittest-v1.1.2
+HELM_DOCS     := $(TOOLS)/helm-docs-v1.14.2
+KUBECONFORM   := $(TOOLS)/kubeconform-v0.8.0
+KUBE_SCORE    := $(TOOLS)/kube-score-v1.20.0
+CHART_TOOLS   := $(HELM) $(HELM_UNITTEST) $(HELM_DOCS) $(KUBECONFORM) $(KUBE_SCORE)
+
+# The chart is checked against the oldest Kubernetes that it allows, the newest, and one between; and against the
+# custom resources of these modules.
+KUBERNETES_VERSIONS := v1.29.15 v1.33.6 v1.36.3
+CRDS := github.com/prometheus-operator/prometheus-operator@v0.93.1:example/prometheus-operator-crd/*.yaml \
+	sigs.k8s.io/gateway-api@v1.4.0:config/crd/standard/*_httproutes.yaml \
+	github.com/cert-manager/cert-manager@v1.21.2:deploy/crds/cert-manager.io_certificates.yaml \
+	github.com/external-secrets/external-secrets@v1.3.2:config/crds/bases/external-secrets.io_externalsecrets.yaml
+SCHEMAS := $(addprefix $(TOOLS)/schemas-,$(KUBERNETES_VERSIONS)) $(TOOLS)/schemas-crds
+
+# All that a chart's user may have set: a file for each feature, and the production values.
+CHART_VALUES := $(wildcard $(CHART)/ci/*-values.yaml) $(CHART)/values-production.yaml
+
+##@ The chart
+chart: $(HELM) ## Package the chart into dist/
+	@mkdir -p dist && $(HELM) package $(CHART) --destination dist 2>/dev/null
+
+chart-docs: $(HELM_DOCS) ## Write the chart's README from its values
+	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --skip-version-footer --log-level warning
+
+lint: lint-chart
+lint-chart: $(HELM) $(HELM_DOCS)
+	@for values in $(CHART_VALUES); do \
+		$(HELM) lint --strict --quiet $(CHART) --values $$values 2> >(grep -v 'found symbolic link' >&2) || { echo "helm lint: with $$values"; exit 1; }; done
+	@$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --skip-version-footer --log-level warning --dry-run | diff -u $(CHART)/README.md - || \
+		{ echo "$(CHART)/README.md is older than the values: make chart-docs"; exit 1; }
+
+TESTS += test-chart
+test-chart: $(CHART_TOOLS) $(SCHEMAS) ## Test the chart: unit tests, schemas of several Kubernetes versions, kube-score
+	@HELM=$(HELM) go test -count=1 ./charts/...
+	@$(HELM_UNITTEST) --strict $(CHART) 2> >(grep -v 'found symbolic link' >&2)
+	@HELM=$(HELM) KUBECONFORM=$(KUBECONFORM) KUBE_SCORE=$(KUBE_SCORE) TOOLS=$(TOOLS) VERSIONS="$(KUBERNETES_VERSIONS)" \
+		charts/validate $(CHART) $(CHART_VALUES)
+
+lint: lint-chart-scripts
+lint-chart-scripts:
+	@shellcheck charts/validate
+
+$(HELM):
+	@$(call install,helm.sh/helm/v4/cmd/helm)
+$(HELM_DOCS):
+	@$(call install,github.com/norwoodj/helm-docs/cmd/helm-docs)
+$(KUBECONFORM):
+	@$(call install,github.com/yannh/kubeconform/cmd/kubeconform)
+$(KUBE_SCORE):
+	@$(call install,github.com/zegl/kube-score/cmd/kube-score)
+$(HELM_UNITTEST): # Its module replaces others, which go install refuses.
+	@mkdir -p $(TOOLS) && cd "$$(go mod download -json github.com/helm-unittest/helm-unittest@v1.1.2 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && \
+		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/helm-unittest
+
+$(TOOLS)/schemas-v%:
+	@mkdir -p $(TOOLS) && go run ./charts/schemas $@.new kubernetes \
+		"$$(cd / && go mod download -json k8s.io/kubernetes@v$* | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/api/openapi-spec/swagger.json" && mv $@.new $@
+$(TOOLS)/schemas-crds: charts/targets.mk
+	@rm -rf $@ && for crd in $(CRDS); do \
+		folder="$$(cd / && go mod download -json "$${crd%%:*}" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && go run ./charts/schemas $@.new crds "$$folder"/$${crd#*:} || exit 1; \
+	done && mv $@.new $@
+
+.PHONY: chart chart-docs lint-chart lint-chart-scripts test-chart
