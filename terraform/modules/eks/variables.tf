@@ -20,11 +20,6 @@ variable "kubernetes_version" {
   }
 }
 
-variable "vpc_id" {
-  description = "ID of the VPC."
-  type        = string
-  nullable    = false
-}
 
 variable "subnet_ids" {
   description = "IDs of the private subnets, in two zones at least."

@@ -16,7 +16,6 @@ mock_provider "aws" {
 variables {
   name               = "shop-test"
   kubernetes_version = "1.36"
-  vpc_id             = "vpc-1"
   subnet_ids         = ["subnet-a", "subnet-b"]
   compute_mode       = "managed"
   node_groups = {
@@ -200,7 +199,7 @@ run "unknown_compute_mode" {
   variables {
     compute_mode = "fargate"
   }
-  expect_failures = [var.compute_mode, var.node_groups]
+  expect_failures = [var.compute_mode]
 }
 
 run "managed_without_groups" {

@@ -1,0 +1,2 @@
+bucket = "heycard-coingecko-exporter-tfstate-dev"
+region = "eu-central-1"

@@ -1,0 +1,2 @@
+bucket = "heycard-coingecko-exporter-tfstate-production"
+region = "eu-central-1"

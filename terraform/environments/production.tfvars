@@ -1,0 +1,42 @@
+# Three zones that share nothing, a private Kubernetes API, the pro plan, and samples that outlive the cluster.
+
+environment          = "production"
+region               = "eu-central-1"
+tags                 = { Team = "e-commerce" }
+permissions_boundary = null
+
+network = {
+  cidr                       = "10.22.0.0/16"
+  azs                        = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
+  private_subnets            = ["10.22.0.0/20", "10.22.16.0/20", "10.22.32.0/20"]
+  public_subnets             = ["10.22.240.0/24", "10.22.241.0/24", "10.22.242.0/24"]
+  single_nat_gateway         = false
+  interface_endpoints        = ["ecr.api", "ecr.dkr", "sts", "eks-auth"]
+  flow_log_retention_in_days = 90
+}
+
+kubernetes = {
+  version                      = "1.36"
+  service_ipv4_cidr            = "172.20.0.0/16"
+  compute_mode                 = "auto"
+  node_groups                  = {}
+  addons                       = { metrics-server = "v0.8.1-eksbuild.10" }
+  endpoint_public_access       = false
+  endpoint_public_access_cidrs = []
+  # From here people and pipelines reach the Kubernetes API: your VPN and your runners instead of this example.
+  endpoint_private_access_cidrs = ["10.99.0.0/24"]
+  admin_principal_arns          = []
+  viewer_principal_arns         = []
+  log_retention_in_days         = 365
+  create_kms_key                = true
+}
+
+services = {
+  managed_prometheus = true
+  external_secrets   = true
+}
+
+budget = {
+  limit  = 900
+  emails = ["e-commerce@heycard.example"]
+}

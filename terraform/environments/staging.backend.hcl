@@ -1,0 +1,2 @@
+bucket = "heycard-coingecko-exporter-tfstate-staging"
+region = "eu-central-1"
