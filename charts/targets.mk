@@ -45,6 +45,20 @@ lint: lint-chart-scripts
 lint-chart-scripts:
 	@shellcheck charts/validate
 
+# E2E_IMAGE and E2E_IMAGE_NEXT: images that the cluster has or can pull; they may be the same program.
+# E2E_PROMETHEUS=NAMESPACE/SERVICE:PORT: a Prometheus of the operator that looks for the label release=kube-prometheus-stack.
+# E2E_SCREEN_IMAGE: a Grafana that the cluster can pull.
+e2e: export E2E_IMAGE      ?= ghcr.io/heycard/$(NAME):$(VERSION)
+e2e: export E2E_IMAGE_NEXT ?= $(E2E_IMAGE)
+e2e: $(HELM) ## Install, test, upgrade, break and remove the chart on the cluster of KUBECONFIG
+	@[ -n "$${KUBECONFIG:-}" ] && kubectl get --raw /readyz >/dev/null || { echo "e2e: needs kubectl, and KUBECONFIG with a cluster to install into"; exit 1; }
+	HELM=$(HELM) go test -tags e2e -count=1 -timeout 40m -v -run '^($(or $(E2E),TestValidation|TestNoValues|TestLife|TestWeb|TestScreen))$$' ./charts
+
+verify: verify-e2e
+verify-e2e: # Without a cluster there is nothing to verify on; with REQUIRE_ALL that is an error.
+	@if [ -n "$${KUBECONFIG:-}" ]; then $(MAKE) e2e; else \
+		echo "not run here: the chart on a cluster. To provide it: set KUBECONFIG, and make e2e"; [ -z "$${REQUIRE_ALL:-}" ]; fi
+
 $(HELM):
 	@$(call install,helm.sh/helm/v4/cmd/helm)
 $(HELM_DOCS):
@@ -65,4 +79,4 @@ $(TOOLS)/schemas-crds: charts/targets.mk
 		folder="$$(cd / && go mod download -json "$${crd%%:*}" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && go run ./charts/schemas $@.new crds "$$folder"/$${crd#*:} || exit 1; \
 	done && mv $@.new $@
 
-.PHONY: chart chart-docs lint-chart lint-chart-scripts test-chart
+.PHONY: chart chart-docs lint-chart lint-chart-scripts test-chart e2e verify-e2e

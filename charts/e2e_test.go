@@ -1,0 +1,492 @@
+//go:build e2e
+
+// The chart on the cluster that KUBECONFIG points at: installed, tested, upgraded under load, broken and removed.
+// `make e2e` runs it; charts/targets.mk says what it takes from the environment.
+
+package charts
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+const release = "coingecko-exporter"
+
+// cluster is a namespace of the test's own, gone at its end.
+type cluster struct {
+	*testing.T
+	namespace string
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{t, "coingecko-e2e-" + strings.ToLower(rand.Text()[:6])}
+	c.run("kubectl", "create", "namespace", c.namespace)
+	// Whatever breaks the restricted Pod Security Standard is refused.
+	c.run("kubectl", "label", "namespace", c.namespace, "pod-security.kubernetes.io/enforce=restricted")
+	t.Cleanup(func() { c.run("kubectl", "delete", "namespace", c.namespace, "--timeout=2m") })
+	return c
+}
+
+func (c *cluster) try(name string, args ...string) (string, error) {
+	c.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	return string(out), err
+}
+
+func (c *cluster) run(name string, args ...string) string {
+	c.Helper()
+	out, err := c.try(name, args...)
+	if err != nil {
+		c.Fatalf("%s %s: %v\n%s", filepath.Base(name), strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func (c *cluster) helm(args ...string) string {
+	c.Helper()
+	return c.run(os.Getenv("HELM"), append(args, "--namespace", c.namespace)...)
+}
+
+// install installs or upgrades; the image is the one under test.
+func (c *cluster) install(args ...string) string {
+	c.Helper()
+	start := time.Now()
+	out := c.helm(append([]string{"upgrade", "--install", release, chart, "--wait", "--timeout=4m", "--set", image(c.T, "E2E_IMAGE")}, args...)...)
+	c.Logf("helm upgrade --install --wait %s: %.0f s", strings.Join(args, " "), time.Since(start).Seconds())
+	return out
+}
+
+// image gives the settings of an image that the environment names.
+func image(t *testing.T, variable string) string {
+	t.Helper()
+	reference := os.Getenv(variable)
+	repository, tag, ok := strings.Cut(reference, ":")
+	if i := strings.LastIndex(reference, ":"); ok {
+		repository, tag = reference[:i], reference[i+1:]
+	}
+	if !ok {
+		t.Fatalf("%s=%q is no image with a tag", variable, reference)
+	}
+	return "image.repository=" + repository + ",image.tag=" + tag
+}
+
+func (c *cluster) kubectl(args ...string) string {
+	c.Helper()
+	return c.run("kubectl", append(args, "--namespace", c.namespace)...)
+}
+
+// count is how many objects of the release there are, by kind and component.
+func (c *cluster) count(kind, component string) int {
+	c.Helper()
+	return len(strings.Fields(c.kubectl("get", kind, "--output=name", "--selector=app.kubernetes.io/instance="+release+",app.kubernetes.io/component="+component)))
+}
+
+func (c *cluster) eventually(what string, timeout time.Duration, ok func() bool) {
+	c.Helper()
+	for end := time.Now().Add(timeout); !ok(); time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			c.Fatalf("not within %v: %s\n%s", timeout, what, c.kubectl("get", "pods,events"))
+		}
+	}
+}
+
+// serviceURL is where a Service answers: at its own address where that can be reached from here, or else through
+// the API server.
+func (c *cluster) serviceURL(name string, port int) string {
+	c.Helper()
+	address := net.JoinHostPort(c.kubectl("get", "service", name, "--output=jsonpath={.spec.clusterIP}"), strconv.Itoa(port))
+	if conn, err := net.DialTimeout("tcp", address, 2*time.Second); err == nil {
+		conn.Close()
+		return "http://" + address
+	}
+	c.Logf("%s cannot be reached from here: through the API server", address)
+	cmd := exec.Command("kubectl", "proxy", "--port=0")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() }) //nolint:errcheck // it is killed
+	line := make([]byte, 200)
+	n, _ := out.Read(line) //nolint:errcheck // an empty line is no address
+	proxy := regexp.MustCompile(`127\.0\.0\.1:[0-9]+`).FindString(string(line[:n]))
+	return fmt.Sprintf("http://%s/api/v1/namespaces/%s/services/http:%s:%d/proxy", proxy, c.namespace, name, port)
+}
+
+func get(u string) (int, string, error) {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(u)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
+}
+
+// underLoad asks for metrics and rates all the time while something is done, each time by a new connection, and
+// wants every answer to be good.
+func (c *cluster) underLoad(base, what string, do func()) {
+	c.Helper()
+	var mu sync.Mutex
+	asked, failed := 0, map[string]int{}
+	ctx, stop := context.WithCancel(context.Background())
+	var workers sync.WaitGroup
+	for _, path := range []string{"/metrics", "/api/v3/exchange_rates", "/metrics", "/"} {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				status, body, err := get(base + path)
+				wrong := ""
+				switch {
+				case err != nil:
+					wrong = err.Error()
+				case status != http.StatusOK:
+					wrong = fmt.Sprintf("%s: %d %.100s", path, status, body)
+				case path == "/metrics" && !strings.Contains(body, "coingecko_exchange_rate{"):
+					wrong = "metrics without rates"
+				}
+				mu.Lock()
+				asked++
+				if wrong != "" {
+					failed[wrong]++
+				}
+				mu.Unlock()
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+	time.Sleep(2 * time.Second)
+	do()
+	time.Sleep(8 * time.Second) // what ends, ends under load too
+	stop()
+	workers.Wait()
+	if asked < 100 || len(failed) > 0 {
+		c.Errorf("%s: of %d requests failed: %v", what, asked, failed)
+	}
+	c.Logf("%s: %d requests, none failed", what, asked)
+}
+
+func (c *cluster) hasAPI(group string) bool {
+	_, err := c.try("kubectl", "get", "--raw", "/apis/"+group)
+	return err == nil
+}
+
+// notRun says plainly what this cluster could not show.
+func notRun(t *testing.T, what, how string) {
+	t.Helper()
+	line := fmt.Sprintf("not run here: %s. To provide it: %s", what, how)
+	if os.Getenv("REQUIRE_ALL") != "" {
+		t.Fatal(line)
+	}
+	t.Skip(line)
+}
+
+// TestValidation: the API server itself takes what the chart makes of each file of values.
+func TestValidation(t *testing.T) {
+	c := newCluster(t)
+	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, chart+"/values-production.yaml") {
+		out := c.helm("template", release, chart, "--values="+file, "--no-hooks", "--api-versions=none")
+		var kept []string
+		for document := range strings.SplitSeq(out[strings.Index(out, "---\n"):], "\n---\n") {
+			group := regexp.MustCompile(`(?m)^apiVersion: ([a-z-]+\.[a-z.-]*[a-z]/v[a-z0-9]+)$`).FindStringSubmatch(document)
+			if group != nil && !strings.HasSuffix(strings.Split(group[1], "/")[0], "k8s.io") && !c.hasAPI(group[1]) {
+				t.Logf("%s: %s is not in this cluster; kubeconform has checked it", filepath.Base(file), group[1])
+				continue
+			}
+			if group != nil && strings.HasPrefix(group[1], "gateway.") && !c.hasAPI(group[1]) {
+				continue
+			}
+			kept = append(kept, strings.ReplaceAll(document, "namespace: monitoring\n", "namespace: "+c.namespace+"\n"))
+		}
+		rendered := filepath.Join(t.TempDir(), "all.yaml")
+		if err := os.WriteFile(rendered, []byte(strings.Join(kept, "\n---\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out = c.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", rendered)
+		if strings.Contains(strings.ToLower(out), "would violate") {
+			t.Errorf("%s: %s", file, out)
+		}
+		t.Logf("%s: %d objects", filepath.Base(file), strings.Count(out, "server dry run"))
+	}
+}
+
+// TestNoValues: with nothing set the chart installs, with and without the operator's API, and whether or not
+// CoinGecko can be reached.
+func TestNoValues(t *testing.T) {
+	c := newCluster(t)
+	c.install()
+	operator := c.hasAPI("monitoring.coreos.com/v1")
+	t.Logf("with the operator's API: %v", operator)
+	want := 0
+	if operator {
+		want = 4
+	}
+	if got := len(strings.Fields(c.rules())); got != want {
+		t.Errorf("there are %d PrometheusRules", got)
+	}
+	status, body, err := get(c.serviceURL(release, 9880) + "/metrics")
+	if err != nil || status != http.StatusOK || !strings.Contains(body, "coingecko_polls_total") {
+		t.Errorf("%d %v", status, err)
+	}
+	c.uninstall()
+}
+
+func (c *cluster) rules() string {
+	if !c.hasAPI("monitoring.coreos.com/v1") {
+		return ""
+	}
+	return c.kubectl("get", "prometheusrules", "--output=name")
+}
+
+// uninstall wants nothing to be left.
+func (c *cluster) uninstall() {
+	c.Helper()
+	c.helm("uninstall", release, "--wait", "--timeout=2m")
+	kinds := strings.Join(strings.Fields(c.run("kubectl", "api-resources", "--namespaced", "--verbs=list,delete", "--output=name")), ",")
+	kinds = regexp.MustCompile(`,?(events(\.events\.k8s\.io)?|pods\.metrics\.k8s\.io)`).ReplaceAllString(kinds, "")
+	c.eventually("nothing is left", time.Minute, func() bool {
+		left := c.kubectl("get", strings.TrimPrefix(kinds, ","), "--output=name", "--selector=app.kubernetes.io/instance="+release, "--ignore-not-found")
+		return strings.TrimSpace(left) == ""
+	})
+}
+
+// TestLife: relays in front of a poller, through everything that happens to them in a cluster.
+func TestLife(t *testing.T) {
+	c := newCluster(t)
+	settings := []string{"--set", "demo=true,relay.enabled=true"}
+	if out := c.install(settings...); !strings.Contains(out, "DEMO") {
+		t.Errorf("the notes do not say that this is a demo:\n%s", out)
+	}
+	base := c.serviceURL(release, 9880)
+	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
+		t.Errorf("helm test: %s", out)
+	}
+
+	t.Run("PrometheusSeesIt", func(t *testing.T) { c.prometheus(t, 3) })
+
+	c.underLoad(base, "upgrade to another image", func() {
+		c.install(append(settings, "--set", image(t, "E2E_IMAGE_NEXT"))...)
+	})
+	c.underLoad(base, "the poller's pod is killed", func() {
+		c.kubectl("delete", "pod", "--selector=app.kubernetes.io/component=poller", "--grace-period=0", "--force")
+		c.kubectl("rollout", "status", "deployment/"+release+"-poller", "--timeout=1m")
+	})
+	c.underLoad(base, "a node is drained", c.evict)
+
+	out, err := c.try(os.Getenv("HELM"), "upgrade", release, chart, "--namespace", c.namespace, "--reuse-values", "--set", "image.tag=none", "--wait", "--timeout=20s")
+	if err == nil {
+		t.Errorf("an upgrade to an image that is not there succeeded:\n%s", out)
+	}
+	c.underLoad(base, "a bad upgrade is rolled back", func() {
+		c.helm("rollback", release, "--wait", "--timeout=2m")
+	})
+	if got := c.kubectl("get", "pods", "--output=jsonpath={.items[*].spec.containers[0].image}", "--selector=app.kubernetes.io/component=relay"); strings.Contains(got, ":none") {
+		t.Errorf("after the rollback: %s", got)
+	}
+
+	t.Run("Scales", func(t *testing.T) {
+		if !c.hasAPI("metrics.k8s.io/v1beta1") {
+			notRun(t, "the HorizontalPodAutoscaler", "install metrics-server")
+		}
+		c.install(append(settings, "--set", "relay.autoscaling.enabled=true,relay.autoscaling.maxReplicas=3,relay.autoscaling.targetCPUUtilizationPercentage=2")...)
+		c.underLoad(base, "relays scale out", func() {
+			c.eventually("three relays", 3*time.Minute, func() bool { return c.count("pods", "relay") == 3 })
+		})
+	})
+
+	// The price of an hour-old answer: none. Without its poller a relay keeps rates until max-age, and says nothing after.
+	c.install(append(settings, "--set", "rates.maxAge=20s")...)
+	c.kubectl("scale", "deployment/"+release+"-poller", "--replicas=0")
+	c.eventually("no rates that are too old", time.Minute, func() bool {
+		status, _, _ := get(base + "/api/v3/exchange_rates")
+		_, metrics, _ := get(base + "/metrics")
+		return status == http.StatusServiceUnavailable && !strings.Contains(metrics, "coingecko_exchange_rate{")
+	})
+	if out, err := c.try(os.Getenv("HELM"), "test", release, "--namespace", c.namespace); err == nil {
+		t.Errorf("helm test passes without rates:\n%s", out)
+	}
+	c.uninstall()
+}
+
+// evict does what a drain does: it asks for each pod's eviction, and the budget of the relays is kept.
+func (c *cluster) evict() {
+	c.Helper()
+	evicted, refused := 0, 0
+	for _, pod := range strings.Fields(c.kubectl("get", "pods", "--output=jsonpath={.items[*].metadata.name}", "--field-selector=status.phase=Running")) {
+		body := filepath.Join(c.TempDir(), "eviction.json")
+		text := fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, pod, c.namespace)
+		if err := os.WriteFile(body, []byte(text), 0o600); err != nil {
+			c.Fatal(err)
+		}
+		path := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s/eviction", c.namespace, pod)
+		out, err := c.try("kubectl", "create", "--raw", path, "-f", body)
+		switch {
+		case err == nil:
+			evicted++
+		case strings.Contains(out, "disruption budget"):
+			refused++
+		default:
+			c.Fatalf("eviction of %s: %v\n%s", pod, err, out)
+		}
+	}
+	if evicted != 2 || refused != 1 { // the poller and one relay; the other one has to wait
+		c.Errorf("%d pods were evicted, and the budget kept %d", evicted, refused)
+	}
+	for _, component := range []string{"poller", "relay"} {
+		c.kubectl("rollout", "status", "deployment/"+release+"-"+component, "--timeout=1m")
+	}
+}
+
+// query asks the Prometheus that E2E_PROMETHEUS names, and gives the values that it finds.
+func (c *cluster) query(path, q string) string {
+	namespace, service, _ := strings.Cut(os.Getenv("E2E_PROMETHEUS"), "/")
+	out, _ := c.try("kubectl", "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/services/http:%s/proxy/api/v1/%s?query=%s", namespace, service, path, url.QueryEscape(q)))
+	return out
+}
+
+// prometheus wants the operator's Prometheus to scrape all pods as one job, and to have loaded every rule.
+func (c *cluster) prometheus(t *testing.T, pods int) {
+	if os.Getenv("E2E_PROMETHEUS") == "" {
+		notRun(t, "Prometheus with the operator", "set E2E_PROMETHEUS=NAMESPACE/SERVICE:PORT, such as monitoring/prometheus-operated:9090")
+	}
+	c.eventually("all pods are scraped", 3*time.Minute, func() bool {
+		var answer struct {
+			Data struct {
+				Result []struct{ Value [2]any }
+			}
+		}
+		text := c.query("query", fmt.Sprintf(`count(up{job="coingecko-exporter", namespace=%q} == 1)`, c.namespace))
+		return json.Unmarshal([]byte(text), &answer) == nil && len(answer.Data.Result) == 1 && answer.Data.Result[0].Value[1] == fmt.Sprint(pods)
+	})
+	c.eventually("the rules are loaded and make prices", 3*time.Minute, func() bool {
+		loaded := c.query("rules", "")
+		for _, alert := range []string{"CoinGeckoPriceSwing", "CoinGeckoRatesStale", "CoinGeckoUnusualVolatility"} {
+			if !strings.Contains(loaded, `"`+alert+`"`) {
+				return false
+			}
+		}
+		price := c.query("query", fmt.Sprintf(`currency_quote:coingecko_price:ratio{currency="btc", quote="usd", job="coingecko-exporter", namespace=%q}`, c.namespace))
+		return strings.Contains(price, `"value":[`) && strings.Contains(c.query("query", `coingecko:store_coin:info{currency="btc"}`), `"value":[`)
+	})
+	t.Logf("%d pods are scraped, the rules are loaded, prices are recorded", pods)
+}
+
+// TestWeb: TLS and basic auth within the cluster; relays, test and Prometheus have what they need, and nobody else.
+func TestWeb(t *testing.T) {
+	c := newCluster(t)
+	c.certificate()
+	hash, err := bcrypt.GenerateFromPassword([]byte("e2e"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.kubectl("create", "secret", "generic", "auth", "--from-literal=username=e2e", "--from-literal=password=e2e",
+		"--from-literal=web.yaml="+fmt.Sprintf("basic_auth_users: {e2e: %q}\ntls_server_config: {cert_file: /etc/tls/tls.crt, key_file: /etc/tls/tls.key}\n", hash))
+	c.install("--set", "demo=true,relay.enabled=true,web.tls.enabled=true,web.tls.existingSecret=tls,web.basicAuth.enabled=true,web.basicAuth.existingSecret=auth")
+	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
+		t.Errorf("helm test: %s", out)
+	}
+	t.Run("PrometheusSeesIt", func(t *testing.T) { c.prometheus(t, 3) })
+	status, body, err := get(c.serviceURL(release, 9880) + "/metrics")
+	if err != nil || status < 400 || strings.Contains(body, "coingecko_exchange_rate{") {
+		t.Errorf("without TLS and password: %d %.200s %v", status, body, err)
+	}
+	c.uninstall()
+}
+
+// certificate makes a CA and a certificate of it, as the Secret tls.
+func (c *cluster) certificate() {
+	c.Helper()
+	dir := c.TempDir()
+	write := func(name, kind string, der []byte, err error) {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+		}
+		if err != nil {
+			c.Fatal(err)
+		}
+	}
+	template := func(name string, ca bool) *x509.Certificate {
+		return &x509.Certificate{
+			SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: ca, BasicConstraintsValid: true,
+			KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		}
+	}
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		c.Fatal(err)
+	}
+	ca := template("e2e", true)
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
+	write("ca.crt", "CERTIFICATE", der, err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		c.Fatal(err)
+	}
+	der, err = x509.CreateCertificate(rand.Reader, template(release+"."+c.namespace+".svc", false), ca, &key.PublicKey, caKey)
+	write("tls.crt", "CERTIFICATE", der, err)
+	der, err = x509.MarshalECPrivateKey(key)
+	write("tls.key", "EC PRIVATE KEY", der, err)
+	c.kubectl("create", "secret", "generic", "tls", "--from-file="+dir)
+}
+
+// TestScreen: the dedicated Grafana shows the wall to everybody, and nothing else.
+func TestScreen(t *testing.T) {
+	if os.Getenv("E2E_SCREEN_IMAGE") == "" {
+		notRun(t, "the dedicated Grafana", "set E2E_SCREEN_IMAGE to a Grafana image that the cluster can pull")
+	}
+	c := newCluster(t)
+	own := "screen." + strings.ReplaceAll(image(t, "E2E_SCREEN_IMAGE"), ",image", ",screen.image") + ",screen.image.digest="
+	c.install("--set", "demo=true,screen.enabled=true,screen.prometheusURL=http://prometheus-operated.monitoring:9090,"+own)
+	base := c.serviceURL(release+"-screen", 3000)
+	for path, want := range map[string]string{
+		"/api/dashboards/home":                 "{\"redirectUri\":\"/d/coingecko-screen?kiosk\\u0026refresh=30s\\u0026_dash.hideTimePicker=true\\u0026_dash.hideVariables=true\\u0026_dash.hideLinks=true\"}",
+		"/api/dashboards/uid/coingecko-screen": `"uid":"coingecko-screen"`,
+	} {
+		if status, body, err := get(base + path); err != nil || status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %.300s %v", path, status, body, err)
+		}
+	}
+	_, found, err := get(base + "/api/search?type=dash-db")
+	if err != nil || strings.Count(found, `"uid"`) != 1 {
+		t.Errorf("an anonymous viewer finds %s %v", found, err)
+	}
+	for _, path := range []string{"/api/admin/settings", "/api/datasources", "/api/org/users", "/api/plugins/grafana-clock-panel/settings"} {
+		if status, body, err := get(base + path); err != nil || status < 400 {
+			t.Errorf("an anonymous viewer gets %s: %d %.200s %v", path, status, body, err)
+		}
+	}
+	c.uninstall()
+}
