@@ -7,6 +7,7 @@ CYCLONEDX   := $(TOOLS)/cyclonedx-gomod-v1.10.0
 CRANE       := $(TOOLS)/crane-v0.22.1
 COSIGN      := $(TOOLS)/cosign-v3.1.3
 ACT         := $(TOOLS)/act-v0.2.89
+KIND        := $(TOOLS)/kind-v0.33.0
 DOCKERFILE  := $(TOOLS)/dockerfile
 GROOVY_LINT := npm-groovy-lint@16.1.1
 
@@ -39,6 +40,13 @@ image-archive: $(DOCKERFILE) ## Make the image that is released, for all platfor
 		Dockerfile delivery/passwd $(foreach platform,$(PLATFORMS),$(platform)=dist/bin/$(platform)/$(NAME)) > dist/image.digest
 	@echo "$(ARCHIVE): $$(cat dist/image.digest)"
 
+kind: $(KIND) ## Make a Kubernetes in Docker with IMAGE in it, for make e2e; its KUBECONFIG is dist/kind.kubeconfig
+	@mkdir -p dist && $(KIND) create cluster --name $(NAME) --kubeconfig dist/kind.kubeconfig --wait 3m
+	$(KIND) load docker-image $(IMAGE) --name $(NAME)
+
+go-version: # In GitHub's form of an output.
+	@echo version=$(GO_VERSION)
+
 dist/bin/%/$(NAME): always
 	@mkdir -p $(@D)
 	GOOS=$(*D) GOARCH=$(*F) $(BUILD) -o $@ ./exporter
@@ -52,7 +60,7 @@ release-dry-run: image-archive chart sbom $(GO_LICENSES) ## Make everything that
 	@rm -rf dist/licenses dist/pack && $(GO_LICENSES) save ./exporter --save_path=dist/licenses 2>/dev/null
 	@for platform in $(RELEASED); do \
 		name=$(NAME)-$(VERSION).$${platform/\//-}; mkdir -p dist/pack/$$name; \
-		cp -r dist/bin/$$platform/$(NAME) LICENSE README.md CHANGELOG.md dist/licenses dist/pack/$$name/; \
+		cp -r dist/bin/$$platform/$(NAME) LICENSE dist/licenses dist/pack/$$name/; \
 		chmod -R u=rwX,go=rX dist/pack/$$name; $(PACK) -C dist/pack $$name | gzip -n9 > dist/$$name.tar.gz; \
 	done
 	@mkdir dist/pack/chart && tar -xzf dist/$(NAME)-$(VERSION).tgz -C dist/pack/chart && $(PACK) -C dist/pack/chart $(NAME) | gzip -n9 > dist/$(NAME)-$(VERSION).tgz
@@ -72,6 +80,10 @@ sign: $(CRANE) $(COSIGN) ## Sign what was pushed and attest its SBOM: keyless, o
 
 signatures: $(CRANE) $(COSIGN) ## Verify signatures and SBOM of VERSION in REGISTRY: of the release workflow, or by COSIGN_PUBLIC_KEY
 	@delivery/registry signatures
+
+github-release: ## Make the GitHub release of VERSION from dist/; needs gh and its GH_TOKEN
+	gh release create v$(VERSION) --verify-tag --title v$(VERSION) --notes-file dist/release-notes.md $(if $(findstring -,$(VERSION)),--prerelease) \
+		$$(cut -c67- dist/sha256sums.txt | sed 's|^|dist/|') dist/sha256sums.txt
 
 login push sign signatures: export NAME := $(NAME)
 login push sign signatures: export VERSION := $(VERSION)
@@ -134,9 +146,11 @@ $(COSIGN):
 	@$(call install,github.com/sigstore/cosign/v3/cmd/cosign)
 $(ACT):
 	@$(call install,github.com/nektos/act)
+$(KIND):
+	@$(call install,sigs.k8s.io/kind)
 $(DOCKERFILE): delivery/dockerfile/main.go delivery/go.mod delivery/go.sum
 	@mkdir -p $(TOOLS) && cd delivery && CGO_ENABLED=0 go build -trimpath -o $@ ./dockerfile
 
 always:
-.PHONY: always image image-archive release-check release-dry-run login push sign signatures licenses sbom vulncheck \
+.PHONY: always image image-archive kind go-version release-check release-dry-run github-release login push sign signatures licenses sbom vulncheck \
 	lint-delivery lint-jenkinsfile test-delivery
