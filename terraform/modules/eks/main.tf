@@ -159,6 +159,11 @@ resource "aws_eks_cluster" "this" {
     support_type = "STANDARD"
   }
 
+  # Lets AWS, or you, move traffic away from a zone in trouble. It costs nothing.
+  zonal_shift_config {
+    enabled = true
+  }
+
   dynamic "encryption_config" {
     for_each = aws_kms_key.this
 

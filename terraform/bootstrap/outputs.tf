@@ -1,0 +1,34 @@
+output "state_buckets" {
+  description = "Bucket of the states of each environment, and of this root."
+  value       = { for environment, bucket in aws_s3_bucket.state : environment => bucket.bucket }
+}
+
+output "deploy_role_arns" {
+  description = "Role of each GitHub environment, for AWS_ROLE_ARN there and for kubernetes.admin_principal_arns."
+  value       = { for environment, role in aws_iam_role.deploy : environment => role.arn }
+}
+
+output "plan_role_arn" {
+  description = "Role of pull requests."
+  value       = aws_iam_role.plan.arn
+}
+
+output "permissions_boundary" {
+  description = "For permissions_boundary in environments/*.tfvars, so that the pipeline may make roles."
+  value       = aws_iam_policy.boundary.name
+}
+
+output "backend" {
+  description = "Backend of this root's own state: terraform output -raw backend > backend.tf && terraform init -migrate-state"
+  value       = <<-EOT
+    terraform {
+      backend "s3" {
+        bucket       = "${aws_s3_bucket.state["bootstrap"].bucket}"
+        key          = "bootstrap.tfstate"
+        region       = "${var.region}"
+        use_lockfile = true
+        encrypt      = true
+      }
+    }
+  EOT
+}

@@ -1,0 +1,381 @@
+# Who the pipeline is, and what it may do. GitHub's token stands for a repository and an environment; there is no key to keep.
+# One role for each environment applies; one role plans for pull requests, and changes nothing.
+
+data "aws_partition" "current" {}
+data "aws_caller_identity" "current" {}
+
+locals {
+  account = data.aws_caller_identity.current.account_id
+  arn     = "arn:${data.aws_partition.current.partition}"
+  issuer  = "token.actions.githubusercontent.com"
+  github  = var.create_github_oidc_provider ? aws_iam_openid_connect_provider.github[0].arn : "${local.arn}:iam::${local.account}:oidc-provider/${local.issuer}"
+
+  # What Terraform asks on each plan. No secret can be read by these.
+  reads = [
+    "aps:DescribeLoggingConfiguration", "aps:DescribeWorkspace", "aps:ListTagsForResource",
+    "budgets:ListTagsForResource", "budgets:ViewBudget",
+    "ec2:Describe*", "ec2:GetSecurityGroupsForVpc",
+    "ecr:DescribeRepositories", "ecr:GetLifecyclePolicy", "ecr:ListTagsForResource",
+    "eks:Describe*", "eks:List*",
+    "iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListInstanceProfilesForRole", "iam:ListRolePolicies",
+    "kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListAliases", "kms:ListResourceTags",
+    "logs:DescribeLogGroups", "logs:ListTagsForResource",
+    "secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy",
+  ]
+}
+
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.create_github_oidc_provider ? 1 : 0
+
+  url            = "https://${local.issuer}"
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+data "aws_iam_policy_document" "trust" {
+  for_each = merge(
+    { plan = "pull_request" },
+    { for environment in var.environments : environment => "environment:${environment}" },
+  )
+
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+
+    principals {
+      type        = "Federated"
+      identifiers = [local.github]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "${local.issuer}:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "${local.issuer}:sub"
+      values   = ["repo:${var.github_repository}:${each.value}"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "plan" {
+  statement {
+    sid       = "Reads"
+    actions   = local.reads
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "States"
+    actions   = ["s3:GetObject", "s3:ListBucket"]
+    resources = flatten([for e in var.environments : [aws_s3_bucket.state[e].arn, "${aws_s3_bucket.state[e].arn}/*"]])
+  }
+
+  statement {
+    sid       = "StateKey"
+    actions   = ["kms:Decrypt"]
+    resources = [aws_kms_key.state.arn]
+  }
+}
+
+# The path keeps the pipeline's roles out of reach of its own rights, which are for roles without a path.
+resource "aws_iam_role" "plan" {
+  name               = "${var.name}-plan"
+  path               = "/pipeline/"
+  description        = "Plans for pull requests of ${var.github_repository}"
+  assume_role_policy = data.aws_iam_policy_document.trust["plan"].json
+}
+
+resource "aws_iam_role_policy" "plan" {
+  name   = "plan"
+  role   = aws_iam_role.plan.name
+  policy = data.aws_iam_policy_document.plan.json
+}
+
+# Whatever policies the pipeline gives to a role that it makes, the role can do no more than this.
+data "aws_iam_policy_document" "boundary" {
+  statement {
+    sid = "Nodes"
+    actions = [
+      "acm:DescribeCertificate", "acm:ListCertificates",
+      "autoscaling:*", "ec2:*", "eks:*", "eks-auth:*", "elasticloadbalancing:*",
+      "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer",
+      "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ListGrants", "kms:ReEncrypt*",
+      "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "Metrics"
+    actions   = ["aps:RemoteWrite"]
+    resources = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
+  }
+
+  statement {
+    sid       = "Secrets"
+    actions   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
+    resources = ["${local.arn}:secretsmanager:${var.region}:${local.account}:secret:${var.name}-*"]
+  }
+
+  # Auto Mode makes the instance profile of its nodes itself.
+  statement {
+    sid       = "InstanceProfiles"
+    actions   = ["iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:GetInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:TagInstanceProfile"]
+    resources = ["${local.arn}:iam::${local.account}:instance-profile/eks*"]
+  }
+
+  statement {
+    sid       = "NodeRole"
+    actions   = ["iam:GetRole", "iam:PassRole"]
+    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-*"]
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "iam:PassedToService"
+      values   = ["ec2.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "ServiceLinkedRoles"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["${local.arn}:iam::${local.account}:role/aws-service-role/*"]
+  }
+}
+
+resource "aws_iam_policy" "boundary" {
+  name        = "${var.name}-boundary"
+  description = "The most that a role made by the pipeline of ${var.name} can do"
+  policy      = data.aws_iam_policy_document.boundary.json
+}
+
+data "aws_iam_policy_document" "deploy" {
+  for_each = var.environments
+
+  statement {
+    sid       = "Reads"
+    actions   = local.reads
+    resources = ["*"]
+  }
+
+  # EC2 has few ARNs to tell environments by. Region and tags do so below.
+  statement {
+    sid = "Network"
+    actions = [
+      "ec2:AllocateAddress", "ec2:DisassociateAddress", "ec2:ReleaseAddress",
+      "ec2:AssociateRouteTable", "ec2:CreateRoute", "ec2:CreateRouteTable", "ec2:DeleteRoute", "ec2:DeleteRouteTable", "ec2:DisassociateRouteTable", "ec2:ReplaceRoute",
+      "ec2:AttachInternetGateway", "ec2:CreateInternetGateway", "ec2:DeleteInternetGateway", "ec2:DetachInternetGateway",
+      "ec2:AuthorizeSecurityGroup*", "ec2:CreateSecurityGroup", "ec2:DeleteSecurityGroup", "ec2:ModifySecurityGroupRules", "ec2:RevokeSecurityGroup*", "ec2:UpdateSecurityGroupRuleDescriptions*",
+      "ec2:CreateFlowLogs", "ec2:DeleteFlowLogs",
+      "ec2:CreateLaunchTemplate", "ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplate", "ec2:ModifyLaunchTemplate", "ec2:RunInstances",
+      "ec2:CreateNatGateway", "ec2:DeleteNatGateway",
+      "ec2:CreateSubnet", "ec2:DeleteSubnet", "ec2:ModifySubnetAttribute",
+      "ec2:CreateTags", "ec2:DeleteTags",
+      "ec2:CreateVpc", "ec2:DeleteVpc", "ec2:ModifyVpcAttribute",
+      "ec2:CreateVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:ModifyVpcEndpoint",
+    ]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [var.region]
+    }
+  }
+
+  statement {
+    sid       = "OtherEnvironments"
+    effect    = "Deny"
+    actions   = ["ec2:Associate*", "ec2:Attach*", "ec2:Authorize*", "ec2:Create*", "ec2:Delete*", "ec2:Detach*", "ec2:Disassociate*", "ec2:Modify*", "ec2:Release*", "ec2:Replace*", "ec2:Revoke*", "ec2:RunInstances"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Project"
+      values   = [var.name]
+    }
+
+    condition {
+      test     = "StringNotEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [each.key]
+    }
+  }
+
+  statement {
+    sid     = "Cluster"
+    actions = ["eks:*"]
+    resources = [for kind in ["cluster", "nodegroup", "addon", "access-entry", "podidentityassociation"] :
+    "${local.arn}:eks:${var.region}:${local.account}:${kind}/${var.name}-${each.key}${kind == "cluster" ? "" : "/*"}"]
+  }
+
+  statement {
+    sid       = "RolesWithBoundary"
+    actions   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PermissionsBoundary"
+      values   = [aws_iam_policy.boundary.arn]
+    }
+  }
+
+  statement {
+    sid       = "Roles"
+    actions   = ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"]
+    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
+  }
+
+  statement {
+    sid       = "PassRoles"
+    actions   = ["iam:PassRole"]
+    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com", "vpc-flow-logs.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid       = "ServiceLinkedRoles"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["${local.arn}:iam::${local.account}:role/aws-service-role/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:AWSServiceName"
+      values   = ["autoscaling.amazonaws.com", "eks-nodegroup.amazonaws.com", "eks.amazonaws.com", "elasticloadbalancing.amazonaws.com", "spot.amazonaws.com"]
+    }
+  }
+
+  statement {
+    sid     = "Logs"
+    actions = ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DisassociateKmsKey", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
+    resources = [for group in ["/aws/eks/${var.name}-${each.key}/cluster", "/aws/vpc-flow-log/${var.name}-${each.key}"] :
+    "${local.arn}:logs:${var.region}:${local.account}:log-group:${group}*"]
+  }
+
+  # Without these, EC2 and EKS deliver no logs.
+  statement {
+    sid       = "LogDelivery"
+    actions   = ["logs:CreateLogDelivery", "logs:DeleteLogDelivery"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "Keys"
+    actions   = ["kms:CreateKey"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/Environment"
+      values   = [each.key]
+    }
+  }
+
+  statement {
+    sid       = "OwnKeys"
+    actions   = ["kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription"]
+    resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [each.key]
+    }
+  }
+
+  statement {
+    sid       = "Aliases"
+    actions   = ["kms:CreateAlias", "kms:DeleteAlias"]
+    resources = ["${local.arn}:kms:${var.region}:${local.account}:alias/eks/${var.name}-${each.key}"]
+  }
+
+  statement {
+    sid       = "Registry"
+    actions   = ["ecr:CreateRepository", "ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository", "ecr:PutImageScanningConfiguration", "ecr:PutImageTagMutability", "ecr:PutLifecyclePolicy", "ecr:TagResource", "ecr:UntagResource"]
+    resources = ["${local.arn}:ecr:${var.region}:${local.account}:repository/${each.key}/*"]
+  }
+
+  statement {
+    sid       = "NewWorkspace"
+    actions   = ["aps:CreateWorkspace"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/Environment"
+      values   = [each.key]
+    }
+  }
+
+  statement {
+    sid       = "Workspace"
+    actions   = ["aps:DeleteWorkspace", "aps:TagResource", "aps:UntagResource", "aps:UpdateWorkspaceAlias"]
+    resources = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [each.key]
+    }
+  }
+
+  statement {
+    sid       = "Budget"
+    actions   = ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"]
+    resources = ["${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}"]
+  }
+
+  # The secret, and never its value.
+  statement {
+    sid       = "Secret"
+    actions   = ["secretsmanager:CreateSecret", "secretsmanager:DeleteSecret", "secretsmanager:TagResource", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret"]
+    resources = ["${local.arn}:secretsmanager:${var.region}:${local.account}:secret:${var.name}-${each.key}/*"]
+  }
+
+  statement {
+    sid       = "State"
+    actions   = ["s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"]
+    resources = [aws_s3_bucket.state[each.key].arn, "${aws_s3_bucket.state[each.key].arn}/*"]
+  }
+
+  statement {
+    sid       = "StateKey"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [aws_kms_key.state.arn]
+  }
+}
+
+resource "aws_iam_role" "deploy" {
+  for_each = var.environments
+
+  name                 = "${var.name}-${each.key}-deploy"
+  path                 = "/pipeline/"
+  description          = "Applies ${each.key} from ${var.github_repository}"
+  assume_role_policy   = data.aws_iam_policy_document.trust[each.key].json
+  max_session_duration = 7200
+
+  tags = { Environment = each.key }
+}
+
+resource "aws_iam_role_policy" "deploy" {
+  for_each = var.environments
+
+  name   = "deploy"
+  role   = aws_iam_role.deploy[each.key].name
+  policy = data.aws_iam_policy_document.deploy[each.key].json
+
+  lifecycle {
+    precondition {
+      condition     = length(replace(data.aws_iam_policy_document.deploy[each.key].minified_json, " ", "")) <= 10240
+      error_message = "The policy of ${each.key} is longer than the 10,240 characters that IAM takes in a role. Shorten name."
+    }
+  }
+}
