@@ -57,3 +57,25 @@ budget = {
   limit  = 300
   emails = ["e-commerce@heycard.example"]
 }
+
+monitoring = {
+  install             = true
+  chart_version       = "88.5.3"
+  replicas            = 1
+  retention           = "15d"
+  volume_size         = 20
+  keep_volumes        = false
+  alertmanager_secret = null
+}
+
+exporter = {
+  chart_version       = "0.1.0"
+  image_tag           = null
+  image_from_registry = false
+  plan                = "keyless"
+  api_key_secret      = null
+  secret_store        = null
+  relay               = { enabled = false, min_replicas = 2, max_replicas = 2 }
+  screen              = { host = null, certificate_arn = null }
+  values              = {}
+}

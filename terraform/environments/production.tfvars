@@ -33,10 +33,32 @@ kubernetes = {
 
 services = {
   managed_prometheus = true
-  external_secrets   = true
+  external_secrets   = false
 }
 
 budget = {
   limit  = 900
   emails = ["e-commerce@heycard.example"]
+}
+
+monitoring = {
+  install             = true
+  chart_version       = "88.5.3"
+  replicas            = 2
+  retention           = "30d"
+  volume_size         = 50
+  keep_volumes        = true
+  alertmanager_secret = null
+}
+
+exporter = {
+  chart_version       = "0.1.0"
+  image_tag           = null
+  image_from_registry = true
+  plan                = "pro"
+  api_key_secret      = "coingecko-api-key"
+  secret_store        = null
+  relay               = { enabled = true, min_replicas = 3, max_replicas = 6 }
+  screen              = { host = "coingecko-wall.heycard.example", certificate_arn = null }
+  values              = {}
 }

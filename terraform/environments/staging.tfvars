@@ -33,10 +33,32 @@ kubernetes = {
 
 services = {
   managed_prometheus = false
-  external_secrets   = true
+  external_secrets   = false
 }
 
 budget = {
   limit  = 400
   emails = ["e-commerce@heycard.example"]
+}
+
+monitoring = {
+  install             = true
+  chart_version       = "88.5.3"
+  replicas            = 1
+  retention           = "15d"
+  volume_size         = 20
+  keep_volumes        = false
+  alertmanager_secret = null
+}
+
+exporter = {
+  chart_version       = "0.1.0"
+  image_tag           = null
+  image_from_registry = true
+  plan                = "demo"
+  api_key_secret      = "coingecko-api-key"
+  secret_store        = null
+  relay               = { enabled = true, min_replicas = 2, max_replicas = 4 }
+  screen              = { host = "coingecko-wall.staging.heycard.example", certificate_arn = null }
+  values              = {}
 }

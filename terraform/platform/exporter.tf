@@ -1,0 +1,88 @@
+# The exporter: one poller, relays in front of it, alerts, dashboards, and the wall screen.
+
+locals {
+  # A folder has one version of a chart, and takes no address.
+  exporter_in_folder = !can(regex("^(oci|https)://", var.chart_repositories.coingecko_exporter))
+
+  screen = var.exporter.screen.host != null
+  tls    = var.exporter.screen.certificate_arn != null
+
+  # An internal load balancer. Auto Mode's controller and the one of every EKS cluster read different annotations.
+  screen_annotations = { for key, value in {
+    scheme    = local.auto ? "internal" : null
+    type      = local.auto ? null : "nlb"
+    internal  = local.auto ? null : "true"
+    ssl-cert  = var.exporter.screen.certificate_arn
+    ssl-ports = local.tls ? "443" : null
+  } : "service.beta.kubernetes.io/aws-load-balancer-${key}" => value if value != null }
+
+  exporter_values = {
+    image = merge(
+      { for key, value in { repository = var.cluster.image_repository } : key => value if var.exporter.image_from_registry },
+      { for key, value in { tag = var.exporter.image_tag } : key => value if value != null },
+    )
+
+    coingecko = {
+      plan = var.exporter.plan
+      apiKey = merge(
+        { for key, value in { existingSecret = { name = var.exporter.api_key_secret } } : key => value if value.name != null },
+        { for key, value in { externalSecret = {
+          enabled        = true
+          secretStoreRef = { name = var.exporter.secret_store }
+          remoteRef      = { key = var.cluster.api_key_secret }
+        } } : key => value if value.secretStoreRef.name != null },
+      )
+    }
+
+    relay = {
+      enabled  = var.exporter.relay.enabled
+      replicas = var.exporter.relay.min_replicas
+      autoscaling = {
+        enabled     = var.exporter.relay.enabled
+        minReplicas = var.exporter.relay.min_replicas
+        maxReplicas = var.exporter.relay.max_replicas
+      }
+      podDisruptionBudget = { enabled = true }
+    }
+
+    # Load balancers come from within the VPC.
+    networkPolicy = {
+      enabled            = true
+      ingressControllers = [{ ipBlock = { cidr = var.cluster.vpc_cidr } }]
+    }
+
+    serviceMonitor = { enabled = true }
+    prometheusRule = { enabled = true }
+    dashboards     = { enabled = true }
+    log            = { format = "json" }
+
+    screen = {
+      enabled       = true
+      prometheusURL = "http://kube-prometheus-stack-prometheus.${var.cluster.prometheus.namespace}:9090"
+      rootURL       = local.screen ? "${local.tls ? "https" : "http"}://${var.exporter.screen.host}/" : ""
+      service = {
+        type        = local.screen ? "LoadBalancer" : "ClusterIP"
+        port        = local.screen ? (local.tls ? 443 : 80) : 3000
+        annotations = { for key, value in local.screen_annotations : key => value if local.screen }
+      }
+    }
+  }
+}
+
+resource "helm_release" "exporter" {
+  name             = "coingecko-exporter"
+  namespace        = var.namespace
+  create_namespace = true
+  repository       = local.exporter_in_folder ? null : var.chart_repositories.coingecko_exporter
+  chart            = local.exporter_in_folder ? "${var.chart_repositories.coingecko_exporter}/coingecko-exporter" : "coingecko-exporter"
+  version          = var.exporter.chart_version
+  values           = [yamlencode(local.exporter_values), yamlencode(var.exporter.values)]
+
+  # A first installation that fails leaves nothing behind; an upgrade that fails goes back.
+  atomic      = true
+  timeout     = 600
+  max_history = 5
+
+  # Its ServiceMonitor and rules need the operator's API.
+  depends_on = [helm_release.monitoring]
+}
