@@ -29,7 +29,7 @@ PACK       = tar --sort=name --mtime='$(DATE)' --owner=0 --group=0 --numeric-own
 ##@ Image
 image: ## Build the image IMAGE for PLATFORM, with Docker or, where none runs, with buildah
 	@if docker info >/dev/null 2>&1; then build="docker buildx build --load"; \
-	elif command -v buildah >/dev/null; then build="buildah bud --layers --build-arg BUILDPLATFORM=linux/$$(go env GOHOSTARCH)"; \
+	elif command -v buildah >/dev/null; then build="$(or $(BUILDAH),buildah) bud --layers --build-arg BUILDPLATFORM=linux/$$(go env GOHOSTARCH)"; \
 	else echo "make image: neither a Docker engine nor buildah is here. To provide one: apt-get install buildah; without either: make image-archive" >&2; exit 1; fi; \
 	(set -x; $$build --platform $(PLATFORM) --tag $(IMAGE) $(BUILD_ARGS) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg BRANCH=$(BRANCH) --build-arg DATE=$(DATE) .)
@@ -103,6 +103,7 @@ licenses: $(GO_LICENSES) ## List the licences of all Go modules that are used, a
 
 sbom: $(CYCLONEDX) ## Write the software bill of materials, dist/sbom.cdx.json (CycloneDX)
 	@mkdir -p dist && GOOS=linux GOARCH=amd64 $(CYCLONEDX) app -json -licenses -std -noserial -main exporter -output dist/sbom.cdx.json . 2>/dev/null
+	@sed -i 's/"timestamp": ".*"/"timestamp": "$(DATE)"/' dist/sbom.cdx.json
 
 vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities that the code reaches; GOVULNDB=file:///... takes a copy of the database
 	@delivery/vulncheck
@@ -114,7 +115,7 @@ lint: lint-delivery
 lint-delivery: $(ACTIONLINT) $(DOCKERFILE) $(GOLANGCI_LINT)
 	$(ACTIONLINT)
 	$(DOCKERFILE) check Dockerfile
-	shellcheck delivery/registry delivery/release delivery/vulncheck delivery/test
+	shellcheck --external-sources delivery/registry delivery/release delivery/vulncheck delivery/tests/run
 	cd delivery && $(GOLANGCI_LINT) run --config ../.golangci.yml && go mod tidy -diff
 
 lint-jenkinsfile: ## Lint the Jenkinsfile; needs npm and Java
@@ -122,13 +123,15 @@ lint-jenkinsfile: ## Lint the Jenkinsfile; needs npm and Java
 
 verify: test-delivery
 test-delivery: $(ACTIONLINT) $(DOCKERFILE) $(CRANE) $(COSIGN) $(ACT) $(HELM) $(GOVULNCHECK) ## Test all of delivery, with real builders, registries and runtimes; installs what it needs
-	@delivery/test
+	@delivery/tests/run
 
 test-delivery: export CRANE := $(CRANE)
 test-delivery: export COSIGN := $(COSIGN)
 test-delivery: export HELM := $(HELM)
 test-delivery: export ACT := $(ACT)
 test-delivery: export DOCKERFILE := $(DOCKERFILE)
+test-delivery: export ACTIONLINT := $(ACTIONLINT)
+test-delivery: export GROOVY_LINT := $(GROOVY_LINT)
 test-delivery: export NAME := $(NAME)
 test-delivery: export VERSION := $(VERSION)
 

@@ -46,7 +46,7 @@ func main() {
 	case len(os.Args) > 2 && os.Args[1] == "archive":
 		err = archive(os.Args[2:], os.Stdout)
 	default:
-		err = errors.New("usage: dockerfile check FILE, or dockerfile archive [FLAG ...] FILE PASSWD PLATFORM=BINARY ...")
+		err = errors.New("usage: dockerfile check FILE, or dockerfile archive [FLAG ...] FILE PASSWD PLATFORM=BINARY")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "dockerfile:", err)
@@ -56,7 +56,7 @@ func main() {
 
 // check prints what BuildKit's linter has to say, and fails if it says anything.
 func check(file string, out io.Writer) error {
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(file) //nolint:gosec // the user says which file
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func archive(args []string, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", flags.Arg(0), err)
 		}
-		image, err := build(described.Image.Config.ImageConfig, v1.Platform{OS: platform.OS, Architecture: platform.Architecture}, created.UTC(), []file{
+		image, err := build(described.Image.Config.ImageConfig, v1.Platform{OS: platform.OS, Architecture: platform.Architecture}, created.UTC(), []content{
 			{"etc/passwd", 0o644, passwd},
 			{"etc/ssl/certs/ca-certificates.crt", 0o644, roots()},
 			{filepath.Base(path), 0o755, binary},
@@ -152,14 +152,14 @@ func archive(args []string, out io.Writer) error {
 	return err
 }
 
-type file struct {
+type content struct {
 	name string
 	mode int64
 	data []byte
 }
 
 // build makes an image of one layer.
-func build(config ocispecs.ImageConfig, platform v1.Platform, created time.Time, files []file) (v1.Image, error) {
+func build(config ocispecs.ImageConfig, platform v1.Platform, created time.Time, files []content) (v1.Image, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	folders := map[string]bool{".": true}
@@ -167,7 +167,7 @@ func build(config ocispecs.ImageConfig, platform v1.Platform, created time.Time,
 		if err := addFolders(w, filepath.Dir(f.name), created, folders); err != nil {
 			return nil, err
 		}
-		if err := add(w, f, created); err != nil {
+		if err := addFile(w, f, created); err != nil {
 			return nil, err
 		}
 	}
@@ -208,10 +208,14 @@ func addFolders(w *tar.Writer, name string, created time.Time, have map[string]b
 	if err := addFolders(w, filepath.Dir(name), created, have); err != nil {
 		return err
 	}
+	return addFolder(w, name, created)
+}
+
+func addFolder(w *tar.Writer, name string, created time.Time) error {
 	return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755, ModTime: created, Format: tar.FormatPAX})
 }
 
-func add(w *tar.Writer, f file, created time.Time) error {
+func addFile(w *tar.Writer, f content, created time.Time) error {
 	if err := w.WriteHeader(&tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.data)), ModTime: created, Format: tar.FormatPAX}); err != nil {
 		return err
 	}
@@ -245,29 +249,26 @@ func write(index v1.ImageIndex, output string, created time.Time, tag string) er
 	if err := path.AppendIndex(index, layout.WithAnnotations(map[string]string{ocispecs.AnnotationRefName: tag})); err != nil {
 		return err
 	}
-	var all bytes.Buffer
-	w := tar.NewWriter(&all)
-	err = filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || name == folder {
-			return err
-		}
-		relative, err := filepath.Rel(folder, name)
-		if err != nil {
+	file, err := os.Create(output)
+	if err != nil {
+		return err
+	}
+	w := tar.NewWriter(file)
+	root := os.DirFS(folder)
+	err = fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || name == "." {
 			return err
 		}
 		if entry.IsDir() {
-			return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: relative + "/", Mode: 0o755, ModTime: created, Format: tar.FormatPAX})
+			return addFolder(w, name, created)
 		}
-		data, err := os.ReadFile(name)
+		data, err := fs.ReadFile(root, name)
 		if err != nil {
 			return err
 		}
-		return add(w, file{relative, 0o644, data}, created)
+		return addFile(w, content{name, 0o644, data}, created)
 	})
-	if err = errors.Join(err, w.Close()); err != nil {
-		return err
-	}
-	return os.WriteFile(output, all.Bytes(), 0o644)
+	return errors.Join(err, w.Close(), file.Close())
 }
 
 // noBase answers what a base image is like without asking a registry: the last stage has none, and the linter asks for nothing
