@@ -371,11 +371,4 @@ resource "aws_iam_role_policy" "deploy" {
   name   = "deploy"
   role   = aws_iam_role.deploy[each.key].name
   policy = data.aws_iam_policy_document.deploy[each.key].json
-
-  lifecycle {
-    precondition {
-      condition     = length(replace(data.aws_iam_policy_document.deploy[each.key].minified_json, " ", "")) <= 10240
-      error_message = "The policy of ${each.key} is longer than the 10,240 characters that IAM takes in a role. Shorten name."
-    }
-  }
 }

@@ -5,6 +5,11 @@ variable "name" {
   type        = string
   default     = "coingecko-exporter"
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,28}[a-z0-9]$", var.name))
+    error_message = "name is ${var.name}. Use 3 to 30 small letters, digits and hyphens, a letter first: with the environment and a purpose it becomes the name of roles, which end at 64."
+  }
 }
 
 variable "environment" {

@@ -1,0 +1,81 @@
+# Run with the settings of each environment: terraform test -filter=tests/environment.tftest.hcl -var-file=../environments/NAME.tfvars -var-file=tests/cluster.NAME.json
+
+mock_provider "helm" {}
+
+run "releases" {
+  command = apply
+
+  assert {
+    condition     = helm_release.monitoring[0].repository == "oci://ghcr.io/prometheus-community/charts" && helm_release.monitoring[0].chart == "kube-prometheus-stack" && helm_release.monitoring[0].version == "88.5.3"
+    error_message = "kube-prometheus-stack is not what was pinned."
+  }
+  assert {
+    condition     = helm_release.monitoring[0].name == "kube-prometheus-stack" && helm_release.monitoring[0].namespace == "monitoring"
+    error_message = "The exporter's chart looks for the stack under this name."
+  }
+  assert {
+    condition     = helm_release.exporter.repository == "oci://ghcr.io/heycard/charts" && helm_release.exporter.chart == "coingecko-exporter" && helm_release.exporter.version == "0.1.0"
+    error_message = "The exporter's chart is not what was pinned."
+  }
+  assert {
+    condition     = alltrue([for r in [helm_release.monitoring[0], helm_release.exporter] : r.atomic && r.create_namespace])
+    error_message = "A release that fails must leave nothing half done."
+  }
+  # The goldens are of the locals; this ties the releases to them.
+  assert {
+    condition     = helm_release.monitoring[0].values == tolist([yamlencode(local.monitoring_values)])
+    error_message = "kube-prometheus-stack is installed with other values."
+  }
+  assert {
+    condition     = helm_release.exporter.values == tolist([yamlencode(local.exporter_values), yamlencode(var.exporter.values)])
+    error_message = "The exporter is installed with other values, or yours do not come last."
+  }
+  assert {
+    condition     = output.screen_url == { dev = "http://localhost:3000/", staging = "http://coingecko-wall.staging.heycard.example/", production = "http://coingecko-wall.heycard.example/" }[var.environment]
+    error_message = "The screen's URL is not as the settings say."
+  }
+  # The wall's Prometheus is the one that is installed, under the service account that may write to AWS.
+  assert {
+    condition     = local.exporter_values.screen.prometheusURL == "http://${helm_release.monitoring[0].name}-prometheus.${helm_release.monitoring[0].namespace}:9090"
+    error_message = "The wall asks a Prometheus that is not there."
+  }
+  assert {
+    condition     = local.monitoring_values.prometheus.serviceAccount.name == var.cluster.prometheus.service_account
+    error_message = "Pod Identity is for another service account."
+  }
+}
+
+run "another_operator_is_there" {
+  command = plan
+
+  variables {
+    monitoring = merge(var.monitoring, { install = false })
+  }
+
+  assert {
+    condition     = length(helm_release.monitoring) == 0
+    error_message = "The stack was not wanted."
+  }
+}
+
+run "charts_from_elsewhere" {
+  command = plan
+
+  variables {
+    chart_repositories = { kube_prometheus_stack = "oci://registry.heycard.example/charts", coingecko_exporter = "../../charts" }
+    exporter           = merge(var.exporter, { screen = { host = "wall.heycard.example", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" } })
+  }
+
+  assert {
+    condition     = helm_release.monitoring[0].repository == "oci://registry.heycard.example/charts"
+    error_message = "The mirror is not asked."
+  }
+  assert {
+    condition     = helm_release.exporter.repository == null && helm_release.exporter.chart == "../../charts/coingecko-exporter"
+    error_message = "The folder is not asked."
+  }
+  assert {
+    condition     = output.screen_url == "https://wall.heycard.example/" && local.exporter_values.screen.service.port == 443 && local.exporter_values.screen.service.annotations["service.beta.kubernetes.io/aws-load-balancer-ssl-ports"] == "443"
+    error_message = "With a certificate the screen is on HTTPS."
+  }
+}

@@ -1,0 +1,123 @@
+# Settings that are refused, each against those of production: terraform test -filter=tests/refusals.tftest.hcl -var-file=../environments/production.tfvars -var-file=tests/cluster.production.json
+
+mock_provider "helm" {}
+
+run "unknown_environment" {
+  command = plan
+  variables {
+    environment = "prod"
+  }
+  expect_failures = [var.environment]
+}
+
+run "cluster_of_another_environment" {
+  command = plan
+  variables {
+    cluster = merge(var.cluster, { environment = "dev" })
+  }
+  expect_failures = [var.cluster]
+}
+
+run "stack_not_pinned" {
+  command = plan
+  variables {
+    monitoring = merge(var.monitoring, { chart_version = "88.x" })
+  }
+  expect_failures = [var.monitoring]
+}
+
+run "retention_without_unit" {
+  command = plan
+  variables {
+    monitoring = merge(var.monitoring, { retention = "15" })
+  }
+  expect_failures = [var.monitoring]
+}
+
+run "no_prometheus" {
+  command = plan
+  variables {
+    monitoring = merge(var.monitoring, { replicas = 0 })
+  }
+  expect_failures = [var.monitoring]
+}
+
+run "production_that_forgets" {
+  command = plan
+  variables {
+    monitoring = merge(var.monitoring, { keep_volumes = false })
+  }
+  expect_failures = [var.monitoring]
+}
+
+run "chart_not_pinned" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { chart_version = "latest" })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "image_latest" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { image_tag = "latest" })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "unknown_plan" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { plan = "free" })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "pro_plan_without_key" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { api_key_secret = null })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "keyless_plan_with_key" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { plan = "keyless" })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "key_from_two_places" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { secret_store = "aws" })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "one_relay" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { relay = { enabled = true, min_replicas = 1, max_replicas = 3 } })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "more_relays_at_least_than_at_most" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { relay = { enabled = true, min_replicas = 3, max_replicas = 2 } })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "certificate_without_host" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { screen = { host = null, certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" } })
+  }
+  expect_failures = [var.exporter]
+}

@@ -1,0 +1,74 @@
+# With Helm itself, and no cluster: terraform test -test-directory=. in this folder.
+
+run "dev" {
+  command = apply
+
+  variables {
+    environment = "dev"
+  }
+
+  assert {
+    condition     = length(setsubtract(["Deployment coingecko-exporter-poller", "Deployment coingecko-exporter-screen", "ServiceMonitor coingecko-exporter", "Service coingecko-exporter", "Service coingecko-exporter-screen"], output.objects)) == 0
+    error_message = "Something is missing: ${join(", ", output.objects)}"
+  }
+  assert {
+    condition     = length([for o in output.objects : o if startswith(o, "HorizontalPodAutoscaler") || startswith(o, "PodDisruptionBudget") || endswith(o, "-relay")]) == 0
+    error_message = "dev has no relays: ${join(", ", output.objects)}"
+  }
+  assert {
+    condition     = jsondecode(output.services["coingecko-exporter-screen"].spec).type == "ClusterIP"
+    error_message = "The wall of dev is reached by a forwarded port."
+  }
+}
+
+run "staging" {
+  command = apply
+
+  variables {
+    environment = "staging"
+  }
+
+  assert {
+    condition     = length(setsubtract(["HorizontalPodAutoscaler coingecko-exporter-relay", "PodDisruptionBudget coingecko-exporter-relay", "Deployment coingecko-exporter-relay"], output.objects)) == 0
+    error_message = "Something is missing: ${join(", ", output.objects)}"
+  }
+  assert {
+    condition     = jsondecode(output.services["coingecko-exporter-screen"].spec).type == "LoadBalancer" && output.services["coingecko-exporter-screen"].annotations["service.beta.kubernetes.io/aws-load-balancer-scheme"] == "internal"
+    error_message = "The wall of staging has an internal load balancer."
+  }
+}
+
+run "production" {
+  command = apply
+
+  variables {
+    environment = "production"
+  }
+
+  assert {
+    condition = length(setsubtract([
+      "Deployment coingecko-exporter-poller", "Deployment coingecko-exporter-relay", "Deployment coingecko-exporter-screen",
+      "HorizontalPodAutoscaler coingecko-exporter-relay", "PodDisruptionBudget coingecko-exporter-relay",
+      "NetworkPolicy coingecko-exporter-poller", "NetworkPolicy coingecko-exporter-relay", "NetworkPolicy coingecko-exporter-screen",
+      "ServiceMonitor coingecko-exporter", "ConfigMap coingecko-exporter-screen",
+    ], output.objects)) == 0
+    error_message = "Something is missing: ${join(", ", output.objects)}"
+  }
+}
+
+run "all" {
+  command = apply
+
+  variables {
+    environment = "all"
+  }
+
+  assert {
+    condition     = contains(output.objects, "ExternalSecret coingecko-exporter-api-key")
+    error_message = "The External Secrets Operator makes the key's Secret: ${join(", ", output.objects)}"
+  }
+  assert {
+    condition     = jsondecode(output.services["coingecko-exporter-screen"].spec).ports[0].port == 443
+    error_message = "With a certificate the wall is on HTTPS."
+  }
+}
