@@ -17,6 +17,9 @@ REGISTRY  ?= ghcr.io/heycard
 ARCHIVE   := dist/$(NAME)-$(VERSION).oci.tar
 PLATFORMS := linux/amd64 linux/arm64
 RELEASED  := $(PLATFORMS) darwin/amd64 darwin/arm64
+# With its own defaults, as most have it.
+KUBE_PROMETHEUS_STACK := oci://ghcr.io/prometheus-community/charts/kube-prometheus-stack --version 88.5.3
+
 # In what is handed on; tools and tests may use what asks for its own files only, too.
 LICENCES       := Apache-2.0,MIT,BSD-2-Clause,BSD-3-Clause,ISC
 LICENCES_TOOLS := $(LICENCES),MPL-2.0
@@ -40,9 +43,11 @@ image-archive: $(DOCKERFILE) ## Make the image that is released, for all platfor
 		Dockerfile delivery/passwd $(foreach platform,$(PLATFORMS),$(platform)=dist/bin/$(platform)/$(NAME)) > dist/image.digest
 	@echo "$(ARCHIVE): $$(cat dist/image.digest)"
 
-kind: $(KIND) ## Make a Kubernetes in Docker with IMAGE in it, for make e2e; its KUBECONFIG is dist/kind.kubeconfig
+kind: $(KIND) $(HELM) ## Make a Kubernetes in Docker with IMAGE and kube-prometheus-stack in it, for make e2e; KUBECONFIG is dist/kind.kubeconfig
 	@mkdir -p dist && $(KIND) create cluster --name $(NAME) --kubeconfig dist/kind.kubeconfig --wait 3m
 	$(KIND) load docker-image $(IMAGE) --name $(NAME)
+	$(HELM) --kubeconfig dist/kind.kubeconfig upgrade --install kube-prometheus-stack $(KUBE_PROMETHEUS_STACK) \
+		--namespace monitoring --create-namespace --wait --timeout 10m
 
 go-version: # In GitHub's form of an output.
 	@echo version=$(GO_VERSION)
@@ -69,7 +74,7 @@ release-dry-run: image-archive chart sbom $(GO_LICENSES) ## Make everything that
 	@cd dist && sha256sum $(NAME)-$(VERSION).* sbom.cdx.json > sha256sums.txt && cat sha256sums.txt
 	@delivery/release check $(TAG) || echo "release-dry-run: all is built; a tag would be refused as long as that is so"
 
-login: $(CRANE) ## Log in to REGISTRY as REGISTRY_USER, with the password in the environment's REGISTRY_PASSWORD
+login: $(HELM) ## Log in to REGISTRY as REGISTRY_USER, with the password in the environment's REGISTRY_PASSWORD
 	@delivery/registry login
 
 push: $(CRANE) $(HELM) ## Push image and chart from dist/ to REGISTRY; a version that is there stays as it is
@@ -92,6 +97,19 @@ login push sign signatures: export CRANE := $(CRANE)
 login push sign signatures: export COSIGN := $(COSIGN)
 login push sign signatures: export HELM := $(HELM)
 release-check release-dry-run: export CHART := $(CHART)
+
+##@ Infrastructure
+TERRAFORM = terraform -chdir=terraform/$(ROOT)
+TF_PLAN   = $(CURDIR)/dist/$(ROOT)-$(ENVIRONMENT).tfplan
+
+terraform-plan: ## Plan ROOT (cluster, platform) of ENVIRONMENT (dev, staging, production) into a file
+	@mkdir -p dist && [ -n "$(ROOT)" ] && [ -f terraform/environments/$(ENVIRONMENT).tfvars ] || \
+		{ echo "say which: make terraform-plan ROOT=cluster ENVIRONMENT=dev" >&2; exit 1; }
+	$(TERRAFORM) init -input=false -reconfigure -backend-config=../environments/$(ENVIRONMENT).backend.hcl
+	$(TERRAFORM) plan -input=false -var-file=../environments/$(ENVIRONMENT).tfvars -out=$(TF_PLAN)
+
+terraform-apply: ## Apply what terraform-plan planned, and nothing else
+	$(TERRAFORM) apply -input=false $(TF_PLAN)
 
 ##@ Supply chain
 TESTS += licenses
@@ -155,5 +173,5 @@ $(DOCKERFILE): delivery/dockerfile/main.go delivery/go.mod delivery/go.sum
 	@mkdir -p $(TOOLS) && cd delivery && CGO_ENABLED=0 go build -trimpath -o $@ ./dockerfile
 
 always:
-.PHONY: always image image-archive kind go-version release-check release-dry-run github-release login push sign signatures licenses sbom vulncheck \
+.PHONY: always image image-archive kind go-version terraform-plan terraform-apply release-check release-dry-run github-release login push sign signatures licenses sbom vulncheck \
 	lint-delivery lint-jenkinsfile test-delivery
