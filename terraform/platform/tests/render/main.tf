@@ -1,21 +1,5 @@
 # Renders the exporter's chart with a golden file of platform/, and says what is in it: the chart's schema takes the values.
 
-terraform {
-  required_version = ">= 1.11"
-
-  required_providers {
-    helm = {
-      source  = "hashicorp/helm"
-      version = "~> 3.0"
-    }
-  }
-}
-
-variable "environment" {
-  description = "Name of the golden file."
-  type        = string
-}
-
 data "helm_template" "exporter" {
   name         = "coingecko-exporter"
   namespace    = "coingecko-exporter"
@@ -27,14 +11,4 @@ data "helm_template" "exporter" {
 
 locals {
   documents = [for d in flatten([for m in data.helm_template.exporter.manifests : split("\n---", "\n${m}")]) : yamldecode(d) if try(yamldecode(d).kind, "") != ""]
-}
-
-output "objects" {
-  description = "KIND NAME of each object."
-  value       = toset([for d in local.documents : "${d.kind} ${d.metadata.name}"])
-}
-
-output "services" {
-  description = "Spec and annotations of each Service, by name."
-  value       = { for d in local.documents : d.metadata.name => { spec = jsonencode(d.spec), annotations = try(d.metadata.annotations, {}) } if d.kind == "Service" }
 }

@@ -1,0 +1,109 @@
+// Package platform has no Go code but this check of the Helm values that main.tf makes.
+package platform
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"go.yaml.in/yaml/v2"
+)
+
+// TestKeys holds each key of the golden files against the values.yaml of the pinned chart: Helm itself takes a misspelt key in
+// silence. terraform/test runs it.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	stack, grafana := os.Getenv("KUBE_PROMETHEUS_STACK_VALUES"), os.Getenv("GRAFANA_VALUES")
+	if stack == "" || grafana == "" {
+		t.Skip("not run here: set KUBE_PROMETHEUS_STACK_VALUES and GRAFANA_VALUES, as make test-terraform says")
+	}
+	known, text := read(t, stack)
+	grafanaKnown, grafanaText := read(t, grafana)
+	text += grafanaText
+	// A subchart takes its own values beside those that the stack names. Of these two values.yaml is not at hand; both have
+	// had resources since their first versions.
+	merge(known, map[string]any{
+		"grafana":                  grafanaKnown,
+		"kube-state-metrics":       map[string]any{"resources": map[string]any{}},
+		"prometheus-node-exporter": map[string]any{"resources": map[string]any{}},
+	})
+	files, err := filepath.Glob("tests/golden/*.monitoring.yaml")
+	if err != nil || len(files) != 4 {
+		t.Fatalf("%d golden files (%v), and not 4", len(files), err)
+	}
+	for _, file := range files {
+		given, _ := read(t, file)
+		for _, key := range unknown(given, known, text, "") {
+			t.Errorf("%s: the chart knows no %s", file, key)
+		}
+	}
+	if got := unknown(map[string]any{"prometheus": map[string]any{"prometheusSpec": map[string]any{"retentoin": "1d"}}}, known, text, ""); fmt.Sprint(got) != "[prometheus.prometheusSpec.retentoin]" {
+		t.Errorf("a misspelt key was not found: %v", got)
+	}
+}
+
+// unknown lists the paths of given that the chart does not have. Below an empty map, a list or a scalar of the chart everything
+// goes: what is there is Kubernetes' or Prometheus' own, and not the chart's.
+func unknown(given, known map[string]any, text, path string) []string {
+	var out []string
+	for key, value := range given {
+		if path+key == "grafana.grafana.ini" {
+			continue // what is in it belongs to Grafana
+		}
+		chart, ok := known[key]
+		if !ok {
+			// Optional keys stand in values.yaml as comments.
+			if !regexp.MustCompile(`(?m)^\s*# ?` + regexp.QuoteMeta(key) + `:`).MatchString(text) {
+				out = append(out, path+key)
+			}
+			continue
+		}
+		given, both := value.(map[string]any)
+		known, isMap := chart.(map[string]any)
+		if both && isMap && len(known) > 0 {
+			out = append(out, unknown(given, known, text, path+key+".")...)
+		}
+	}
+	return out
+}
+
+// merge adds to the map what it lacks of the other one, at any depth.
+func merge(to, from map[string]any) {
+	for key, value := range from {
+		here, isMap := to[key].(map[string]any)
+		there, both := value.(map[string]any)
+		if isMap && both {
+			merge(here, there)
+		} else if _, ok := to[key]; !ok {
+			to[key] = value
+		}
+	}
+}
+
+func read(t *testing.T, file string) (map[string]any, string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Clean(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out any
+	if err := yaml.Unmarshal(text, &out); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return tree(out).(map[string]any), string(text)
+}
+
+// tree gives the maps of a YAML document the keys that they have here: strings.
+func tree(value any) any {
+	fields, ok := value.(map[any]any)
+	if !ok {
+		return value
+	}
+	out := map[string]any{}
+	for key, field := range fields {
+		out[fmt.Sprint(key)] = tree(field)
+	}
+	return out
+}

@@ -1,0 +1,4 @@
+variable "environment" {
+  description = "Name of the golden file."
+  type        = string
+}
