@@ -110,8 +110,8 @@ func TestRules(t *testing.T) {
 func sortRules(rules object) {
 	for _, group := range rules["groups"].([]any) {
 		slices.SortFunc(group.(object)["rules"].([]any), func(a, b any) int {
-			x, _ := yaml.Marshal(a) //nolint:errcheck // they were parsed just now
-			y, _ := yaml.Marshal(b) //nolint:errcheck // they were parsed just now
+			x, _ := yaml.Marshal(a)
+			y, _ := yaml.Marshal(b)
 			return bytes.Compare(x, y)
 		})
 	}

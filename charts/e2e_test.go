@@ -481,7 +481,7 @@ func TestScreen(t *testing.T) {
 	if err != nil || strings.Count(found, `"uid"`) != 1 {
 		t.Errorf("an anonymous viewer finds %s %v", found, err)
 	}
-	for _, path := range []string{"/api/admin/settings", "/api/datasources", "/api/org/users", "/api/plugins/grafana-clock-panel/settings"} {
+	for _, path := range []string{"/api/admin/settings", "/api/org/users", "/api/users", "/api/plugins/grafana-clock-panel/settings"} {
 		if status, body, err := get(base + path); err != nil || status < 400 {
 			t.Errorf("an anonymous viewer gets %s: %d %.200s %v", path, status, body, err)
 		}

@@ -29,10 +29,10 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 3 {
-		return errors.New("usage: schemas OUT kubernetes SWAGGER.json, or schemas OUT crds CRD.yaml...")
+		return errors.New("it wants OUT kubernetes SWAGGER.json, or OUT crds and files")
 	}
 	out, files := args[0], args[2:]
-	if err := os.MkdirAll(out, 0o777); err != nil {
+	if err := os.MkdirAll(out, 0o750); err != nil {
 		return err
 	}
 	for _, file := range files {
@@ -190,5 +190,5 @@ func write(out, kind, group, version string, root schema) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(out, strings.Join(append(parts, version), "-")+".json"), text, 0o666)
+	return os.WriteFile(filepath.Join(out, strings.Join(append(parts, version), "-")+".json"), text, 0o600)
 }
