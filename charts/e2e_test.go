@@ -134,9 +134,9 @@ func (c *cluster) serviceURL(name string, port int) string {
 	if err != nil {
 		c.Fatal(err)
 	}
-	c.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() }) //nolint:errcheck // it is killed
+	c.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	line := make([]byte, 200)
-	n, _ := out.Read(line) //nolint:errcheck // an empty line is no address
+	n, _ := out.Read(line)
 	proxy := regexp.MustCompile(`127\.0\.0\.1:[0-9]+`).FindString(string(line[:n]))
 	return fmt.Sprintf("http://%s/api/v1/namespaces/%s/services/http:%s:%d/proxy", proxy, c.namespace, name, port)
 }
@@ -219,7 +219,8 @@ func TestValidation(t *testing.T) {
 	for _, file := range append(files, chart+"/values-production.yaml") {
 		out := c.helm("template", release, chart, "--values="+file, "--no-hooks", "--api-versions=none")
 		var kept []string
-		for document := range strings.SplitSeq(out[strings.Index(out, "---\n"):], "\n---\n") {
+		_, out, _ = strings.Cut(out, "---\n") // what stands before is not YAML
+		for document := range strings.SplitSeq(out, "\n---\n") {
 			group := regexp.MustCompile(`(?m)^apiVersion: ([a-z0-9.-]+/[a-z0-9]+)$`).FindStringSubmatch(document)
 			if group != nil && !c.hasAPI(group[1]) {
 				t.Logf("%s: %s is not in this cluster; kubeconform has checked it", filepath.Base(file), group[1])
@@ -342,7 +343,7 @@ func TestLife(t *testing.T) {
 func (c *cluster) evict() {
 	c.Helper()
 	evicted, refused := 0, 0
-	for _, pod := range strings.Fields(c.kubectl("get", "pods", "--output=jsonpath={.items[*].metadata.name}", "--field-selector=status.phase=Running")) {
+	for _, pod := range strings.FieldsSeq(c.kubectl("get", "pods", "--output=jsonpath={.items[*].metadata.name}", "--field-selector=status.phase=Running")) {
 		body := filepath.Join(c.TempDir(), "eviction.json")
 		text := fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, pod, c.namespace)
 		if err := os.WriteFile(body, []byte(text), 0o600); err != nil {
@@ -386,7 +387,7 @@ func (c *cluster) prometheus(t *testing.T, pods int) {
 			}
 		}
 		text := c.query("query", fmt.Sprintf(`count(up{job="coingecko-exporter", namespace=%q} == 1)`, c.namespace))
-		return json.Unmarshal([]byte(text), &answer) == nil && len(answer.Data.Result) == 1 && answer.Data.Result[0].Value[1] == fmt.Sprint(pods)
+		return json.Unmarshal([]byte(text), &answer) == nil && len(answer.Data.Result) == 1 && answer.Data.Result[0].Value[1] == strconv.Itoa(pods)
 	})
 	c.eventually("the rules are loaded and make prices", 3*time.Minute, func() bool {
 		loaded := c.query("rules", "")
