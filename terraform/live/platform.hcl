@@ -1,0 +1,27 @@
+# platform/ gets what cluster/ says of itself, comes after it, and goes before it.
+
+dependency "cluster" {
+  config_path = "../cluster"
+
+  # For a plan before there is a cluster.
+  mock_outputs_allowed_terraform_commands = ["init", "validate", "plan"]
+  mock_outputs = {
+    platform = {
+      cluster = {
+        environment                = dirname(path_relative_to_include())
+        region                     = "eu-central-1"
+        name                       = "planned"
+        endpoint                   = "https://planned.invalid"
+        certificate_authority_data = base64encode("planned")
+        compute_mode               = "auto"
+        vpc_cidr                   = "10.0.0.0/16"
+        image_repository           = "planned.invalid/coingecko-exporter"
+        remote_write_url           = null
+        prometheus                 = { namespace = "monitoring", service_account = "prometheus" }
+        api_key_secret             = "planned"
+      }
+    }
+  }
+}
+
+inputs = dependency.cluster.outputs.platform
