@@ -343,7 +343,7 @@ func TestLife(t *testing.T) {
 func (c *cluster) evict() {
 	c.Helper()
 	evicted, refused := 0, 0
-	for _, pod := range strings.FieldsSeq(c.kubectl("get", "pods", "--output=jsonpath={.items[*].metadata.name}", "--field-selector=status.phase=Running")) {
+	for pod := range strings.FieldsSeq(c.kubectl("get", "pods", "--output=jsonpath={.items[*].metadata.name}", "--field-selector=status.phase=Running")) {
 		body := filepath.Join(c.TempDir(), "eviction.json")
 		text := fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q,"namespace":%q}}`, pod, c.namespace)
 		if err := os.WriteFile(body, []byte(text), 0o600); err != nil {
