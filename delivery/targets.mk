@@ -98,18 +98,18 @@ login push sign signatures: export COSIGN := $(COSIGN)
 login push sign signatures: export HELM := $(HELM)
 release-check release-dry-run: export CHART := $(CHART)
 
-##@ Infrastructure
-TERRAFORM = terraform -chdir=terraform/$(ROOT)
-TF_PLAN   = $(CURDIR)/dist/$(ROOT)-$(ENVIRONMENT).tfplan
+##@ Infrastructure, from a pipeline
+TF_ROOT = $${TERRAFORM:-terraform} -chdir=terraform/$(ROOT)
+TF_PLAN = $(CURDIR)/dist/$(ROOT)-$(ENVIRONMENT).tfplan
 
 terraform-plan: ## Plan ROOT (cluster, platform) of ENVIRONMENT (dev, staging, production) into a file
 	@mkdir -p dist && [ -n "$(ROOT)" ] && [ -f terraform/environments/$(ENVIRONMENT).tfvars ] || \
 		{ echo "say which: make terraform-plan ROOT=cluster ENVIRONMENT=dev" >&2; exit 1; }
-	$(TERRAFORM) init -input=false -reconfigure -backend-config=../environments/$(ENVIRONMENT).backend.hcl
-	$(TERRAFORM) plan -input=false -var-file=../environments/$(ENVIRONMENT).tfvars -out=$(TF_PLAN)
+	$(TF_ROOT) init -input=false -reconfigure -backend-config=../environments/$(ENVIRONMENT).backend.hcl
+	$(TF_ROOT) plan -input=false -var-file=../environments/$(ENVIRONMENT).tfvars -out=$(TF_PLAN)
 
 terraform-apply: ## Apply what terraform-plan planned, and nothing else
-	$(TERRAFORM) apply -input=false $(TF_PLAN)
+	$(TF_ROOT) apply -input=false $(TF_PLAN)
 
 ##@ Supply chain
 TESTS += licenses
@@ -137,7 +137,7 @@ lint-delivery: $(ACTIONLINT) $(DOCKERFILE) $(GOLANGCI_LINT)
 	cd delivery && $(GOLANGCI_LINT) run --config ../.golangci.yml && go mod tidy -diff
 
 lint-jenkinsfile: ## Lint the Jenkinsfile; needs npm and Java
-	npx --yes $(GROOVY_LINT) --failon info --config delivery/groovylint.json Jenkinsfile
+	npx --yes $(GROOVY_LINT) --noserver --failon info --config delivery/groovylint.json Jenkinsfile
 
 verify: test-delivery
 test-delivery: $(ACTIONLINT) $(DOCKERFILE) $(CRANE) $(COSIGN) $(ACT) $(HELM) $(GOVULNCHECK) ## Test all of delivery, with real builders, registries and runtimes; installs what it needs
