@@ -112,7 +112,7 @@ terraform-apply: ## Apply what terraform-plan planned, and nothing else
 	$(TF_ROOT) apply -input=false $(TF_PLAN)
 
 ##@ Supply chain
-TESTS += licenses
+TESTS += licenses test-dockerfile
 licenses: $(GO_LICENSES) ## List the licences of all Go modules that are used, and fail if one is not allowed
 	@mkdir -p dist && $(GO_LICENSES) report ./... --ignore github.com/heycard/coingecko-exporter > dist/licenses.csv 2> dist/licenses.log || { cat dist/licenses.log; exit 1; }
 	@for what in "./exporter $(LICENCES)" "./... $(LICENCES_TOOLS)"; do \
@@ -135,6 +135,9 @@ lint-delivery: $(ACTIONLINT) $(DOCKERFILE) $(GOLANGCI_LINT)
 	$(DOCKERFILE) check Dockerfile
 	shellcheck --external-sources delivery/registry delivery/release delivery/vulncheck delivery/tests/run
 	cd delivery && $(GOLANGCI_LINT) run --config ../.golangci.yml && go mod tidy -diff
+
+test-dockerfile: # The program that reads the Dockerfile; its module is not the exporter's.
+	@cd delivery && go test ./...
 
 lint-jenkinsfile: ## Lint the Jenkinsfile; needs npm and Java
 	npx --yes $(GROOVY_LINT) --noserver --failon info --config delivery/groovylint.json Jenkinsfile
@@ -174,4 +177,4 @@ $(DOCKERFILE): delivery/dockerfile/main.go delivery/go.mod delivery/go.sum
 
 always:
 .PHONY: always image image-archive kind go-version terraform-plan terraform-apply release-check release-dry-run github-release login push sign signatures licenses sbom vulncheck \
-	lint-delivery lint-jenkinsfile test-delivery
+	lint-delivery lint-jenkinsfile test-dockerfile test-delivery

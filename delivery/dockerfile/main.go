@@ -75,8 +75,9 @@ func check(file string, out io.Writer) error {
 	if err := results.PrintTo(&report, nil); err != nil {
 		return err
 	}
+	results.PrintErrorTo(&report, nil)
 	fmt.Fprint(out, report.String())
-	return fmt.Errorf("%s: %d warnings of BuildKit's linter; fix them, each has a link that explains it", file, len(results.Warnings))
+	return fmt.Errorf("%s: BuildKit's linter has found what is above; fix it", file)
 }
 
 func archive(args []string, out io.Writer) error {
@@ -142,7 +143,7 @@ func archive(args []string, out io.Writer) error {
 	// Registries show the index's annotations where they would show a single image's labels.
 	index = mutate.Annotations(index, labels).(v1.ImageIndex)
 
-	if err := write(index, *output, created.UTC(), labels[ocispecs.AnnotationVersion]); err != nil {
+	if err := writeLayout(index, *output, created.UTC(), labels[ocispecs.AnnotationVersion]); err != nil {
 		return err
 	}
 	hash, err := index.Digest()
@@ -235,8 +236,8 @@ func roots() []byte {
 	return all.Bytes()
 }
 
-// write writes an OCI layout as a tar file.
-func write(index v1.ImageIndex, output string, created time.Time, tag string) error {
+// writeLayout writes an OCI layout as a tar file.
+func writeLayout(index v1.ImageIndex, output string, created time.Time, tag string) error {
 	folder, err := os.MkdirTemp(filepath.Dir(output), "layout-")
 	if err != nil {
 		return err
