@@ -31,7 +31,7 @@ spec:
   {{- end }}
   serviceAccountName: {{ include "coingecko-exporter.serviceAccountName" $root }}
   automountServiceAccountToken: false
-  enableServiceLinks: false # their variables would be taken for flags
+  enableServiceLinks: false # their variables look like those that set flags
   # Delay and timeout of the shutdown, and some seconds to spare.
   terminationGracePeriodSeconds: {{ add 5 (include "coingecko-exporter.seconds" $root.Values.shutdown.delay | int) (include "coingecko-exporter.seconds" $root.Values.shutdown.timeout | int) }}
   {{- with $values.priorityClassName }}
