@@ -136,6 +136,11 @@ tls_server_config:
     {{- fail "web.basicAuth.enabled=true needs a password: set one of web.basicAuth.existingSecret and, for a trial, web.basicAuth.password" }}
   {{- end }}
 {{- end }}
+{{- with .Values.serviceMonitor.namespace }}
+  {{- if and (ne . $.Release.Namespace) (include "coingecko-exporter.webConfig" $) }}
+    {{- fail (printf "serviceMonitor.namespace=%s: Prometheus looks for the CA and the password in the namespace of the ServiceMonitor, and they are in %s. Leave serviceMonitor.namespace out, or web.tls and web.basicAuth" . $.Release.Namespace) }}
+  {{- end }}
+{{- end }}
 {{- range $path, $image := dict "image" .Values.image "screen.image" .Values.screen.image }}
   {{- if eq $image.tag "latest" }}
     {{- fail (printf "%s.tag=latest is another image tomorrow: name a version" $path) }}
