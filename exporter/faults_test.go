@@ -749,7 +749,7 @@ func (f *fault) seen() string {
 	}
 	logged := ""
 	if f.log != "" {
-		logged = "; log: “" + f.log + "”"
+		logged = "; log: “" + strings.ReplaceAll(f.log, "<", "&lt;") + "”" // or Markdown takes it for a tag
 	}
 	switch {
 	case f.told != "":
