@@ -1,0 +1,204 @@
+// Package docs has no program: its test runs the commands of the documents, as a reader would type them.
+package docs
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A block is a fenced block of commands.
+type block struct {
+	line   int
+	run    bool
+	reason string // for not running it
+	text   string
+}
+
+// reason is what stands in the line before a block that is not run.
+var reason = regexp.MustCompile(`^<!-- not run: (\S.*\S) -->$`)
+
+// blocks reads the fenced blocks of commands from Markdown, and what is wrong with their tags.
+func blocks(markdown []byte) (found []block, wrong []string) {
+	var previous, fence string
+	var in *block
+	lines := bufio.NewScanner(bytes.NewReader(markdown))
+	for n := 1; lines.Scan(); n++ {
+		text := lines.Text()
+		switch {
+		case fence == "" && strings.HasPrefix(text, "```"):
+			fence = text[:len(text)-len(strings.TrimLeft(text, "`"))]
+			language, tag, _ := strings.Cut(strings.TrimPrefix(text, fence), " ")
+			switch language {
+			case "sh", "bash", "shell", "console", "":
+				in = &block{line: n, run: tag == "run"}
+				if m := reason.FindStringSubmatch(previous); m != nil {
+					in.reason = m[1]
+				}
+				if language != "sh" || tag != "" && !in.run || in.run == (in.reason != "") {
+					wrong = append(wrong, fmt.Sprintf("line %d: %s", n, text))
+				}
+			}
+		case fence != "" && text == fence:
+			if in != nil {
+				found = append(found, *in)
+			}
+			fence, in = "", nil
+		case in != nil:
+			in.text += text + "\n"
+		}
+		if text != "" {
+			previous = text
+		}
+	}
+	return found, wrong
+}
+
+// exporter is where documents say that an exporter listens.
+const exporter = "localhost:9880"
+
+// Every block of commands in these documents is either run here, in a copy of the work tree and with a demo that
+// listens, or says why not.
+func TestCommands(t *testing.T) {
+	documents := []string{"README.md", "docs/operations.md"}
+	scratch := workTree(t)
+	shell(t, scratch, "make build")
+	address := demo(t, scratch)
+	for _, document := range documents {
+		t.Run(document, func(t *testing.T) {
+			markdown, err := os.ReadFile(filepath.Join(scratch, document))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, wrong := blocks(markdown)
+			for _, w := range wrong {
+				t.Errorf("%s, %s: tag commands as ```sh run, or as ```sh below a line <!-- not run: REASON -->", document, w)
+			}
+			ran := 0
+			for _, b := range found {
+				if b.run {
+					t.Logf("line %d:\n%s", b.line, b.text)
+					shell(t, scratch, strings.ReplaceAll(b.text, exporter, address))
+					ran++
+				}
+			}
+			if ran == 0 {
+				t.Error("none of its commands was run")
+			}
+		})
+	}
+}
+
+func TestTags(t *testing.T) {
+	for _, c := range []struct {
+		name, markdown string
+		wrong          bool
+	}{
+		{"run", "```sh run\ntrue\n```\n", false},
+		{"with a reason", "<!-- not run: asks CoinGecko -->\n```sh\nmake run\n```\n", false},
+		{"with a reason, and a line between", "<!-- not run: asks CoinGecko -->\n\n```sh\nmake run\n```\n", false},
+		{"without a tag", "```sh\nmake run\n```\n", true},
+		{"without a language", "```\nmake run\n```\n", true},
+		{"under another name", "```bash run\nmake run\n```\n", true},
+		{"with another tag", "```sh runs\nmake run\n```\n", true},
+		{"run, with a reason not to", "<!-- not run: asks CoinGecko -->\n```sh run\nmake run\n```\n", true},
+		{"with an empty reason", "<!-- not run: -->\n```sh\nmake run\n```\n", true},
+		{"with the reason of the block before", "<!-- not run: asks CoinGecko -->\n```sh\nmake run\n```\n```sh\nmake demo\n```\n", true},
+		{"of another language", "```yaml\na: 1\n```\n", false},
+		{"a fence within a longer fence", "````text\n```sh\n````\n", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, wrong := blocks([]byte(c.markdown)); (len(wrong) > 0) != c.wrong {
+				t.Errorf("wrong: %q", wrong)
+			}
+		})
+	}
+}
+
+// workTree copies what is in git, as it is now.
+func workTree(t *testing.T) string {
+	t.Helper()
+	for _, command := range []string{"git", "make", "bash", "curl"} {
+		if _, err := exec.LookPath(command); err != nil {
+			t.Skipf("%s is not installed", command)
+		}
+	}
+	scratch := t.TempDir()
+	shell(t, "..", `git ls-files -z --cached | while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
+		tar --create --null --files-from=- | tar --extract --directory="`+scratch+`"`)
+	return scratch
+}
+
+// environment leaves out what an outer make and an outer exporter have set.
+func environment() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "MAKE") && !strings.HasPrefix(v, "MFLAGS") && !strings.HasPrefix(v, "COINGECKO_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+func shell(t *testing.T, folder, script string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	c.Dir, c.Env, c.WaitDelay = folder, environment(), 5*time.Second
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%s\n%v\n%s", script, err, out)
+	}
+}
+
+// demo starts the exporter with simulated rates and says where it listens.
+func demo(t *testing.T, folder string) string {
+	t.Helper()
+	c := exec.Command("bin/coingecko-exporter", "--demo", "--web.listen-address=127.0.0.1:0")
+	c.Dir, c.Env = folder, environment()
+	log, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	listening, read := make(chan string, 1), make(chan struct{})
+	t.Cleanup(func() {
+		_ = c.Process.Signal(syscall.SIGTERM)
+		<-read // all of the pipe, before Wait closes it
+		if err := c.Wait(); err != nil {
+			t.Errorf("the demo: %v", err)
+		}
+	})
+	go func() {
+		defer close(read)
+		defer close(listening)
+		lines := bufio.NewScanner(log)
+		for lines.Scan() {
+			if _, address, ok := strings.Cut(lines.Text(), `msg="Listening on" address=`); ok {
+				listening <- address
+			}
+		}
+	}()
+	select {
+	case address := <-listening:
+		if address == "" {
+			t.Fatal("the demo ended")
+		}
+		shell(t, folder, "for i in {1..50}; do ! bin/coingecko-exporter --health.check --health.url=http://"+address+" || exit 0; sleep 0.2; done; exit 1")
+		return address
+	case <-time.After(30 * time.Second):
+		t.Fatal("the demo does not say where it listens")
+		return ""
+	}
+}
