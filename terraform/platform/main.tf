@@ -84,6 +84,8 @@ locals {
             sigv4         = { region = var.cluster.region }
             queueConfig   = { maxSamplesPerSend = 1000, maxShards = 200, capacity = 2500 }
             sendExemplars = false
+            # What is wanted for longer than the cluster lives. All of the cluster's metrics would cost some forty times as much.
+            writeRelabelConfigs = [{ sourceLabels = ["__name__"], regex = ".*coingecko.*|ALERTS", action = "keep" }]
           }]
       } : key => value if var.cluster.remote_write_url != null })
     }
