@@ -6,7 +6,7 @@ HELM_UNITTEST := $(TOOLS)/helm-unittest-v1.1.2
 HELM_DOCS     := $(TOOLS)/helm-docs-v1.14.2
 KUBECONFORM   := $(TOOLS)/kubeconform-v0.8.0
 KUBE_SCORE    := $(TOOLS)/kube-score-v1.20.0
-CHART_TOOLS   := $(HELM) $(HELM_UNITTEST) $(HELM_DOCS) $(KUBECONFORM) $(KUBE_SCORE)
+CHART_TOOLS   := $(HELM) $(HELM_UNITTEST) $(KUBECONFORM) $(KUBE_SCORE)
 
 # The chart is checked against the oldest Kubernetes that it allows, the newest, and one between; and against the
 # custom resources of these modules.
