@@ -92,7 +92,15 @@ annotations:
 {{- else if .enabled }}yes{{ end }}
 {{- end }}
 
-{{- /* What the restricted Pod Security Standard asks of a container. */}}
+{{- /* What the restricted Pod Security Standard asks of a pod, given its user, and of a container. */}}
+{{- define "coingecko-exporter.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
 {{- define "coingecko-exporter.containerSecurity" -}}
 allowPrivilegeEscalation: false
 capabilities: {drop: [ALL]}

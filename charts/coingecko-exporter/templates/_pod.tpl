@@ -38,11 +38,7 @@ spec:
   priorityClassName: {{ . }}
   {{- end }}
   securityContext:
-    runAsNonRoot: true
-    runAsUser: 65532
-    runAsGroup: 65532
-    fsGroup: 65532
-    seccompProfile: {type: RuntimeDefault}
+    {{- include "coingecko-exporter.podSecurity" 65532 | nindent 4 }}
   containers:
     - name: exporter
       image: {{ include "coingecko-exporter.ownImage" $root | quote }}
