@@ -1,0 +1,30 @@
+# Make targets of the Ansible roles. README.md describes them.
+
+##@ Ansible
+ANSIBLE_NODES    := $(TOOLS)/ansible-nodes-$(shell sha256sum ansible/test/nodes | cut -c 1-12)
+ANSIBLE_PACKAGES := ansible dpkg-dev iproute2 mmdebstrap openssh-client openssl procps systemd-container
+
+verify: test-ansible
+# Helm comes by a make of its own, because its name is set in charts/, which is read later.
+test-ansible: build ## Run the playbooks on four machines of their own and try what they made; needs Debian and root
+ifneq ($(and $(filter 0,$(shell id -u)),$(shell command -v apt-get)),)
+	@missing="$$(for package in $(ANSIBLE_PACKAGES); do dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q '^install ok installed' || echo $$package; done | xargs)"; \
+	if [ -n "$$missing" ]; then \
+		echo "apt-get install $$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $$missing >/dev/null; fi
+	@$(MAKE) $(HELM) $(ANSIBLE_NODES)
+	@ansible/test/run $(ANSIBLE_NODES) $(HELM) $(CURDIR)/bin/$(NAME) $(CURDIR)/charts/$(NAME) $(CURDIR)/bin/kiosk.png
+else
+	@echo "not run here: the playbooks on machines of their own. To provide it: run make test-ansible as root on Debian"; exit $${REQUIRE_ALL:+1}
+endif
+
+$(ANSIBLE_NODES):
+	@ansible/test/nodes $@
+
+lint: lint-ansible
+lint-ansible:
+	shellcheck --exclude=SC1091,SC2016 ansible/test/nodes ansible/test/run
+	@command -v ansible-lint >/dev/null || { echo "not run here: the check of the Ansible roles. To provide it: apt-get install ansible ansible-lint"; exit $${REQUIRE_ALL:+1}; }; \
+		cd ansible && ansible-lint --quiet
+
+.PHONY: test-ansible lint-ansible
