@@ -32,7 +32,7 @@ PACK       = tar --sort=name --mtime='$(DATE)' --owner=0 --group=0 --numeric-own
 ##@ Image
 image: ## Build the image IMAGE for PLATFORM, with Docker or, where none runs, with buildah
 	@if docker info >/dev/null 2>&1; then build="docker buildx build --load"; \
-	elif command -v buildah >/dev/null; then build="$(or $(BUILDAH),buildah) bud --layers --build-arg BUILDPLATFORM=linux/$$(go env GOHOSTARCH)"; \
+	elif command -v buildah >/dev/null; then build="$(or $(BUILDAH),buildah) bud --build-arg BUILDPLATFORM=linux/$$(go env GOHOSTARCH)"; \
 	else echo "make image: neither a Docker engine nor buildah is here. To provide one: apt-get install buildah; without either: make image-archive" >&2; exit 1; fi; \
 	(set -x; $$build --platform $(PLATFORM) --tag $(IMAGE) $(BUILD_ARGS) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg BRANCH=$(BRANCH) --build-arg DATE=$(DATE) .)
