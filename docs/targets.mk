@@ -1,6 +1,6 @@
 # Make targets of the documents: slides, links, Markdown, spelling.
 
-# What checks and makes documents, from npm, in a folder for each state of the lockfile.
+# What checks and makes documents, from npm, in a folder for each state of the lockfile. It is ready when it has its name.
 DOCS_LOCK  := docs/package-lock.json
 DOCS_TOOLS := $(TOOLS)/docs-$(shell git hash-object $(DOCS_LOCK) | cut -c1-12)
 DOCS_BIN   := $(DOCS_TOOLS)/node_modules/.bin
@@ -14,9 +14,9 @@ lint-docs: ## Check the documents: links within the repository, Markdown, spelli
 		echo "not run here: links, Markdown and spelling of the documents. To provide it: apt-get install nodejs npm"; [ -z "$${REQUIRE_ALL:-}" ]; fi
 
 lint-documents: $(DOCS_TOOLS)
-	@$(DOCS_BIN)/remark --frail --quiet --no-stdout --no-config --no-ignore --use '$(DOCS_TOOLS)/node_modules/remark-validate-links/index.js=repository:false' $(DOCUMENTS)
+	@$(DOCS_BIN)/remark --no-color --frail --quiet --no-stdout --no-config --no-ignore --use '$(DOCS_TOOLS)/node_modules/remark-validate-links/index.js=repository:false' $(DOCUMENTS)
 	@$(DOCS_BIN)/markdownlint-cli2 --config docs/.markdownlint-cli2.jsonc $(DOCUMENTS)
-	@$(DOCS_BIN)/cspell --config docs/cspell.yaml --no-progress --no-summary $(DOCUMENTS)
+	@$(DOCS_BIN)/cspell --no-color --config docs/cspell.yaml --no-progress --no-summary $(DOCUMENTS)
 
 SLIDES := docs/presentation/slides.md
 
@@ -24,14 +24,14 @@ SLIDES := docs/presentation/slides.md
 slides: $(DOCS_TOOLS) ## Make the slides in dist/presentation/: HTML with the speaker's view, PDF, notes; needs Node.js and Chromium
 	@mkdir -p dist/presentation dist/images && cp docs/presentation/*.svg docs/presentation/*.png dist/presentation/ && cp docs/images/*.png dist/images/
 	@export CHROME_PATH="$${CHROME_PATH:-$$(command -v chromium || command -v google-chrome)}" CHROME_NO_SANDBOX="$$([ "$$(id -u)" != 0 ] || echo 1)"; \
-	marp() { $(DOCS_BIN)/marp --no-config-file --quiet --html=false --theme docs/presentation/theme.css "$$@" < /dev/null; }; \
+	marp() { $(DOCS_BIN)/marp --no-config-file --html=false --theme docs/presentation/theme.css "$$@" < /dev/null; }; \
 	marp $(SLIDES) --output dist/presentation/slides.html && \
 	marp $(SLIDES) --notes --output dist/presentation/notes.txt && \
 	marp $(SLIDES) --pdf --pdf-outlines --allow-local-files --output dist/presentation/slides.pdf
 	@ls -l dist/presentation/slides.* dist/presentation/notes.txt
 
-$(DOCS_TOOLS): # Only the folder of a whole installation has its name.
+$(DOCS_TOOLS):
 	@rm -rf $@.new && mkdir -p $@.new && cp docs/package.json $(DOCS_LOCK) $@.new/ && \
-		npm ci --prefix $@.new --ignore-scripts --no-audit --no-fund --loglevel=error && mv $@.new $@
+		npm ci --prefix $@.new --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && mv $@.new $@
 
 .PHONY: lint-docs lint-documents slides
