@@ -13,10 +13,13 @@ lint-docs: ## Check the documents: links within the repository, Markdown, spelli
 	@if command -v npm >/dev/null; then $(MAKE) lint-documents; else \
 		echo "not run here: links, Markdown and spelling of the documents. To provide it: apt-get install nodejs npm"; [ -z "$${REQUIRE_ALL:-}" ]; fi
 
-lint-documents: $(DOCS_TOOLS)
-	@$(DOCS_BIN)/remark --no-color --frail --quiet --no-stdout --no-config --no-ignore --use '$(DOCS_TOOLS)/node_modules/remark-validate-links/index.js=repository:false' $(DOCUMENTS)
-	@$(DOCS_BIN)/markdownlint-cli2 --config docs/.markdownlint-cli2.jsonc $(DOCUMENTS)
-	@$(DOCS_BIN)/cspell --no-color --config docs/cspell.yaml --no-progress --no-summary $(DOCUMENTS)
+lint-documents: $(DOCS_TOOLS) # All of it, so that a writer sees every mistake at once.
+	@documents="$(DOCUMENTS)"; status=0; \
+	$(DOCS_BIN)/remark --no-color --frail --quiet --no-stdout --no-config --no-ignore \
+		--use '$(DOCS_TOOLS)/node_modules/remark-validate-links/index.js=repository:false' $$documents || status=1; \
+	$(DOCS_BIN)/markdownlint-cli2 --config docs/.markdownlint-cli2.jsonc $$documents || status=1; \
+	$(DOCS_BIN)/cspell --no-color --config docs/cspell.yaml --no-progress --no-summary $$documents || status=1; \
+	exit $$status
 
 SLIDES := docs/presentation/slides.md
 

@@ -11,6 +11,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/heycard/coingecko-exporter/exporter/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/collector"
+	"github.com/heycard/coingecko-exporter/exporter/poller"
 )
 
 var update = flag.Bool("update", false, "write the list of flags into the README")
@@ -58,24 +65,62 @@ func inCode(s string) string {
 	return "`" + s + "`"
 }
 
-// The README knows every metric of the exporter, and none that is not there.
+// The README knows every metric of the exporter, its type and its labels, and none that is not there.
 func TestReadmeMetrics(t *testing.T) {
 	e := start(t, "--demo")
 	eventually(t, "rates", func() bool { return up(t, e.url) })
 	_, body := get(t, e.url+"/metrics")
-	there := map[string]bool{"coingecko_quota_requests": true} // not in a demo
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (coingecko_\w+) (\w+)$`).FindAllStringSubmatch(body, -1) {
-		there[m[1]] = true
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	there, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
 	}
+	// A demo has no quota.
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector.New(collector.Options{
+		Status: func() poller.Status { return poller.Status{} }, Quota: &coingecko.Plan{PerMinute: 1},
+	}))
+	withQuota, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range withQuota {
+		if there[f.GetName()] == nil {
+			there[f.GetName()] = f
+		}
+	}
+
 	text, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `(coingecko_\\w+)` \\|").FindAllStringSubmatch(string(text), -1) {
-		told[m[1]] = true
+	for _, row := range regexp.MustCompile("(?m)^\\| `(coingecko_\\w+)` \\| (\\w+) \\| ([^|]*)\\|").FindAllStringSubmatch(string(text), -1) {
+		name, kind, cell := row[1], row[2], row[3]
+		f := there[name]
+		if f == nil {
+			t.Errorf("there is no %s", name)
+			continue
+		}
+		delete(there, name)
+		if is := strings.ToLower(f.GetType().String()); is != kind {
+			t.Errorf("%s is a %s and not a %s", name, is, kind)
+		}
+		has, told := map[string]bool{}, map[string]bool{}
+		for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cell, -1) {
+			told[m[1]] = true
+		}
+		for _, l := range f.Metric[0].Label {
+			if n := l.GetName(); told[n] || !strings.Contains(cell, "...") { // which says that there are more
+				has[n] = true
+			}
+		}
+		if d := cmp.Diff(has, told); d != "" {
+			t.Errorf("labels of %s:\n%s", name, d)
+		}
 	}
-	if d := cmp.Diff(there, told); d != "" {
-		t.Error(d)
+	for name := range there {
+		if strings.HasPrefix(name, "coingecko_") {
+			t.Errorf("%s is not in the README", name)
+		}
 	}
 }
