@@ -25,6 +25,6 @@ lint: lint-ansible
 lint-ansible:
 	shellcheck --exclude=SC1091,SC2016 ansible/test/nodes ansible/test/run
 	@command -v ansible-lint >/dev/null || { echo "not run here: the check of the Ansible roles. To provide it: apt-get install ansible ansible-lint"; exit $${REQUIRE_ALL:+1}; }; \
-		cd ansible && ansible-lint --quiet
+		cd ansible && ansible-lint -q
 
 .PHONY: test-ansible lint-ansible
