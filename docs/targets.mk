@@ -21,12 +21,20 @@ lint-documents: $(DOCS_TOOLS) # All of it, so that a writer sees every mistake a
 	$(DOCS_BIN)/cspell --no-color --config docs/cspell.yaml --no-progress --no-summary $$documents || status=1; \
 	exit $$status
 
+# First line empty, as the last one of the Makefile has no line break.
+define NEEDS +=
+
+curl|the commands of README.md and docs/operations.md|curl
+endef
+
 SLIDES := docs/presentation/slides.md
+CHROME  = $(or $(CHROME_PATH),$(shell command -v chromium || command -v google-chrome))
 
 ##@ Documents
 slides: $(DOCS_TOOLS) ## Make the slides in dist/presentation/: HTML with the speaker's view, PDF, notes; needs Node.js and Chromium
+	@[ -n "$(CHROME)" ] || { echo "make slides: Chromium is missing: apt-get install chromium, or set CHROME_PATH" >&2; exit 1; }
 	@mkdir -p dist/presentation dist/images && cp docs/presentation/*.svg docs/presentation/*.png dist/presentation/ && cp docs/images/*.png dist/images/
-	@export CHROME_PATH="$${CHROME_PATH:-$$(command -v chromium || command -v google-chrome)}" CHROME_NO_SANDBOX="$$([ "$$(id -u)" != 0 ] || echo 1)"; \
+	@export CHROME_PATH="$(CHROME)" CHROME_NO_SANDBOX="$$([ "$$(id -u)" != 0 ] || echo 1)"; \
 	marp() { $(DOCS_BIN)/marp --no-config-file --html=false --theme docs/presentation/theme.css "$$@" < /dev/null; }; \
 	marp $(SLIDES) --output dist/presentation/slides.html && \
 	marp $(SLIDES) --notes --output dist/presentation/notes.txt && \
@@ -34,6 +42,7 @@ slides: $(DOCS_TOOLS) ## Make the slides in dist/presentation/: HTML with the sp
 	@ls -l dist/presentation/slides.* dist/presentation/notes.txt
 
 $(DOCS_TOOLS):
+	@command -v npm >/dev/null || { echo "make: Node.js is missing: apt-get install nodejs npm" >&2; exit 1; }
 	@rm -rf $@.new && mkdir -p $@.new && cp docs/package.json $(DOCS_LOCK) $@.new/ && \
 		npm ci --prefix $@.new --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && mv $@.new $@
 
