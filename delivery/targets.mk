@@ -134,7 +134,7 @@ lint-delivery: $(ACTIONLINT) $(DOCKERFILE) $(GOLANGCI_LINT)
 	$(ACTIONLINT)
 	$(DOCKERFILE) check Dockerfile
 	shellcheck --external-sources delivery/registry delivery/release delivery/vulncheck delivery/tests/run
-	cd delivery && $(GOLANGCI_LINT) run --config ../.golangci.yml && go mod tidy -diff
+	cd delivery && $(GOLANGCI_LINT) run --allow-serial-runners --config ../.golangci.yml && go mod tidy -diff
 
 test-dockerfile: # The program that reads the Dockerfile; its module is not the exporter's.
 	@cd delivery && go test ./...
