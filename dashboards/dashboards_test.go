@@ -125,6 +125,27 @@ func TestFixedNames(t *testing.T) {
 	}
 }
 
+// TestCurrentIsCurrent: Grafana rounds the end of a range down to a step, so `@ end()` is a moment that long ago. On the
+// wall no step may be longer than a minute, or a price that is gone would stay.
+func TestCurrentIsCurrent(t *testing.T) {
+	seen := 0
+	for _, p := range boards(t)[0].Panels {
+		for _, target := range p.Targets {
+			if target.Instant || !strings.Contains(target.Expr, "@ end()") {
+				continue
+			}
+			seen++
+			short := p.TimeFrom == "5m" && target.Interval == "15s"
+			if minutes := 24 * 60; !short && p.MaxDataPoints < minutes {
+				t.Errorf("panel %d %q: its range is neither 5m in steps of 15s, nor a day in %d steps", p.ID, p.Title, minutes)
+			}
+		}
+	}
+	if seen < 8 {
+		t.Errorf("only %d queries were looked at", seen)
+	}
+}
+
 // Every key that Grafana's classic schema (version 42, of Grafana 12.4) has for these objects. What else
 // stood there would be a mistake, or a leftover of the SDK's older schema.
 var (

@@ -33,7 +33,13 @@ func fresh(expr, selector string) string {
 // one meaning. They stay in line since each has one row for each coin with a price, in the same order:
 // range queries come sorted by label, and a change that is not known yet is NaN and not absent.
 func column(expr, legend string) sdk.Target {
-	return sdk.Target{Expr: fresh(expr, accepted), LegendFormat: legend, Interval: "15s"}
+	return current(expr, accepted, legend)
+}
+
+// current is the values of now, sorted by label. Its panel looks at a short time only: the end of a long
+// one is rounded down to a step of minutes, and what is gone now would stay as long.
+func current(expr, selector, legend string) sdk.Target {
+	return sdk.Target{Expr: fresh(expr, selector), LegendFormat: legend, Interval: "15s"}
 }
 
 func percent(window string) string {
@@ -192,14 +198,14 @@ func aside() []*panel {
 			override(query("E"), "color", fixed(calm)),
 		timeseries("Change in the last 24 hours: the accepted coins that moved most", "Price over the price at the left edge, less 1, for the six accepted "+
 			"coins with the largest change over 24 hours.", place{15, 8, 9, 8}, ranged(courses, "{{unit}}")).
-			unit("percentunit").custom("lineWidth", 3).set("options.legend.showLegend", false).none("No current prices"),
+			unit("percentunit").set("maxDataPoints", 1440).custom("lineWidth", 3).set("options.legend.showLegend", false).none("No current prices"),
 		stat("", "Which line is which: the coins of the chart, in its colours.", place{15, 16, 9, 2}, ranged(courses, "{{unit}}")).
-			unit("percentunit").set("options.textMode", "name").set("options.orientation", "vertical").
+			unit("percentunit").set("maxDataPoints", 1440).set("options.textMode", "name").set("options.orientation", "vertical").
 			set("fieldConfig.defaults.color.mode", "palette-classic").bare(),
 		stat("Cross rates", "Rates between the quote of this screen and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
 			place{15, 18, 4, 8},
-			ranged(fresh(price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
-				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info`, every), "1 {{currency}} in {{quote}}")).
+			current(price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
+				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info`, every, "1 {{currency}} in {{quote}}")).lately().
 			unit("none").decimals(4).set("options.textMode", "value_and_name").set("options.orientation", "horizontal").
 			steps(ink).set("options.text", map[string]any{"titleSize": 26, "valueSize": 32}).none("–"),
 		signed(stat("Largest moves in 24 h, all currencies", "The five currencies of any kind that moved most against the quote in 24 hours, "+
