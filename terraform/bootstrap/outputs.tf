@@ -4,12 +4,12 @@ output "state_buckets" {
 }
 
 output "deploy_role_arns" {
-  description = "Role of each GitHub environment, for AWS_ROLE_ARN there and for kubernetes.admin_principal_arns."
+  description = "Role of each GitHub environment, for its variable AWS_DEPLOY_ROLE and for kubernetes.admin_principal_arns."
   value       = { for environment, role in aws_iam_role.deploy : environment => role.arn }
 }
 
 output "plan_role_arn" {
-  description = "Role of pull requests."
+  description = "Role of pull requests, for the repository's variable AWS_PLAN_ROLE."
   value       = aws_iam_role.plan.arn
 }
 

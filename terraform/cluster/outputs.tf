@@ -22,6 +22,11 @@ output "kubeconfig" {
   value       = "aws eks update-kubeconfig --region ${var.region} --name ${module.eks.cluster_name}"
 }
 
+output "image_repository" {
+  description = "Where exporter.image_from_registry takes the exporter's image from."
+  value       = one(values(module.registry.repository_urls))
+}
+
 output "nat_public_ips" {
   description = "Addresses that CoinGecko sees."
   value       = module.network.nat_public_ips
