@@ -65,7 +65,7 @@ prometheus|rules, dashboards and alerts in a real Prometheus|prometheus
 prometheus-alertmanager alertmanager|alerts in a real Alertmanager|prometheus-alertmanager
 amtool|the check of the Alertmanager example|prometheus-alertmanager
 chromium|the screen in a real browser|chromium
-curl|TLS and basic auth with a client that others wrote|curl
+curl|TLS and basic auth with a client that others wrote, and the commands of the documents|curl
 endef
 export NEEDS
 
@@ -95,7 +95,7 @@ bench: build $(BENCHSTAT) ## Run the benchmarks and print tables; needs wrk and 
 	EXPORTER_BINARY=$(CURDIR)/bin/$(NAME) go test ./exporter -run TestLoad -load $(LOADTIME) -v -timeout 30m
 
 ci: ## What every submission must pass
-	@$(MAKE) lint
+	@REQUIRE_ALL=1 $(MAKE) lint
 	@REQUIRE_ALL=1 $(MAKE) test
 
 FUZZ = go test -run='^$$' -fuzz='^$(1)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x $(2)
