@@ -106,6 +106,7 @@ terraform-plan: ## Plan ROOT (cluster, platform) of ENVIRONMENT (dev, staging, p
 	@mkdir -p dist && [ -n "$(ROOT)" ] && [ -f terraform/environments/$(ENVIRONMENT).tfvars ] || \
 		{ echo "say which: make terraform-plan ROOT=cluster ENVIRONMENT=dev" >&2; exit 1; }
 	$(TF_ROOT) init -input=false -reconfigure -backend-config=../environments/$(ENVIRONMENT).backend.hcl
+	$(if $(filter platform,$(ROOT)),$${TERRAFORM:-terraform} -chdir=terraform/cluster output -json platform > terraform/platform/cluster.auto.tfvars.json)
 	$(TF_ROOT) plan -input=false -var-file=../environments/$(ENVIRONMENT).tfvars -out=$(TF_PLAN)
 
 terraform-apply: ## Apply what terraform-plan planned, and nothing else
