@@ -131,8 +131,11 @@ $(BENCHSTAT):
 	@$(call install,golang.org/x/perf/cmd/benchstat)
 
 $(PROMETHEUS3):
-	@mkdir -p $@.new && folder="$$(go mod download -json $(PROMETHEUS3_MODULE) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && \
-		cd "$$folder" && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_PACKAGE).Version=3.13.1' -o $@.new/ ./cmd/prometheus ./cmd/promtool && mv $@.new $@
+	@mkdir -p $@.new && cd "$(call module,$(PROMETHEUS3_MODULE))" && \
+		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_PACKAGE).Version=3.13.1' -o $@.new/ ./cmd/prometheus ./cmd/promtool && mv $@.new $@
+
+# The folder of the module $(1), fetched if it is not there.
+module = $$(cd / && go mod download -json $(1) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
 
 # Installs the package $(1) as $@, in the version that the file's name ends with.
 install = mkdir -p $(TOOLS)/bin && GOBIN=$(TOOLS)/bin go install $(1)@$(shell sed 's/.*-\(v[0-9].*\)/\1/' <<< '$(notdir $@)') && mv $(TOOLS)/bin/$(notdir $(1)) $@

@@ -86,13 +86,11 @@ func (c *cluster) install(args ...string) string {
 func image(t *testing.T, variable string) string {
 	t.Helper()
 	reference := os.Getenv(variable)
-	repository, tag, ok := strings.Cut(reference, ":")
-	if i := strings.LastIndex(reference, ":"); ok {
-		repository, tag = reference[:i], reference[i+1:]
-	}
-	if !ok {
+	colon := strings.LastIndex(reference, ":")
+	if colon < 0 {
 		t.Fatalf("%s=%q is no image with a tag", variable, reference)
 	}
+	repository, tag := reference[:colon], reference[colon+1:]
 	return "image.repository=" + repository + ",image.tag=" + tag
 }
 

@@ -20,18 +20,21 @@ SCHEMAS := $(addprefix $(TOOLS)/schemas-,$(KUBERNETES_VERSIONS)) $(TOOLS)/schema
 # All that a chart's user may have set: a file for each feature, and the production values.
 CHART_VALUES := $(wildcard $(CHART)/ci/*-values.yaml) $(CHART)/values-production.yaml
 
+WRITE_README = $(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --skip-version-footer --log-level warning
+
 ##@ The chart
 chart: $(HELM) ## Package the chart into dist/
 	@mkdir -p dist && $(HELM) package $(CHART) --destination dist 2>/dev/null
 
 chart-docs: $(HELM_DOCS) ## Write the chart's README from its values
-	$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --skip-version-footer --log-level warning
+	$(WRITE_README)
 
 lint: lint-chart
 lint-chart: $(HELM) $(HELM_DOCS)
+	@shellcheck charts/validate
 	@for values in $(CHART_VALUES); do \
 		$(HELM) lint --strict --quiet $(CHART) --values $$values 2> >(grep -v 'found symbolic link' >&2) || { echo "helm lint: with $$values"; exit 1; }; done
-	@$(HELM_DOCS) --chart-search-root $(CHART) --template-files README.md.gotmpl --skip-version-footer --log-level warning --dry-run | diff -u $(CHART)/README.md - || \
+	@$(WRITE_README) --dry-run | diff -u $(CHART)/README.md - || \
 		{ echo "$(CHART)/README.md is older than the values: make chart-docs"; exit 1; }
 
 TESTS += test-chart
@@ -40,10 +43,6 @@ test-chart: $(CHART_TOOLS) $(SCHEMAS) ## Test the chart: unit tests, schemas of 
 	@$(HELM_UNITTEST) --strict $(CHART) 2> >(grep -v 'found symbolic link' >&2)
 	@HELM=$(HELM) KUBECONFORM=$(KUBECONFORM) KUBE_SCORE=$(KUBE_SCORE) TOOLS=$(TOOLS) VERSIONS="$(KUBERNETES_VERSIONS)" \
 		charts/validate $(CHART) $(CHART_VALUES)
-
-lint: lint-chart-scripts
-lint-chart-scripts:
-	@shellcheck charts/validate
 
 # E2E_IMAGE and E2E_IMAGE_NEXT: images that the cluster has or can pull; they may be the same program.
 # E2E_PROMETHEUS=NAMESPACE/SERVICE:PORT: a Prometheus of the operator that looks for the label release=kube-prometheus-stack.
@@ -68,15 +67,15 @@ $(KUBECONFORM):
 $(KUBE_SCORE):
 	@$(call install,github.com/zegl/kube-score/cmd/kube-score)
 $(HELM_UNITTEST): # Its module replaces others, which go install refuses.
-	@mkdir -p $(TOOLS) && cd "$$(go mod download -json github.com/helm-unittest/helm-unittest@v1.1.2 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && \
+	@mkdir -p $(TOOLS) && cd "$(call module,github.com/helm-unittest/helm-unittest@v1.1.2)" && \
 		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/helm-unittest
 
 $(TOOLS)/schemas-v%:
 	@mkdir -p $(TOOLS) && go run ./charts/schemas $@.new kubernetes \
-		"$$(cd / && go mod download -json k8s.io/kubernetes@v$* | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/api/openapi-spec/swagger.json" && mv $@.new $@
+		"$(call module,k8s.io/kubernetes@v$*)/api/openapi-spec/swagger.json" && mv $@.new $@
 $(TOOLS)/schemas-crds: charts/targets.mk
 	@rm -rf $@ && for crd in $(CRDS); do \
-		folder="$$(cd / && go mod download -json "$${crd%%:*}" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')" && go run ./charts/schemas $@.new crds "$$folder"/$${crd#*:} || exit 1; \
+		folder="$(call module,"$${crd%%:*}")" && go run ./charts/schemas $@.new crds "$$folder"/$${crd#*:} || exit 1; \
 	done && mv $@.new $@
 
-.PHONY: chart chart-docs lint-chart lint-chart-scripts test-chart e2e verify-e2e
+.PHONY: chart chart-docs lint-chart test-chart e2e verify-e2e

@@ -98,20 +98,6 @@ login push sign signatures: export COSIGN := $(COSIGN)
 login push sign signatures: export HELM := $(HELM)
 release-check release-dry-run: export CHART := $(CHART)
 
-##@ Infrastructure, from a pipeline
-TF_ROOT = $${TERRAFORM:-terraform} -chdir=terraform/$(ROOT)
-TF_PLAN = $(CURDIR)/dist/$(ROOT)-$(ENVIRONMENT).tfplan
-
-terraform-plan: ## Plan ROOT (cluster, platform) of ENVIRONMENT (dev, staging, production) into a file
-	@mkdir -p dist && [ -n "$(ROOT)" ] && [ -f terraform/environments/$(ENVIRONMENT).tfvars ] || \
-		{ echo "say which: make terraform-plan ROOT=cluster ENVIRONMENT=dev" >&2; exit 1; }
-	$(TF_ROOT) init -input=false -reconfigure -backend-config=../environments/$(ENVIRONMENT).backend.hcl
-	$(if $(filter platform,$(ROOT)),$${TERRAFORM:-terraform} -chdir=terraform/cluster output -json platform > terraform/platform/cluster.auto.tfvars.json)
-	$(TF_ROOT) plan -input=false -var-file=../environments/$(ENVIRONMENT).tfvars -out=$(TF_PLAN)
-
-terraform-apply: ## Apply what terraform-plan planned, and nothing else
-	$(TF_ROOT) apply -input=false $(TF_PLAN)
-
 ##@ Supply chain
 TESTS += licenses test-dockerfile
 licenses: $(GO_LICENSES) ## List the licences of all Go modules that are used, and fail if one is not allowed
@@ -177,5 +163,5 @@ $(DOCKERFILE): delivery/dockerfile/main.go delivery/go.mod delivery/go.sum
 	@mkdir -p $(TOOLS) && cd delivery && CGO_ENABLED=0 go build -trimpath -o $@ ./dockerfile
 
 always:
-.PHONY: always image image-archive kind go-version terraform-plan terraform-apply release-check release-dry-run github-release login push sign signatures licenses sbom vulncheck \
+.PHONY: always image image-archive kind go-version release-check release-dry-run github-release login push sign signatures licenses sbom vulncheck \
 	lint-delivery lint-jenkinsfile test-dockerfile test-delivery

@@ -37,10 +37,24 @@ lint-terraform: $(TFLINT)
 	@if command -v $${TERRAFORM:-terraform} >/dev/null; then $${TERRAFORM:-terraform} fmt -check -diff -recursive terraform; \
 		else echo "not run here: terraform fmt. To provide it: install Terraform 1.11 or later"; exit $${REQUIRE_ALL:+1}; fi
 
+# From a pipeline.
+TF_ROOT = $${TERRAFORM:-terraform} -chdir=terraform/$(ROOT)
+TF_PLAN = $(CURDIR)/dist/$(ROOT)-$(ENVIRONMENT).tfplan
+
+terraform-plan: ## Plan ROOT (cluster, platform) of ENVIRONMENT (dev, staging, production) into a file
+	@mkdir -p dist && [ -n "$(ROOT)" ] && [ -f terraform/environments/$(ENVIRONMENT).tfvars ] || \
+		{ echo "say which: make terraform-plan ROOT=cluster ENVIRONMENT=dev" >&2; exit 1; }
+	$(TF_ROOT) init -input=false -reconfigure -backend-config=../environments/$(ENVIRONMENT).backend.hcl
+	$(if $(filter platform,$(ROOT)),$${TERRAFORM:-terraform} -chdir=terraform/cluster output -json platform > terraform/platform/cluster.auto.tfvars.json)
+	$(TF_ROOT) plan -input=false -var-file=../environments/$(ENVIRONMENT).tfvars -out=$(TF_PLAN)
+
+terraform-apply: ## Apply what terraform-plan planned, and nothing else
+	$(TF_ROOT) apply -input=false $(TF_PLAN)
+
 $(TFLINT):
 	@$(call install,github.com/terraform-linters/tflint)
 
 $(HELM_PROVIDER):
 	@mkdir -p $(TOOLS)/bin $(@D) && GOBIN=$(TOOLS)/bin CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' $(HELM_PROVIDER_MODULE) && mv $(TOOLS)/bin/terraform-provider-helm $@
 
-.PHONY: test-terraform test-terraform-apply test-terragrunt lint-terraform
+.PHONY: terraform-plan terraform-apply test-terraform test-terraform-apply test-terragrunt lint-terraform
