@@ -38,7 +38,7 @@ LOADTIME ?= 10s
 
 ##@ Use
 demo: ## Show the screen with a simulated market on http://localhost:9880, offline
-	@mkdir -p bin && $(BUILD) -o bin/$(NAME) ./exporter
+	@mkdir -p bin && $(BUILD) -o bin/$(NAME) .
 	@echo "The screen is at http://localhost:9880/, the metrics at http://localhost:9880/metrics. Ctrl-C ends it."
 	@exec bin/$(NAME) --demo $(ARGS)
 
@@ -47,7 +47,7 @@ run: build ## Poll CoinGecko, keyless; further flags in ARGS
 
 build: ## Build the static binary bin/coingecko-exporter
 	@mkdir -p bin
-	$(BUILD) -o bin/$(NAME) ./exporter
+	$(BUILD) -o bin/$(NAME) .
 
 ##@ Check
 test: ## Run every test, and say which parts could not run here
@@ -100,12 +100,12 @@ ci: ## What every submission must pass
 
 FUZZ = go test -run='^$$' -fuzz='^$(1)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x $(2)
 fuzz: ## Fuzz what reads from the network, each part for FUZZTIME
-	$(call FUZZ,FuzzDecode,./exporter/coingecko)
-	$(call FUZZ,FuzzHeaders,./exporter/coingecko)
-	$(call FUZZ,FuzzQuery,./exporter/screen)
+	$(call FUZZ,FuzzDecode,./exporter/internal/coingecko)
+	$(call FUZZ,FuzzHeaders,./exporter/internal/coingecko)
+	$(call FUZZ,FuzzQuery,./exporter/internal/screen)
 
 soak: ## A million polls with faults, 30 days, 1,000 starts and stops, in simulated time where there is time in it
-	PROPERTY_POLLS=1000000 SOAK_DAYS=30 go test -run='^(TestProperty|TestSoak)$$' -timeout=30m -v ./exporter/poller
+	PROPERTY_POLLS=1000000 SOAK_DAYS=30 go test -run='^(TestProperty|TestSoak)$$' -timeout=30m -v ./exporter/internal/poller
 	STARTS=1000 go test -run='^TestStartsAndStops$$' -v ./exporter
 
 prometheus3: $(PROMETHEUS3) ## Run the tests of rules and dashboards again, with Prometheus 3

@@ -536,7 +536,7 @@ func TestQueries(t *testing.T) {
 	}
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "coingecko-exporter")
-	command(t, "go", "build", "-o", binary, "../exporter")
+	command(t, "go", "build", "-o", binary, "..")
 	list := boards(t)
 	wall := list[0]
 

@@ -54,7 +54,7 @@ go-version: # In GitHub's form of an output.
 
 dist/bin/%/$(NAME): always
 	@mkdir -p $(@D)
-	GOOS=$(*D) GOARCH=$(*F) $(BUILD) -o $@ ./exporter
+	GOOS=$(*D) GOARCH=$(*F) $(BUILD) -o $@ .
 
 ##@ Release
 release-check: ## Check that VERSION, tag (TAG=v...), changelog and chart agree, and that the work tree is the commit
@@ -62,7 +62,7 @@ release-check: ## Check that VERSION, tag (TAG=v...), changelog and chart agree,
 
 release-dry-run: image-archive chart sbom $(GO_LICENSES) ## Make everything that a release consists of, in dist/, and publish nothing
 	@$(RELEASE) $(RELEASED:%=dist/bin/%/$(NAME))
-	@rm -rf dist/licenses dist/pack && $(GO_LICENSES) save ./exporter --save_path=dist/licenses 2>/dev/null
+	@rm -rf dist/licenses dist/pack && $(GO_LICENSES) save . --save_path=dist/licenses 2>/dev/null
 	@for platform in $(RELEASED); do \
 		name=$(NAME)-$(VERSION).$${platform/\//-}; mkdir -p dist/pack/$$name; \
 		cp -r dist/bin/$$platform/$(NAME) LICENSE dist/licenses dist/pack/$$name/; \
@@ -102,12 +102,12 @@ release-check release-dry-run: export CHART := $(CHART)
 TESTS += licenses test-dockerfile
 licenses: $(GO_LICENSES) ## List the licences of all Go modules that are used, and fail if one is not allowed
 	@mkdir -p dist && $(GO_LICENSES) report ./... --ignore github.com/heycard/coingecko-exporter > dist/licenses.csv 2> dist/licenses.log || { cat dist/licenses.log; exit 1; }
-	@for what in "./exporter $(LICENCES)" "./... $(LICENCES_TOOLS)"; do \
+	@for what in ". $(LICENCES)" "./... $(LICENCES_TOOLS)"; do \
 		$(GO_LICENSES) check $${what% *} --allowed_licenses=$${what#* } > dist/licenses.log 2>&1 || { grep -v 'non-Go code\|^/' dist/licenses.log; exit 1; }; done
 	@echo "licences, all allowed:" $$(cut -d, -f3 dist/licenses.csv | sort | uniq -c | awk '{ print $$2 " " $$1 }' | paste -sd';') "(dist/licenses.csv)"
 
 sbom: $(CYCLONEDX) ## Write the software bill of materials, dist/sbom.cdx.json (CycloneDX)
-	@mkdir -p dist && GOOS=linux GOARCH=amd64 $(CYCLONEDX) app -json -licenses -std -noserial -main exporter -output dist/sbom.cdx.json . 2>/dev/null
+	@mkdir -p dist && GOOS=linux GOARCH=amd64 $(CYCLONEDX) app -json -licenses -std -noserial -output dist/sbom.cdx.json . 2>/dev/null
 	@sed -i 's/"timestamp": ".*"/"timestamp": "$(DATE)"/' dist/sbom.cdx.json
 
 vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities that the code reaches; GOVULNDB=file:///... takes a copy of the database

@@ -1,7 +1,7 @@
 // Answers that were given a moment ago, for readers who ask the same: what it costs to be read does not
 // grow with the number of readers.
 
-package main
+package exporter
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/heycard/coingecko-exporter/exporter/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 const (

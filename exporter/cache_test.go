@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heycard/coingecko-exporter/exporter/collector"
-	"github.com/heycard/coingecko-exporter/exporter/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 // counting is a handler that counts how often it was asked.

@@ -1,6 +1,6 @@
 // Servers, and a shutdown that answers everybody first.
 
-package main
+package exporter
 
 import (
 	"context"

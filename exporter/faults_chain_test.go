@@ -1,6 +1,6 @@
 // A chain of exporters in simulated time, each with its whole handler: what readers get at the end of it.
 
-package main
+package exporter
 
 import (
 	"context"
@@ -19,9 +19,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/heycard/coingecko-exporter/exporter/coingecko"
-	"github.com/heycard/coingecko-exporter/exporter/collector"
-	"github.com/heycard/coingecko-exporter/exporter/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)

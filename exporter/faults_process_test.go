@@ -1,6 +1,6 @@
 // The part of the fault table that is about the process: its surroundings, its signals and its readers.
 
-package main
+package exporter
 
 import (
 	"bufio"

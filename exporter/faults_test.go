@@ -1,7 +1,7 @@
 // The fault table: what goes wrong upstream, what is seen then, and that it passes. Each row of
 // docs/reliability.md is a subtest of TestFaults, or names the test that it is.
 
-package main
+package exporter
 
 import (
 	"bytes"
@@ -25,8 +25,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/heycard/coingecko-exporter/exporter/coingecko"
-	"github.com/heycard/coingecko-exporter/exporter/simulator"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 // fault is a row of the table.

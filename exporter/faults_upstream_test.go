@@ -1,7 +1,7 @@
 // The other side of the fault table: a CoinGecko over real sockets that can be broken and mended, with the
 // name server and the certificates that this takes.
 
-package main
+package exporter
 
 import (
 	"context"
@@ -28,8 +28,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heycard/coingecko-exporter/exporter/coingecko"
-	"github.com/heycard/coingecko-exporter/exporter/simulator"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 const (
@@ -390,7 +390,7 @@ func hasty(t testing.TB, change func(*settings), args ...string) *running {
 		s, err := parse(append([]string{"--web.listen-address=127.0.0.1:0", "--coingecko.timeout=5s"}, args...), none, io.Discard, log)
 		if err != nil {
 			fmt.Fprintln(log, err)
-			return misasked
+			return exitUsage
 		}
 		for i := range s.endpoints {
 			s.endpoints[i].Upstream = coingecko.CoinGecko
@@ -402,12 +402,12 @@ func hasty(t testing.TB, change func(*settings), args ...string) *running {
 		e, err := build(s)
 		if err != nil {
 			fmt.Fprintln(log, err)
-			return misasked
+			return exitUsage
 		}
 		if err := e.serve(ctx); err != nil {
 			fmt.Fprintln(log, err)
-			return failed
+			return exitFailed
 		}
-		return ok
+		return exitOK
 	})
 }

@@ -1,6 +1,6 @@
 // Flags and the environment, checked: what comes out of here can be run.
 
-package main
+package exporter
 
 import (
 	"errors"
@@ -19,9 +19,9 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
-	"github.com/heycard/coingecko-exporter/exporter/coingecko"
-	"github.com/heycard/coingecko-exporter/exporter/logging"
-	"github.com/heycard/coingecko-exporter/exporter/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/logging"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 const (
@@ -58,17 +58,17 @@ type settings struct {
 	minInterval, backoffMin, backoffMax time.Duration
 
 	// The rest.
-	quote     string
-	coins     []string
-	coinsList string
-	demo      bool
-	check     bool
-	probe     bool
-	probed    string
-	healthURL *url.URL // probed; nil for the exporter that runs here
-	logLevel  string
-	logFormat string
-	logger    *slog.Logger
+	quote         string
+	coins         []string
+	coinsList     string
+	demo          bool
+	check         bool
+	healthCheck   bool
+	healthURLFlag string
+	healthURL     *url.URL // healthURLFlag; nil for the exporter that runs here
+	logLevel      string
+	logFormat     string
+	logger        *slog.Logger
 }
 
 // newApp declares the flags. The exporter's documentation is made from it, too.
@@ -101,8 +101,8 @@ func newApp(s *settings) *kingpin.Application {
 
 	app.Flag("demo", "Show a simulated market instead of asking CoinGecko. Nothing leaves this machine.").BoolVar(&s.demo)
 	app.Flag("config.check", "Check flags and files, say what is wrong, and exit.").BoolVar(&s.check)
-	app.Flag("health.check", "Ask the exporter that runs here with the same flags whether it is ready, and exit with 0 or 1: for images without a shell.").BoolVar(&s.probe)
-	app.Flag("health.url", "With --health.check: the exporter elsewhere to ask instead, such as http://rates:9880. It must be ready and have current rates. CA and password: --coingecko.http-config-file.").PlaceHolder("URL").StringVar(&s.probed)
+	app.Flag("health.check", "Ask the exporter that runs here with the same flags whether it is ready, and exit with 0 or 1: for images without a shell.").BoolVar(&s.healthCheck)
+	app.Flag("health.url", "With --health.check: the exporter elsewhere to ask instead, such as http://rates:9880. It must be ready and have current rates. CA and password: --coingecko.http-config-file.").PlaceHolder("URL").StringVar(&s.healthURLFlag)
 	app.Flag("log.level", "Least severe lines to log: "+strings.Join(logging.Levels(), ", ")+".").Default("info").EnumVar(&s.logLevel, logging.Levels()...)
 	app.Flag("log.format", "Form of log lines: "+strings.Join(logging.Formats(), ", ")+".").Default(logging.Formats()[0]).EnumVar(&s.logFormat, logging.Formats()...)
 	return app
@@ -161,17 +161,17 @@ func (s *settings) checkWeb() error {
 		return fmt.Errorf("--web.config.file=%s cannot be used: %w", *s.web.WebConfigFile, err)
 	}
 	switch {
-	case s.probed == "":
-	case !s.probe:
+	case s.healthURLFlag == "":
+	case !s.healthCheck:
 		return errors.New("--health.url goes with --health.check")
 	default:
 		var err error
-		if s.healthURL, err = baseURL(s.probed, "http://rates:9880"); err != nil {
+		if s.healthURL, err = baseURL(s.healthURLFlag, "http://rates:9880"); err != nil {
 			return fmt.Errorf("--health.url: %w", err)
 		}
 		return nil
 	}
-	if s.probe && s.healthAddress == "" && (*s.web.WebConfigFile != "" || *s.web.WebSystemdSocket) {
+	if s.healthCheck && s.healthAddress == "" && (*s.web.WebConfigFile != "" || *s.web.WebSystemdSocket) {
 		return errors.New("--health.check asks by plain HTTP; set --web.health-listen-address for it, here and where the exporter runs")
 	}
 	return nil

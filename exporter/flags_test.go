@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"crypto/tls"
@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heycard/coingecko-exporter/exporter/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
 func writePEM(t *testing.T, dir string, c tls.Certificate) {
@@ -102,7 +102,7 @@ func TestWrongSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr strings.Builder
-			if code := run(t.Context(), tc.args, withKeyInEnv(tc.env), &stdout, &stderr); code != 2 {
+			if code := Run(t.Context(), tc.args, withKeyInEnv(tc.env), &stdout, &stderr); code != 2 {
 				t.Errorf("exit code %d", code)
 			}
 			got := stderr.String()
@@ -157,7 +157,7 @@ func TestUsableSettings(t *testing.T) {
 
 			// The same, by --config.check.
 			var stdout, stderr strings.Builder
-			if code := run(t.Context(), append(tc.args, "--config.check"), withKeyInEnv(tc.env), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
+			if code := Run(t.Context(), append(tc.args, "--config.check"), withKeyInEnv(tc.env), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 				t.Errorf("--config.check: exit code %d, stderr %q", code, &stderr)
 			}
 			if want := "The configuration is usable.\n"; !strings.HasPrefix(stdout.String(), want) || !strings.Contains(stdout.String(), tc.warning) {
@@ -203,7 +203,7 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for flag, want := range map[string]string{"--help": "--coingecko.plan=keyless", "-h": "$COINGECKO_EXPORTER_COINGECKO_PLAN", "--version": "coingecko-exporter, version"} {
 		var stdout, stderr strings.Builder
-		if code := run(t.Context(), []string{flag}, none, &stdout, &stderr); code != 0 {
+		if code := Run(t.Context(), []string{flag}, none, &stdout, &stderr); code != 0 {
 			t.Errorf("%s: exit code %d", flag, code)
 		}
 		if !strings.Contains(stdout.String(), want) || stderr.Len() > 0 {

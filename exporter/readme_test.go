@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"bytes"
@@ -15,9 +15,9 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/heycard/coingecko-exporter/exporter/coingecko"
-	"github.com/heycard/coingecko-exporter/exporter/collector"
-	"github.com/heycard/coingecko-exporter/exporter/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 var update = flag.Bool("update", false, "write the list of flags into the README")

@@ -1,6 +1,6 @@
 // The last good answer, served as CoinGecko serves it: many readers, one quota.
 
-package main
+package exporter
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/heycard/coingecko-exporter/exporter/coingecko"
-	"github.com/heycard/coingecko-exporter/exporter/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 const relayPath = "/api/v3" + coingecko.Path

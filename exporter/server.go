@@ -1,6 +1,6 @@
 // The web side: what is served where, and whether it is ready.
 
-package main
+package exporter
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/bootstrap"
 
-	"github.com/heycard/coingecko-exporter/exporter/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 // grace is how long a new process waits for its first rates before it says that it is ready without:

@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"bufio"
@@ -26,8 +26,8 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/heycard/coingecko-exporter/exporter/coingecko"
-	"github.com/heycard/coingecko-exporter/exporter/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 func promtool(t *testing.T, metrics string) {

@@ -1,0 +1,201 @@
+// Package exporter polls CoinGecko's exchange rates and serves them as Prometheus metrics, as a screen for people, and in
+// CoinGecko's own format for other exporters. Run is the whole program.
+package exporter
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	oklog "github.com/oklog/run"
+	"github.com/prometheus/common/version"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+)
+
+const (
+	name = "coingecko-exporter"
+	home = "https://github.com/heycard/coingecko-exporter"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it ran, and could not go on
+	exitUsage  = 2 // flags, files or environment are wrong; nothing ran
+)
+
+// Run is the whole program. It ends when the context does, on SIGTERM and on SIGINT, and returns the exit code: 0, 1 if it
+// could not go on, 2 if flags, files or the environment are wrong.
+func Run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	// Half of Go's default: most answers come from the cache, so there is little to collect, and a thousand readers at once
+	// need several MiB less. docs/performance.md has the figures.
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+	s, err := parse(args, getenv, stdout, stderr)
+	if errors.Is(err, errHelped) {
+		return exitOK
+	}
+	if err == nil && s.healthCheck {
+		return checkHealth(ctx, s, stderr)
+	}
+	var e *exporter
+	if err == nil {
+		e, err = build(s)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: error: %s\n", name, strings.Join(strings.Fields(err.Error()), " "))
+		return exitUsage
+	}
+	if s.check {
+		fmt.Fprintln(stdout, "The configuration is usable.")
+		for _, w := range s.warnings() {
+			fmt.Fprintln(stdout, "Warning:", w)
+		}
+		return exitOK
+	}
+	if err := e.serve(ctx); err != nil {
+		s.logger.Error("Cannot go on", "err", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// exporter is the program, put together.
+type exporter struct {
+	settings *settings
+	client   *coingecko.Client
+	poller   *poller.Poller
+	health   *health
+	handler  http.Handler
+	sim      *simulator.Simulator // of --demo; nil otherwise
+}
+
+// build puts the program together. Nothing is asked and nothing is served yet, but by the simulator.
+func build(s *settings) (_ *exporter, err error) {
+	e := &exporter{settings: s, health: &health{started: time.Now()}}
+	build := cmp.Or(version.Version, "dev")
+	if s.demo {
+		if e.sim, err = simulator.Start(simulator.Options{}); err != nil {
+			return nil, err
+		}
+		u, err := url.Parse(e.sim.URL())
+		if err != nil {
+			return nil, err
+		}
+		s.endpoints = []coingecko.Endpoint{{URL: u, Upstream: coingecko.CoinGecko}} // whose part it plays
+	}
+	e.client, err = coingecko.New(coingecko.Options{
+		Endpoints: s.endpoints,
+		KeyHeader: s.plan.KeyHeader,
+		Key:       s.key,
+		UserAgent: fmt.Sprintf("%s/%s (+%s)", name, build, home),
+		Timeout:   s.timeout,
+		HTTP:      s.httpConfig,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
+	}
+	status := func() poller.Status { return e.poller.Status() }
+	rates := collector.New(collector.Options{Status: status, Quota: s.quota(), Demo: s.demo})
+	page := screen.New(screen.Options{
+		Status:      status,
+		Quote:       s.quote,
+		Coins:       s.coins,
+		Demo:        s.demo,
+		Version:     build,
+		MetricsPath: s.telemetryPath,
+		Logger:      s.logger,
+	})
+	if e.sim != nil {
+		// A little more than the longest change that the screen shows.
+		for at, rates := range e.sim.History(24*time.Hour+5*time.Minute, time.Minute) {
+			page.Remember(at, rates)
+		}
+	}
+	e.poller = poller.New(poller.Options{
+		Client:      e.client,
+		Interval:    s.interval,
+		MinInterval: s.minInterval,
+		MaxAge:      s.maxAge,
+		BackoffMin:  s.backoffMin,
+		BackoffMax:  s.backoffMax,
+		Logger:      s.logger,
+		Observers:   []poller.Observer{rates, page},
+	})
+	e.health.poller = e.poller
+	e.handler = newHandler(s, e.poller, e.health, newMetrics(s, rates), page)
+	return e, nil
+}
+
+// serve runs all parts until one of them ends, and then ends the others in the order in which they stand
+// here: the web side first, while the poller still goes on.
+func (e *exporter) serve(ctx context.Context) error {
+	s := e.settings
+	s.logger.Info("Starting "+name, "version", version.Info(), "build_context", version.BuildContext())
+	for _, w := range s.warnings() {
+		s.logger.Warn("Check the configuration", "warning", w)
+	}
+	for _, u := range s.endpoints {
+		s.logger.Info("Polling", "url", u.URL.String(), "upstream", string(u.Upstream), "plan", s.plan.Name,
+			"interval", s.interval.String(), "max_age", s.maxAge.String())
+	}
+	if e.sim != nil {
+		s.logger.Warn("DEMO: these rates are simulated and not real", "control", e.sim.ControlURL())
+	}
+
+	var g oklog.Group
+	g.Add(oklog.SignalHandler(ctx, syscall.SIGTERM, syscall.SIGINT))
+
+	server := newDrainer(e.handler, s.logger)
+	g.Add(func() error { return server.serve(s) }, func(error) { server.drain(s, e.health) })
+
+	if s.healthAddress != "" {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.healthAddress)
+		if err != nil {
+			return inUse(err, "--web.health-listen-address")
+		}
+		mux := http.NewServeMux()
+		e.health.register(mux)
+		probes := newServer(mux, s.logger)
+		s.logger.Info("Listening for probes", "address", l.Addr().String())
+		g.Add(func() error { return probes.Serve(l) }, func(error) { probes.Close() })
+	}
+
+	polling, stop := context.WithCancel(context.Background())
+	g.Add(func() error { return e.poller.Run(polling) }, func(error) { stop() })
+
+	if e.sim != nil {
+		ended := make(chan struct{})
+		g.Add(func() error { <-ended; return nil }, func(error) { e.sim.Close(); close(ended) })
+	}
+
+	err := g.Run()
+	if errors.Is(err, oklog.ErrSignal) || errors.Is(err, context.Canceled) {
+		s.logger.Info("Stopped", "why", err.Error())
+		return nil
+	}
+	return inUse(err, "--web.listen-address")
+}
+
+// inUse adds what to do about an address that somebody else has.
+func inUse(err error, flag string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; choose another address with %s", err, flag)
+	}
+	return err
+}

@@ -1,0 +1,418 @@
+package exporter
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+)
+
+// TestMain lets the test binary be the exporter, for tests that need a process of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv("TEST_AS_EXPORTER") != "" {
+		os.Exit(Run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	}
+	if dir := os.Getenv(asBare); dir != "" {
+		serveBare(dir)
+	}
+	flag.Set("test.parallel", "8") // they wait more than they work; the command line may say otherwise
+	os.Exit(m.Run())
+}
+
+// output is a log that can be read while it is written.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// eventually waits for something that another goroutine or process brings about.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for pause := time.Millisecond; !ok(); pause = min(2*pause, 20*time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// running is an exporter in this process.
+type running struct {
+	url  string
+	log  *output
+	stop func() int // ends it, and gives its exit code
+}
+
+var listening = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+
+func none(string) string { return "" }
+
+// start runs the exporter with flags, on a free port of loopback.
+func start(t testing.TB, args ...string) *running {
+	t.Helper()
+	return launch(t, func(ctx context.Context, log io.Writer) int {
+		return Run(ctx, append([]string{"--web.listen-address=127.0.0.1:0"}, args...), none, io.Discard, log)
+	})
+}
+
+// launch has an exporter run until the test ends, and waits until it listens.
+func launch(t testing.TB, exporter func(ctx context.Context, log io.Writer) int) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{log: &output{}}
+	code := make(chan int, 1)
+	go func() { code <- exporter(ctx, r.log) }()
+	r.stop = sync.OnceValue(func() int { cancel(); return <-code })
+	t.Cleanup(func() { r.stop() })
+	var address []string
+	eventually(t, "listening", func() bool {
+		select {
+		case c := <-code:
+			code <- c // for stop
+			t.Fatalf("ended with code %d: %s", c, r.log)
+		default:
+		}
+		address = listening.FindStringSubmatch(r.log.String())
+		return address != nil
+	})
+	r.url = "http://" + address[1]
+	return r
+}
+
+// get asks for a path, with header lines such as "Accept: text/html".
+func get(t testing.TB, url string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	return ask(t, http.DefaultClient, http.MethodGet, url, headers...)
+}
+
+func ask(t testing.TB, c *http.Client, method, url string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range headers {
+		k, v, _ := strings.Cut(h, ": ")
+		req.Header.Set(k, v)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// series are the samples of /metrics, by name and labels as they are written there.
+func series(t testing.TB, base string) map[string]float64 {
+	t.Helper()
+	_, body := get(t, base+"/metrics")
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	if _, err := parser.TextToMetricFamilies(strings.NewReader(body)); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for line := range strings.Lines(body) {
+		if i := strings.LastIndexByte(line, ' '); line[0] != '#' && i > 0 {
+			var v float64
+			if _, err := fmt.Sscan(line[i+1:], &v); err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			out[line[:i]] = v
+		}
+	}
+	return out
+}
+
+func up(t testing.TB, base string) bool { t.Helper(); return series(t, base)["coingecko_up"] == 1 }
+
+func simulate(t testing.TB, o simulator.Options) *simulator.Simulator {
+	t.Helper()
+	sim, err := simulator.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sim.Close() })
+	return sim
+}
+
+func TestDemo(t *testing.T) {
+	e := start(t, "--demo")
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+	first := series(t, e.url)
+	for name, want := range map[string]float64{
+		`coingecko_exporter_demo`:                                1,
+		`coingecko_poll_interval_seconds`:                        2,
+		`coingecko_exchange_rate{currency="btc",kind="crypto"}`:  1,
+		`coingecko_exchange_rate{currency="sats",kind="crypto"}`: 1e8,
+	} {
+		if got, ok := first[name]; !ok || got != want {
+			t.Errorf("%s is %v (%v), want %v", name, got, ok, want)
+		}
+	}
+	resp, page := get(t, e.url+"/")
+	if resp.StatusCode != 200 || !strings.Contains(page, "DEMO") || !strings.Contains(page, "Data provided by CoinGecko") {
+		t.Errorf("the screen: %d\n%s", resp.StatusCode, page)
+	}
+	if log := e.log.String(); !strings.Contains(log, "DEMO: these rates are simulated") || !strings.Contains(log, "control=http://127.0.0.1:") {
+		t.Errorf("the log does not say that it is a demo: %s", log)
+	}
+	usd := `coingecko_exchange_rate{currency="usd",kind="fiat"}`
+	eventually(t, "rates that move", func() bool { return series(t, e.url)[usd] != first[usd] })
+	if code := e.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if log := e.log.String(); !strings.Contains(log, "msg=Stopped") {
+		t.Errorf("the log has no end: %s", log)
+	}
+}
+
+// The presenter's way: fail, and recover within a few polls.
+func TestDemoIsControlled(t *testing.T) {
+	e := start(t, "--demo", "--coingecko.interval=100ms", "--rates.max-age=300ms")
+	control := regexp.MustCompile(`control=(\S+)`).FindStringSubmatch(e.log.String())
+	if control == nil {
+		t.Fatal("no control address in the log")
+	}
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+	if resp, body := ask(t, http.DefaultClient, http.MethodPost, control[1]+"fail/portal"); resp.StatusCode >= 300 {
+		t.Fatal(resp.Status, body)
+	}
+	eventually(t, "no rates any more", func() bool {
+		s := series(t, e.url)
+		_, there := s[`coingecko_exchange_rate{currency="usd",kind="fiat"}`]
+		return s["coingecko_up"] == 0 && !there
+	})
+	if resp, _ := get(t, e.url+relayPath); resp.StatusCode != 503 {
+		t.Errorf("the relay endpoint answers %d", resp.StatusCode)
+	}
+	if resp, _ := get(t, e.url+"/-/ready"); resp.StatusCode != 200 {
+		t.Errorf("readiness changed during an outage: %d", resp.StatusCode)
+	}
+	ask(t, http.DefaultClient, http.MethodPost, control[1]+"recover")
+	eventually(t, "rates again", func() bool { return up(t, e.url) })
+}
+
+func TestEndpoints(t *testing.T) {
+	e := start(t, "--demo")
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+	for _, tc := range []struct {
+		method, path string
+		status       int
+	}{
+		{"GET", "/", 200},
+		{"HEAD", "/", 200},
+		{"GET", "/?quote=eur", 200},
+		{"GET", "/metrics", 200},
+		{"HEAD", "/metrics", 200},
+		{"GET", relayPath, 200},
+		{"HEAD", relayPath, 200},
+		{"GET", "/-/healthy", 200},
+		{"GET", "/-/ready", 200},
+		{"GET", "/nope", 404},
+		{"GET", "/metrics/", 404},
+		{"GET", "/api/v3/ping", 404},
+		{"GET", "/-/", 404},
+		{"POST", "/", 405},
+		{"DELETE", "/metrics", 405},
+		{"PUT", relayPath, 405},
+		{"POST", "/-/healthy", 405},
+	} {
+		resp, _ := ask(t, http.DefaultClient, tc.method, e.url+tc.path)
+		if resp.StatusCode != tc.status {
+			t.Errorf("%s %s: %d, want %d", tc.method, tc.path, resp.StatusCode, tc.status)
+		}
+		if resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s %s may be sniffed", tc.method, tc.path)
+		}
+	}
+	resp, page := get(t, e.url+"/?quote=%3Cscript%3Ealert(1)%3C/script%3E")
+	if strings.Contains(page, "<script>alert") {
+		t.Errorf("the query got into the page: %d", resp.StatusCode)
+	}
+}
+
+func TestScrapeFormats(t *testing.T) {
+	e := start(t, "--demo")
+	eventually(t, "rates", func() bool { return up(t, e.url) })
+
+	_, text := get(t, e.url+"/metrics")
+	promtool(t, text)
+
+	resp, open := get(t, e.url+"/metrics", "Accept: application/openmetrics-text; version=1.0.0")
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/openmetrics-text") || !strings.HasSuffix(open, "# EOF\n") {
+		t.Errorf("OpenMetrics: %s", resp.Header.Get("Content-Type"))
+	}
+	openMetrics(t, open)
+
+	resp, packed := get(t, e.url+"/metrics", "Accept-Encoding: gzip")
+	if resp.Header.Get("Content-Encoding") != "gzip" {
+		t.Error("no gzip although it was asked for")
+	}
+	promtool(t, gunzip(t, packed))
+}
+
+func TestOwnMetricsCanBeLeftOut(t *testing.T) {
+	for flag, want := range map[string]bool{"--no-web.disable-exporter-metrics": true, "--web.disable-exporter-metrics": false} {
+		e := start(t, "--demo", flag)
+		_, body := get(t, e.url+"/metrics")
+		for _, prefix := range []string{"\ngo_", "\nprocess_", "\npromhttp_"} {
+			if strings.Contains(body, prefix) != want {
+				t.Errorf("%s: %q in /metrics is not %v", flag, prefix, want)
+			}
+		}
+		if !strings.Contains(body, "\ncoingecko_exporter_build_info") {
+			t.Errorf("%s: no build info", flag)
+		}
+	}
+}
+
+// Without an upstream it keeps running, and says so everywhere.
+func TestUpstreamDown(t *testing.T) {
+	closedPort := simulate(t, simulator.Options{})
+	closedPort.Close()
+	e := start(t, "--coingecko.url="+closedPort.URL())
+	eventually(t, "a failed poll", func() bool {
+		return series(t, e.url)[`coingecko_poll_failures_total{reason="network",upstream="relay"}`] == 1
+	})
+	if series(t, e.url)["coingecko_up"] != 0 {
+		t.Error("coingecko_up is not 0")
+	}
+	if _, page := get(t, e.url+"/"); !strings.Contains(page, "cannot be reached") {
+		t.Errorf("the screen does not say why:\n%s", page)
+	}
+	if resp, body := get(t, e.url+"/-/ready"); resp.StatusCode != 503 || !strings.Contains(body, "cannot be reached") {
+		t.Errorf("/-/ready: %d %s", resp.StatusCode, body)
+	}
+	if resp, _ := get(t, e.url+"/-/healthy"); resp.StatusCode != 200 {
+		t.Errorf("/-/healthy: %d", resp.StatusCode)
+	}
+	if n := strings.Count(e.log.String(), "Poll failed"); n != 1 {
+		t.Errorf("%d log lines of one failure: %s", n, e.log)
+	}
+}
+
+// Many readers, one quota: the same rates with the same age, however many hops away.
+func TestChainOfRelays(t *testing.T) {
+	sim := simulate(t, simulator.Options{Refresh: time.Hour})
+	var chain []*running
+	for url := sim.URL(); len(chain) < 3; url = chain[len(chain)-1].url + "/api/v3/" { // the slash is no reason to fail
+		e := start(t, "--coingecko.url="+url)
+		eventually(t, "rates", func() bool { return series(t, e.url)["coingecko_last_success_timestamp_seconds"] > 0 })
+		chain = append(chain, e)
+	}
+	want := series(t, chain[0].url)
+	for hops, e := range chain {
+		got := series(t, e.url)
+		for name, v := range want {
+			if strings.HasPrefix(name, "coingecko_exchange_rate{") || strings.HasPrefix(name, "coingecko_currency_info{") {
+				if g, ok := got[name]; !ok || g != v {
+					t.Errorf("hop %d: %s is %v (%v), want %v", hops, name, g, ok, v)
+				}
+			}
+		}
+		// Each hop rounds the age up to a second.
+		name := "coingecko_last_success_timestamp_seconds"
+		if late := want[name] - got[name]; late < -0.1 || late > float64(hops)*1.5 {
+			t.Errorf("hop %d: the rates are %v s older than at the poller", hops, late)
+		}
+		if polls := `coingecko_polls_total{upstream="coingecko"}`; got[polls] != 0 {
+			t.Errorf("hop %d counts polls of CoinGecko, and has asked none", hops)
+		}
+	}
+}
+
+func TestKeyIsReadAgain(t *testing.T) {
+	sim := simulate(t, simulator.Options{Plan: "demo", Key: "CG-right"})
+	file := t.TempDir() + "/key"
+	write := func(key string) {
+		if err := os.WriteFile(file, []byte(key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("CG-wrong\n")
+	s, err := parse([]string{"--coingecko.url=" + sim.URL(), "--coingecko.plan=demo", "--coingecko.api-key-file=" + file}, none, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := build(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.client.ExchangeRates(t.Context()); err == nil || strings.Contains(err.Error(), "CG-") {
+		t.Errorf("with a wrong key: %v", err)
+	}
+	write("CG-right\n")
+	if _, err := e.client.ExchangeRates(t.Context()); err != nil {
+		t.Errorf("with the right key: %v", err)
+	}
+	os.Remove(file)
+	if _, err := e.client.ExchangeRates(t.Context()); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("without the file: %v", err)
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, flag := range []string{"--web.listen-address=", "--web.health-listen-address="} {
+		var stderr output
+		args := []string{"--demo", "--web.listen-address=127.0.0.1:0"}
+		if flag == "--web.listen-address=" {
+			args = args[:1]
+		}
+		if code := Run(t.Context(), append(args, flag+l.Addr().String()), none, io.Discard, &stderr); code != 1 {
+			t.Errorf("exit code %d", code)
+		}
+		if !strings.Contains(stderr.String(), "address already in use; choose another address") {
+			t.Errorf("stderr: %s", &stderr)
+		}
+	}
+}
+
+func TestEndsOnSignals(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		p := process(t, nil, "--demo")
+		if err := p.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Wait(); err != nil {
+			t.Errorf("%v: %v", sig, err)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package exporter
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+)
+
+func TestHealthCheck(t *testing.T) {
+	check := func(args ...string) (int, string) {
+		var stderr strings.Builder
+		code := Run(t.Context(), append(args, "--health.check"), none, io.Discard, &stderr)
+		return code, stderr.String()
+	}
+	ready := start(t, "--demo")
+	eventually(t, "rates", func() bool { return up(t, ready.url) })
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(ready.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"127.0.0.1:" + port, ":" + port, "0.0.0.0:" + port, "[::]:" + port, "localhost:" + port} {
+		if code, said := check("--web.listen-address=" + address); code != 0 || said != "" {
+			t.Errorf("%s: exit code %d, %s", address, code, said)
+		}
+	}
+
+	gone := simulate(t, simulator.Options{})
+	gone.Close()
+	waiting := start(t, "--coingecko.url="+gone.URL())
+	for what, tc := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"not ready":       {[]string{"--web.listen-address=" + strings.TrimPrefix(waiting.url, "http://")}, 1, "not healthy: 503: Not ready: no rates yet."},
+		"nobody there":    {[]string{"--web.listen-address=" + strings.TrimSuffix(strings.TrimPrefix(gone.URL(), "http://"), "/api/v3")}, 1, "connection refused"},
+		"the probes' own": {[]string{"--web.listen-address=:1", "--web.health-listen-address=127.0.0.1:" + port}, 0, ""},
+		"no port":         {[]string{"--web.listen-address=localhost"}, 1, "no listen address with a port"},
+		"a socket":        {[]string{"--web.systemd-socket"}, 2, "set --web.health-listen-address for it"},
+	} {
+		if code, said := check(tc.args...); code != tc.code || !strings.Contains(said, tc.want) || strings.Count(said, "\n") > 2 {
+			t.Errorf("%s: exit code %d, %q", what, code, said)
+		}
+	}
+}
+
+func TestHealthURL(t *testing.T) {
+	good := start(t, "--demo")
+	eventually(t, "rates", func() bool { return up(t, good.url) })
+	gone := simulate(t, simulator.Options{})
+	gone.Close()
+	waiting := start(t, "--coingecko.url="+gone.URL())
+	serve := func(metrics string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/metrics" {
+				io.WriteString(w, metrics)
+			}
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	for what, tc := range map[string]struct {
+		url  string
+		args []string
+		code int
+		want string
+	}{
+		"rates":           {url: good.url},
+		"a slash":         {url: good.url + "/"},
+		"not ready":       {url: waiting.url, code: 1, want: "not healthy: 503: Not ready: no rates yet."},
+		"ready, no rates": {url: serve("coingecko_up 0\n"), code: 1, want: "no current rates"},
+		"no metrics":      {url: serve("<html>"), code: 1, want: "/metrics has no metrics"},
+		"other path":      {url: good.url, args: []string{"--web.telemetry-path=/elsewhere"}, code: 1, want: "404"},
+		"not there":       {url: strings.TrimSuffix(gone.URL(), "/api/v3"), code: 1, want: "connection refused"},
+		"no URL":          {url: "rates:9880", code: 2, want: "it looks like http://rates:9880"},
+		"a password":      {url: "http://a:secret@rates", code: 2, want: "a user or password in a URL"},
+	} {
+		var stderr strings.Builder
+		code := Run(t.Context(), append(tc.args, "--health.check", "--health.url="+tc.url), none, io.Discard, &stderr)
+		if said := stderr.String(); code != tc.code || !strings.Contains(said, tc.want) || strings.Contains(said, "secret@") || (tc.code == 0 && said != "") {
+			t.Errorf("%s: exit code %d, %q", what, code, said)
+		}
+	}
+	var stderr strings.Builder
+	if code := Run(t.Context(), []string{"--health.url=" + good.url}, none, io.Discard, &stderr); code != 2 || !strings.Contains(stderr.String(), "goes with --health.check") {
+		t.Errorf("alone: exit code %d, %q", code, stderr.String())
+	}
+}

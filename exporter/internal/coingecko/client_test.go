@@ -1,0 +1,535 @@
+package coingecko_test
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/config"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+)
+
+const userAgent = "coingecko-exporter/test (+https://github.com/heycard/coingecko-exporter)"
+
+func endpoint(t testing.TB, base string, upstream coingecko.Upstream) coingecko.Endpoint {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return coingecko.Endpoint{URL: u, Upstream: upstream}
+}
+
+// client asks one upstream that plays CoinGecko.
+func client(t testing.TB, base string, change ...func(*coingecko.Options)) *coingecko.Client {
+	t.Helper()
+	o := coingecko.Options{
+		Endpoints: []coingecko.Endpoint{endpoint(t, base, coingecko.CoinGecko)},
+		UserAgent: userAgent,
+		Timeout:   20 * time.Second,
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	c, err := coingecko.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func timeout(d time.Duration) func(*coingecko.Options) {
+	return func(o *coingecko.Options) { o.Timeout = d }
+}
+
+func withKey(header, key string) func(*coingecko.Options) {
+	return func(o *coingecko.Options) {
+		o.KeyHeader, o.Key = header, func() (string, error) { return key, nil }
+	}
+}
+
+// serve answers every request with f.
+func serve(t testing.TB, f http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(f)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func mustFail(t testing.TB, c *coingecko.Client) *coingecko.Error {
+	t.Helper()
+	answer, err := c.ExchangeRates(t.Context())
+	var e *coingecko.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v, want a *coingecko.Error", err)
+	}
+	if answer.Rates != nil {
+		t.Error("rates beside an error")
+	}
+	if len(e.Excerpt) > 512 {
+		t.Errorf("%d bytes of the answer were kept", len(e.Excerpt))
+	}
+	return e
+}
+
+func TestClientAsksAsCoinGeckoWants(t *testing.T) {
+	body := recorded(t, "exchange_rates-2026-06.json")
+	var got *http.Request
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		w.Header().Set("Age", "17")
+		w.Header().Set("Cache-Control", "max-age=30, public, must-revalidate, s-maxage=60")
+		w.Write(body)
+	})
+	// A slash too many is no reason to fail.
+	answer, err := client(t, s.URL+"/api/v3/", withKey("x-cg-demo-api-key", "CG-secret")).ExchangeRates(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Method != "GET" || got.URL.String() != "/api/v3/exchange_rates" {
+		t.Errorf("asked %s %s", got.Method, got.URL)
+	}
+	for header, want := range map[string]string{
+		"User-Agent":        userAgent,
+		"X-Cg-Demo-Api-Key": "CG-secret",
+		"Accept-Encoding":   "gzip",
+		"Accept":            "application/json",
+	} {
+		if v := got.Header.Get(header); v != want {
+			t.Errorf("%s: %q, want %q", header, v, want)
+		}
+	}
+	if len(answer.Rates) != 76 || answer.Upstream != coingecko.CoinGecko || answer.Age != 17*time.Second || answer.MaxAge != 30*time.Second {
+		t.Errorf("%d rates, upstream %s, age %v, max-age %v", len(answer.Rates), answer.Upstream, answer.Age, answer.MaxAge)
+	}
+}
+
+func TestClientReusesItsConnection(t *testing.T) {
+	connections := 0
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, value("2"))
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections++
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	c := client(t, s.URL)
+	for range 3 {
+		if _, err := c.ExchangeRates(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if connections != 1 {
+		t.Errorf("%d connections for three polls", connections)
+	}
+}
+
+// The simulator's modes are what clients of CoinGecko have met.
+func TestClientSortsWhatCoinGeckoDoes(t *testing.T) {
+	for mode, want := range map[simulator.Mode]struct {
+		reason  coingecko.Reason
+		status  int
+		code    int
+		wait    bool
+		explain string
+	}{
+		simulator.Refuse:       {reason: coingecko.Network, explain: "CoinGecko cannot be reached."},
+		simulator.Stall:        {reason: coingecko.Timeout, explain: "CoinGecko did not answer in time."},
+		simulator.Slow:         {reason: coingecko.Timeout, status: 200, explain: "CoinGecko did not answer in time."},
+		simulator.Cutoff:       {reason: coingecko.Network, status: 200, explain: "CoinGecko cannot be reached."},
+		simulator.HTML:         {reason: coingecko.Unauthorized, status: 403, explain: "CoinGecko refused"},
+		simulator.Throttled:    {reason: coingecko.RateLimited, status: 429, wait: true, explain: "rate limit is used up (429)"},
+		simulator.RateLimit:    {reason: coingecko.RateLimited, status: 429, code: 429, wait: true, explain: "rate limit is used up (429)"},
+		simulator.Unauthorized: {reason: coingecko.Unauthorized, status: 401, code: 10002, explain: "CoinGecko refused"},
+		simulator.WrongHost:    {reason: coingecko.Unauthorized, status: 400, code: 10011, explain: "belongs to another plan. Check --coingecko.plan."},
+		simulator.UserAgent:    {reason: coingecko.Unauthorized, status: 403, code: 403, explain: "CoinGecko refused"},
+		simulator.Garbage:      {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
+		simulator.Portal:       {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
+		simulator.Empty:        {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
+		simulator.NoBTC:        {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
+	} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			sim, err := simulator.Start(simulator.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { sim.Close() })
+			if err := sim.Fail(mode); err != nil {
+				t.Fatal(err)
+			}
+			wait := 20 * time.Second // which a busy machine may need
+			if want.reason == coingecko.Timeout {
+				wait = time.Second
+			}
+			e := mustFail(t, client(t, sim.URL(), timeout(wait)))
+			if e.Reason != want.reason || e.Status != want.status || e.Code != want.code || (e.Wait > 0) != want.wait {
+				t.Errorf("reason %s, status %d, code %d, wait %v; want %+v", e.Reason, e.Status, e.Code, e.Wait, want)
+			}
+			if !strings.Contains(e.Explain(), want.explain) {
+				t.Errorf("explained as %q, want %q in it", e.Explain(), want.explain)
+			}
+			if !strings.HasPrefix(e.Error(), sim.URL()[len("http://"):len(sim.URL())-len("/api/v3")]+": "+string(want.reason)) {
+				t.Errorf("error %q does not begin with the host and the reason", e)
+			}
+			sim.Recover()
+			if _, err := client(t, sim.URL(), timeout(20*time.Second)).ExchangeRates(t.Context()); err != nil {
+				t.Errorf("did not recover: %v", err)
+			}
+		})
+	}
+}
+
+// Bodies and headers as they were recorded from CoinGecko.
+func TestClientReadsRecordedErrors(t *testing.T) {
+	for file, want := range map[string]struct {
+		status int
+		reason coingecko.Reason
+		code   int
+		detail string
+	}{
+		"429-json-2022.json":                       {429, coingecko.RateLimited, 429, "You've exceeded the Rate Limit."},
+		"429-plain-throttled-2024.txt":             {429, coingecko.RateLimited, 0, ""},
+		"403-user-agent-2026.json":                 {403, coingecko.Unauthorized, 403, "Please add a descriptive User-Agent"},
+		"403-cloudflare-1020-like-2022-head.html":  {403, coingecko.Unauthorized, 0, ""},
+		"400-10011-demo-key-on-pro-host-2025.json": {400, coingecko.Unauthorized, 10011, "If you are using Demo API key"},
+	} {
+		t.Run(file, func(t *testing.T) {
+			body := recorded(t, "errors/"+file)
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(want.status)
+				w.Write(body)
+			})
+			e := mustFail(t, client(t, s.URL))
+			if e.Status != want.status || e.Reason != want.reason || e.Code != want.code || !strings.HasPrefix(e.Detail, want.detail) {
+				t.Errorf("got %+v", e)
+			}
+			if start := strings.Join(strings.Fields(string(body[:min(len(body), 16)])), " "); !strings.HasPrefix(e.Excerpt, start) {
+				t.Errorf("excerpt %q, want it to begin with %q", e.Excerpt, start)
+			}
+		})
+	}
+}
+
+func TestClientFailures(t *testing.T) {
+	gzipped := func(w http.ResponseWriter, body string, cut int) {
+		var b strings.Builder
+		z := gzip.NewWriter(&b)
+		io.WriteString(z, body)
+		z.Close()
+		w.Header().Set("Content-Encoding", "gzip")
+		io.WriteString(w, b.String()[:b.Len()-cut])
+	}
+	for name, tc := range map[string]struct {
+		answer http.HandlerFunc
+		reason coingecko.Reason
+		detail string
+	}{
+		"truncated gzip": {func(w http.ResponseWriter, _ *http.Request) { gzipped(w, value("2"), 12) }, coingecko.BadPayload, "gzip: unexpected EOF"},
+		"no gzip": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			io.WriteString(w, value("2"))
+		}, coingecko.BadPayload, "no gzip, although it says so"},
+		"gzip bomb": {func(w http.ResponseWriter, _ *http.Request) { gzipped(w, strings.Repeat(" ", 64<<20), 0) }, coingecko.BadPayload, "gzip: more than 1048576 bytes"},
+		"unasked encoding": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "br")
+			io.WriteString(w, "x")
+		}, coingecko.BadPayload, `content encoding "br"`},
+		"endless body":      {func(w http.ResponseWriter, r *http.Request) { endless(w, r) }, coingecko.BadPayload, "more than 1048576 bytes"},
+		"an error with 200": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"status":{"error_code":1020}}`) }, coingecko.BadPayload, `no member "rates"`},
+		"flat error": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(404)
+			io.WriteString(w, `{"error":"coin not found"}`)
+		}, coingecko.HTTPError, "coin not found"},
+		"400 of another kind": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(400)
+			io.WriteString(w, `{"status":{"error_code":4}}`)
+		}, coingecko.HTTPError, ""},
+		"5xx":                {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, coingecko.HTTPError, ""},
+		"304 out of nowhere": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, coingecko.HTTPError, ""},
+		"a loop": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusMovedPermanently)
+		}, coingecko.HTTPError, "redirected to"},
+		"a bad redirect": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "http://%zz")
+			w.WriteHeader(302)
+		}, coingecko.Network, "failed to parse Location"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := mustFail(t, client(t, serve(t, tc.answer).URL))
+			if e.Reason != tc.reason || !strings.Contains(e.Detail, tc.detail) {
+				t.Errorf("got %s: %s, want %s with %q", e.Reason, e.Detail, tc.reason, tc.detail)
+			}
+		})
+	}
+}
+
+func endless(w http.ResponseWriter, r *http.Request) {
+	block := []byte(strings.Repeat("x", 64<<10))
+	for r.Context().Err() == nil {
+		if _, err := w.Write(block); err != nil {
+			return
+		}
+	}
+}
+
+func TestClientFollowsRedirectsWithinTheHost(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/old/exchange_rates" {
+			http.Redirect(w, r, "/new", http.StatusMovedPermanently)
+			return
+		}
+		io.WriteString(w, value("2"))
+	})
+	if _, err := client(t, s.URL+"/old").ExchangeRates(t.Context()); err != nil {
+		t.Error(err)
+	}
+	never := config.DefaultHTTPClientConfig
+	never.FollowRedirects = false
+	if e := mustFail(t, client(t, s.URL+"/old", func(o *coingecko.Options) { o.HTTP = &never })); e.Status != 301 {
+		t.Errorf("follow_redirects: false was not kept: %v", e)
+	}
+}
+
+// Neither the key nor a password may follow a redirect to another host.
+func TestClientKeepsItsKeyToItself(t *testing.T) {
+	asked := 0
+	thief := serve(t, func(http.ResponseWriter, *http.Request) { asked++ })
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, thief.URL+"/api/v3/exchange_rates", http.StatusFound)
+	})
+	basic := config.DefaultHTTPClientConfig
+	basic.BasicAuth = &config.BasicAuth{Username: "shop", Password: "hunter2"}
+	e := mustFail(t, client(t, s.URL, withKey("x-cg-demo-api-key", "CG-secret"), func(o *coingecko.Options) { o.HTTP = &basic }))
+	if asked != 0 {
+		t.Error("the redirect was followed")
+	}
+	if e.Reason != coingecko.HTTPError || e.Status != 302 || !strings.Contains(e.Detail, "redirected to "+thief.URL[len("http://"):]) {
+		t.Errorf("got %v", e)
+	}
+}
+
+func TestClientSendsTheKeyToNobodyElse(t *testing.T) {
+	var key string
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		key = r.Header.Get("x-cg-pro-api-key")
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(value("2"))), Header: http.Header{}, Request: r}, nil
+	})
+	for base, want := range map[string]string{
+		"https://pro-api.coingecko.com/api/v3":  "CG-secret",
+		"https://API.CoinGecko.com/api/v3":      "CG-secret",
+		"http://127.0.0.1:9880/api/v3":          "CG-secret",
+		"http://[::1]:9880/api/v3":              "CG-secret",
+		"http://localhost:9880/api/v3":          "CG-secret",
+		"http://pro-api.coingecko.com/api/v3":   "",
+		"https://notcoingecko.com/api/v3":       "",
+		"https://coingecko.com.evil.test/api":   "",
+		"http://coingecko-exporter:9880/api/v3": "",
+		"https://10.0.0.7/api/v3":               "",
+	} {
+		key = "not asked"
+		c := client(t, base, withKey("x-cg-pro-api-key", "CG-secret"), func(o *coingecko.Options) { o.Transport = transport })
+		if _, err := c.ExchangeRates(t.Context()); err != nil || key != want {
+			t.Errorf("%s got the key %q, want %q (error %v)", base, key, want, err)
+		}
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestClientErrorsDoNotHoldTheKey(t *testing.T) {
+	for name, send := range map[string]func(http.ResponseWriter, string){
+		"a body": func(w http.ResponseWriter, key string) {
+			w.WriteHeader(401)
+			fmt.Fprintf(w, `%s{"status":{"error_code":10002,"error_message":"invalid key %s"}}`, strings.Repeat(" ", 505), key)
+		},
+		"a redirect": func(w http.ResponseWriter, key string) {
+			w.Header().Set("Location", "https://"+key+".test/")
+			w.WriteHeader(302)
+		},
+		"an encoding": func(w http.ResponseWriter, key string) {
+			w.Header().Set("Content-Encoding", key)
+			io.WriteString(w, "x")
+		},
+		"a broken header": func(w http.ResponseWriter, key string) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", key)
+		},
+	} {
+		s := serve(t, func(w http.ResponseWriter, r *http.Request) { send(w, r.Header.Get("x-cg-demo-api-key")) })
+		e := mustFail(t, client(t, s.URL, withKey("x-cg-demo-api-key", "CG-secret-0123456789")))
+		if text := fmt.Sprintf("%+v %s %s", *e, e, e.Explain()); strings.Contains(text, "CG-") {
+			t.Errorf("the key stands in the error about %s: %s", name, text)
+		}
+	}
+}
+
+func TestClientReadsTheKeyEachTime(t *testing.T) {
+	sim, err := simulator.Start(simulator.Options{Plan: "demo", Key: "CG-new"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sim.Close() })
+	key, keyErr := "CG-old", error(nil)
+	c := client(t, sim.URL(), func(o *coingecko.Options) {
+		o.KeyHeader, o.Key = "x-cg-demo-api-key", func() (string, error) { return key, keyErr }
+	})
+	if e := mustFail(t, c); e.Reason != coingecko.Unauthorized || !strings.Contains(e.Explain(), "Check --coingecko.api-key-file.") {
+		t.Errorf("with the old key: %v", e)
+	}
+	key = "CG-new"
+	if _, err := c.ExchangeRates(t.Context()); err != nil {
+		t.Errorf("with the new key: %v", err)
+	}
+	before := sim.Requests()
+	keyErr = errors.New("--coingecko.api-key-file: open key: no such file or directory")
+	e := mustFail(t, c)
+	if e.Reason != coingecko.Unauthorized || e.Explain() != "The API key cannot be read. Check --coingecko.api-key-file." || !errors.Is(e, keyErr) {
+		t.Errorf("without a key: %v", e)
+	}
+	if sim.Requests() != before {
+		t.Error("asked although the key could not be read")
+	}
+}
+
+func TestClientTriesTheNextUpstream(t *testing.T) {
+	t.Parallel()
+	good := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, value("2")) })
+	refusing := serve(t, nil)
+	refusing.Close()
+	status := func(code int) *httptest.Server {
+		return serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
+	}
+	hanging := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	two := func(first, second string) *coingecko.Client {
+		return client(t, first, timeout(6*time.Second), func(o *coingecko.Options) {
+			o.Endpoints = append(o.Endpoints, endpoint(t, second, coingecko.Relay))
+		})
+	}
+	for name, first := range map[string]string{"refuses": refusing.URL, "hangs": hanging.URL, "unknown": "http://nowhere.invalid"} {
+		if answer, err := two(first, good.URL).ExchangeRates(t.Context()); err != nil || answer.Upstream != coingecko.Relay {
+			t.Errorf("%s: upstream %q, error %v", name, answer.Upstream, err)
+		}
+	}
+	// An answer is an answer.
+	for _, code := range []int{401, 403, 404, 429, 500, 503} {
+		if e := mustFail(t, two(status(code).URL, good.URL)); e.Status != code {
+			t.Errorf("after %d: %v", code, e)
+		}
+	}
+	if e := mustFail(t, two(refusing.URL, hanging.URL)); e.Reason != coingecko.Timeout || e.Upstream != coingecko.Relay {
+		t.Errorf("the last one tried is to blame: %v", e)
+	}
+}
+
+func TestClientStopsWithItsContext(t *testing.T) {
+	hanging := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := client(t, hanging.URL).ExchangeRates(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestClientChecksCertificates(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, value("2")) }))
+	t.Cleanup(s.Close)
+	s.Config.ErrorLog = nil
+	if e := mustFail(t, client(t, s.URL)); e.Reason != coingecko.Network || !strings.Contains(e.Detail, "certificate") {
+		t.Errorf("an unknown CA: %v", e)
+	}
+	trusting := config.DefaultHTTPClientConfig
+	trusting.TLSConfig.CA = pemOf(s.TLS)
+	if _, err := client(t, s.URL, func(o *coingecko.Options) { o.HTTP = &trusting }).ExchangeRates(t.Context()); err != nil {
+		t.Errorf("a known CA: %v", err)
+	}
+	broken := config.DefaultHTTPClientConfig
+	broken.TLSConfig.CA = "no certificate"
+	if _, err := coingecko.New(coingecko.Options{HTTP: &broken}); err == nil {
+		t.Error("a CA that is none was accepted")
+	}
+}
+
+func pemOf(c *tls.Config) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificates[0].Certificate[0]}))
+}
+
+func TestClientUsesTheProxyOfItsConfiguration(t *testing.T) {
+	var asked string
+	proxy := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.String()
+		io.WriteString(w, value("2"))
+	})
+	u, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := config.DefaultHTTPClientConfig
+	through.ProxyURL = config.URL{URL: u}
+	if _, err := client(t, "http://relay.invalid/api/v3", func(o *coingecko.Options) { o.HTTP = &through }).ExchangeRates(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if asked != "http://relay.invalid/api/v3/exchange_rates" {
+		t.Errorf("the proxy was asked for %q", asked)
+	}
+}
+
+func TestPlans(t *testing.T) {
+	got := map[string]int{}
+	for _, p := range coingecko.Plans() {
+		got[p.Name] = coingecko.PollsPerMonth(p.Interval)
+		if p.PerMonth > 0 && got[p.Name] > p.PerMonth {
+			t.Errorf("%s: the default interval makes %d polls a month of %d", p.Name, got[p.Name], p.PerMonth)
+		}
+		u, err := url.Parse(p.URL)
+		if err != nil || coingecko.UpstreamOf(u) != coingecko.CoinGecko {
+			t.Errorf("%s: %s is not CoinGecko", p.Name, p.URL)
+		}
+	}
+	if d := cmp.Diff(map[string]int{"keyless": 44_640, "demo": 8_928, "pro": 44_640}, got); d != "" {
+		t.Error(d)
+	}
+	if got := coingecko.UpstreamOf(&url.URL{Host: "relay:9880"}); got != coingecko.Relay {
+		t.Errorf("a relay is %s", got)
+	}
+}
+
+func TestExplainOfRelays(t *testing.T) {
+	for _, tc := range []struct {
+		e    coingecko.Error
+		want string
+	}{
+		{coingecko.Error{Reason: coingecko.Unauthorized, Status: 401}, "The relay poller:9880 refused access (401). Check --coingecko.http-config-file."},
+		{coingecko.Error{Reason: coingecko.HTTPError, Status: 503}, "The relay poller:9880 answered with an error (503)."},
+		{coingecko.Error{Reason: coingecko.Network}, "The relay poller:9880 cannot be reached. Check the network, the proxy and --coingecko.url."},
+	} {
+		tc.e.Upstream, tc.e.Host = coingecko.Relay, "poller:9880"
+		if got := tc.e.Explain(); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+// Package collector turns what the poller knows into Prometheus metrics.
+//
+// They are built anew on each collect: a currency that left the answer leaves /metrics with it, and
+// rates that are too old are gone. No sample carries a timestamp; Prometheus' own staleness works.
+package collector
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+)
+
+// Options say what is collected.
+type Options struct {
+	Status func() poller.Status
+	Quota  *coingecko.Plan // nil where polls spend no quota of CoinGecko's
+	Demo   bool            // the rates are simulated
+}
+
+// Collector is a prometheus.Collector, and a poller.Observer for what is counted.
+type Collector struct {
+	options  Options
+	polls    *prometheus.CounterVec
+	failures *prometheus.CounterVec
+	rejected *prometheus.CounterVec
+	duration prometheus.Histogram
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("coingecko_"+name, help, labels, nil)
+}
+
+var (
+	rateDesc = desc("exchange_rate",
+		"Units of the currency that one bitcoin buys, as of coingecko_last_success_timestamp_seconds. Polled on a timer of its own, not when scraped. Absent when older than coingecko_rates_max_age_seconds.",
+		"currency", "kind")
+	infoDesc = desc("currency_info",
+		"A currency of the answer, with its name and unit for people. Always 1.",
+		"currency", "kind", "name", "unit")
+	upDesc = desc("up",
+		"1 if the last poll succeeded, 0 if it failed or none has ended yet.")
+	lastSuccessDesc = desc("last_success_timestamp_seconds",
+		"When the last good rates left CoinGecko, through however many relays they came. Absent before the first.")
+	lastPollDesc = desc("last_poll_timestamp_seconds",
+		"When the last poll ended, well or not. Absent before the first.")
+	intervalDesc = desc("poll_interval_seconds",
+		"Seconds between polls, in force. On a relay: between the polls of whoever asks CoinGecko.")
+	maxAgeDesc = desc("rates_max_age_seconds",
+		"Age in seconds beyond which rates are not shown any more.")
+	quotaDesc = desc("quota_requests",
+		"Requests that CoinGecko's plan allows in a period. Absent where unknown or not spent.",
+		"period")
+	demoDesc = desc("exporter_demo",
+		"Always 1, and only there with --demo: these are not real rates.")
+)
+
+// New makes a collector in which every counter starts at 0.
+func New(o Options) *Collector {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "coingecko_" + name, Help: help}, labels)
+	}
+	c := &Collector{
+		options:  o,
+		polls:    counter("polls_total", "Polls that ended, by who was asked last. Those of a relay spend no quota.", "upstream"),
+		failures: counter("poll_failures_total", "Polls that failed, by who was asked last and by reason.", "upstream", "reason"),
+		rejected: counter("rejected_rates_total", "Entries of answers that were dropped, by reason.", "reason"),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "coingecko_poll_duration_seconds",
+			Help:    "How long polls took, in seconds.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20},
+			// Both forms: Prometheus takes the native one where it is told to scrape it.
+			NativeHistogramBucketFactor:     1.1,
+			NativeHistogramMaxBucketNumber:  100,
+			NativeHistogramMinResetDuration: time.Hour,
+		}),
+	}
+	for _, u := range coingecko.Upstreams() {
+		c.polls.WithLabelValues(string(u))
+		for _, r := range coingecko.Reasons() {
+			c.failures.WithLabelValues(string(u), string(r))
+		}
+	}
+	for _, r := range coingecko.Rejections() {
+		c.rejected.WithLabelValues(string(r))
+	}
+	return c
+}
+
+// Polled counts a poll.
+func (c *Collector) Polled(p poller.Poll) {
+	c.polls.WithLabelValues(string(p.Upstream)).Inc()
+	c.duration.Observe(p.Duration.Seconds())
+	if p.Err != nil {
+		c.failures.WithLabelValues(string(p.Upstream), string(p.Err.Reason)).Inc()
+	}
+	for reason, n := range p.Rejected {
+		c.rejected.WithLabelValues(string(reason)).Add(float64(n))
+	}
+}
+
+// Describe tells of every metric.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		rateDesc, infoDesc, upDesc, lastSuccessDesc, lastPollDesc, intervalDesc, maxAgeDesc, quotaDesc, demoDesc,
+	} {
+		ch <- d
+	}
+	for _, counted := range c.counted() {
+		counted.Describe(ch)
+	}
+}
+
+// Collect tells what is known at this moment.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		m, err := prometheus.NewConstMetric(d, prometheus.GaugeValue, value, labels...)
+		if err != nil { // would be a mistake of this package: texts were made fit for labels when they were read
+			m = prometheus.NewInvalidMetric(d, err)
+		}
+		ch <- m
+	}
+	s := c.options.Status()
+	if s.Snapshot != nil {
+		for _, r := range s.Snapshot.Rates {
+			gauge(rateDesc, r.Value, r.Code, string(r.Kind()))
+			gauge(infoDesc, 1, r.Code, string(r.Kind()), r.Name, r.Unit)
+		}
+	}
+	up := 0.0
+	if s.Up() {
+		up = 1
+	}
+	gauge(upDesc, up)
+	if !s.LastSuccess.IsZero() {
+		gauge(lastSuccessDesc, unix(s.LastSuccess))
+	}
+	if !s.LastPoll.IsZero() {
+		gauge(lastPollDesc, unix(s.LastPoll))
+	}
+	gauge(intervalDesc, s.Interval.Seconds())
+	gauge(maxAgeDesc, s.MaxAge.Seconds())
+	if q := c.options.Quota; q != nil {
+		if q.PerMinute > 0 {
+			gauge(quotaDesc, float64(q.PerMinute), "minute")
+		}
+		if q.PerMonth > 0 {
+			gauge(quotaDesc, float64(q.PerMonth), "month")
+		}
+	}
+	if c.options.Demo {
+		gauge(demoDesc, 1)
+	}
+	for _, counted := range c.counted() {
+		counted.Collect(ch)
+	}
+}
+
+func (c *Collector) counted() []prometheus.Collector {
+	return []prometheus.Collector{c.polls, c.failures, c.rejected, c.duration}
+}
+
+// unix is a time in seconds, to the millisecond: what Prometheus itself tells apart.
+func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1e3 }

@@ -1,0 +1,213 @@
+package collector
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew; read them before you commit them")
+
+var (
+	now  = time.Date(2026, 11, 23, 14, 3, 22, 500e6, time.UTC)
+	plan = coingecko.Plans()[1]
+)
+
+// status is that of a demo plan, a moment after a poll.
+func status(s poller.Status) poller.Status {
+	s.Now, s.Interval, s.MaxAge = now, 5*time.Minute, 15*time.Minute
+	return s
+}
+
+func answer(t testing.TB, body []byte) ([]coingecko.Rate, map[coingecko.Rejection]int) {
+	t.Helper()
+	rates, rejected, err := coingecko.Decode(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rates, rejected
+}
+
+func recorded(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile("../coingecko/testdata/exchange_rates-2026-06.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func text(t testing.TB, c prometheus.Collector) []byte {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(c)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&b, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Bytes()
+}
+
+func TestGolden(t *testing.T) {
+	whole, _ := answer(t, recorded(t))
+	const partly = `{"rates":{"btc":{"name":"Bitcoin","unit":"BTC","value":1.0,"type":"crypto"},` +
+		`"usd":{"name":"US Dollar","unit":"$","value":75817.765,"type":"fiat"},` +
+		`"new":{"name":"Quote \" and \\ and\nline","unit":"ل.ل","value":2,"type":"stablecoin"},` +
+		`"eth":{"name":"Ether","unit":"ETH","value":null,"type":"crypto"},"eur":{"value":"1"},"gbp":{"value":-1},"XYZ":{"value":1}}}`
+	some, rejected := answer(t, []byte(partly))
+	fetched := now.Add(-23 * time.Second)
+	refused := &coingecko.Error{Reason: coingecko.Unauthorized, Upstream: coingecko.CoinGecko, Status: 401}
+
+	for name, tc := range map[string]struct {
+		status poller.Status
+		polls  []poller.Poll
+		quota  *coingecko.Plan
+		demo   bool
+	}{
+		"first-start": {status: status(poller.Status{}), quota: &plan},
+		"healthy": {
+			status: status(poller.Status{Snapshot: &poller.Snapshot{Rates: whole}, Age: 23 * time.Second, LastSuccess: fetched, LastPoll: fetched.Add(300 * time.Millisecond)}),
+			polls:  []poller.Poll{{Upstream: coingecko.CoinGecko, Duration: 300 * time.Millisecond}},
+			quota:  &plan,
+		},
+		"upstream-down": {
+			status: status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Age: 323 * time.Second, LastSuccess: fetched.Add(-5 * time.Minute), LastPoll: fetched, Err: refused}),
+			polls: []poller.Poll{
+				{Upstream: coingecko.CoinGecko, Duration: 300 * time.Millisecond},
+				{Upstream: coingecko.CoinGecko, Duration: 40 * time.Millisecond, Err: refused},
+			},
+			quota: &plan,
+		},
+		"expired": {
+			status: status(poller.Status{Age: time.Hour, LastSuccess: now.Add(-time.Hour), LastPoll: fetched, Err: refused}),
+			polls:  []poller.Poll{{Upstream: coingecko.CoinGecko, Duration: 40 * time.Millisecond, Err: refused}},
+			quota:  &plan,
+		},
+		"partly-bad": {
+			status: status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Age: 23 * time.Second, LastSuccess: fetched, LastPoll: fetched}),
+			polls:  []poller.Poll{{Upstream: coingecko.Relay, Duration: 2 * time.Millisecond, Rejected: rejected}},
+		},
+		"demo": {
+			status: status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Age: time.Second, LastSuccess: fetched, LastPoll: fetched}),
+			polls:  []poller.Poll{{Upstream: coingecko.CoinGecko, Duration: 2 * time.Millisecond}},
+			demo:   true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := New(Options{Status: func() poller.Status { return tc.status }, Quota: tc.quota, Demo: tc.demo})
+			for _, p := range tc.polls {
+				c.Polled(p)
+			}
+			got := text(t, c)
+			file := filepath.Join("testdata", name+".prom")
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), string(got)); d != "" {
+				t.Error(d)
+			}
+			problems, err := testutil.CollectAndLint(c)
+			if err != nil || len(problems) > 0 {
+				t.Errorf("lint: %v %v", problems, err)
+			}
+			promtool(t, got)
+		})
+	}
+}
+
+func promtool(t *testing.T, metrics []byte) {
+	t.Helper()
+	tool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not on the PATH")
+	}
+	check := exec.Command(tool, "check", "metrics")
+	check.Stdin = bytes.NewReader(metrics)
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
+
+// Both forms of the histogram are there, and no sample has a time of its own.
+func TestHistogramAndTimestamps(t *testing.T) {
+	c := New(Options{Status: func() poller.Status { return status(poller.Status{}) }})
+	c.Polled(poller.Poll{Upstream: coingecko.CoinGecko, Duration: 300 * time.Millisecond})
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(c)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if m.TimestampMs != nil {
+				t.Errorf("%s carries a timestamp", f.GetName())
+			}
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "type" {
+					t.Errorf("%s has a label type", f.GetName())
+				}
+			}
+			if h := m.GetHistogram(); h != nil && (len(h.GetBucket()) == 0 || h.Schema == nil) {
+				t.Errorf("%s is not both classic and native", f.GetName())
+			}
+		}
+	}
+}
+
+// Texts that are no UTF-8 cannot come from the client; if one did, the other series must not suffer.
+func TestBadTextCostsOneSeries(t *testing.T) {
+	bad := &poller.Snapshot{Rates: []coingecko.Rate{{Code: "btc", Name: "\xff", Value: 1}}}
+	c := New(Options{Status: func() poller.Status { return status(poller.Status{Snapshot: bad}) }})
+	r := prometheus.NewRegistry()
+	r.MustRegister(c)
+	families, err := r.Gather()
+	if err == nil || !strings.Contains(err.Error(), "coingecko_currency_info") {
+		t.Errorf("error %v", err)
+	}
+	for _, f := range families {
+		if f.GetName() == "coingecko_exchange_rate" {
+			return
+		}
+	}
+	t.Error("the rate is gone, too")
+}
+
+func BenchmarkCollect(b *testing.B) {
+	rates, _ := answer(b, recorded(b))
+	s := status(poller.Status{Snapshot: &poller.Snapshot{Rates: rates}, LastSuccess: now, LastPoll: now})
+	c := New(Options{Status: func() poller.Status { return s }})
+	r := prometheus.NewRegistry()
+	r.MustRegister(c)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.Gather(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,261 @@
+// Package poller decides when to ask for rates, and keeps the last good answer for as long as it may be shown.
+//
+// It polls on its own timer and not when Prometheus scrapes: CoinGecko's quota is hard, two scrapers
+// would double the calls, and a slow upstream must not slow a scrape.
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+// What the design sets for everybody.
+const (
+	MinInterval  = 10 * time.Second // between polls, however asked for
+	maxWait      = time.Hour        // however long a server asks to wait
+	reminder     = 10 * time.Minute // between two log lines about one trouble that goes on
+	ageOfRelayed = time.Second      // how exact the header Age is
+)
+
+// Options say how often to poll. All durations are above zero.
+type Options struct {
+	Client      *coingecko.Client
+	Interval    time.Duration // between polls of CoinGecko, and of a relay that says nothing about it
+	MinInterval time.Duration // however short a wait a server asks for
+	MaxAge      time.Duration // of rates that are shown
+	BackoffMin  time.Duration // after 401, 403 and a 429 without a hint: grows from here
+	BackoffMax  time.Duration // to here
+	Logger      *slog.Logger
+	Observers   []Observer
+
+	clock func() instant // nil for the machine's; tests move the two clocks apart
+}
+
+// Poller asks for rates and keeps them. Its readers never wait: what it knows is swapped whole.
+type Poller struct {
+	options Options
+	backoff *backoff.ExponentialBackOff
+	known   atomic.Pointer[knowledge]
+	first   chan struct{} // closed when fresh rates were there for the first time
+
+	// Touched by the goroutine of Run alone.
+	seen    bool                 // fresh rates have been there
+	trouble map[string]time.Time // when each kind of failure since the last success was last mentioned
+	since   time.Time            // when the present trouble began
+	failed  int                  // polls since anything was mentioned
+	expired bool                 // said that the rates have expired
+	dropped string               // what the last line about dropped entries said
+}
+
+// knowledge is what a finished poll leaves. It is never changed once it was published.
+type knowledge struct {
+	snapshot *Snapshot // the last good one, however old; nil before the first
+	polled   time.Time // zero before the first poll
+	next     instant
+	err      *coingecko.Error
+	interval time.Duration
+}
+
+// New makes a poller that has asked nothing yet.
+func New(o Options) *Poller {
+	if o.clock == nil {
+		o.clock = systemClock
+	}
+	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), trouble: map[string]time.Time{}}
+	p.backoff.InitialInterval, p.backoff.MaxInterval, p.backoff.Multiplier = o.BackoffMin, o.BackoffMax, 2
+	p.backoff.Reset()
+	p.known.Store(&knowledge{interval: o.Interval})
+	return p
+}
+
+// First is closed once fresh rates have been there.
+func (p *Poller) First() <-chan struct{} { return p.first }
+
+// Status is what is known now.
+func (p *Poller) Status() Status {
+	k, now := p.known.Load(), p.options.clock()
+	s := Status{
+		Now:      now.wall,
+		LastPoll: k.polled,
+		Err:      k.err,
+		Interval: k.interval,
+		MaxAge:   p.options.MaxAge,
+	}
+	if !k.polled.IsZero() {
+		s.NextPoll = k.next.wall
+	}
+	if k.snapshot != nil {
+		s.LastSuccess = k.snapshot.left.wall
+		s.Age = now.since(k.snapshot.left)
+		if s.Age <= s.MaxAge {
+			s.Snapshot = k.snapshot
+		}
+	}
+	return s
+}
+
+// Run polls until the context ends. It returns nil then.
+func (p *Poller) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		next, err := p.poll(ctx)
+		if err != nil {
+			return nil // the context ended within the poll, which is no failure of anybody
+		}
+		timer.Reset(max(0, next.mono-p.options.clock().mono))
+	}
+}
+
+// poll asks once, publishes the outcome and says when to ask again. It fails only when the context ended.
+func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
+	begun := p.options.clock()
+	answer, err := p.options.Client.ExchangeRates(ctx)
+	if ctx.Err() != nil {
+		return instant{}, ctx.Err()
+	}
+	ended := p.options.clock()
+	before := p.known.Load()
+	after := &knowledge{snapshot: before.snapshot, polled: ended.wall, interval: before.interval}
+	outcome := Poll{Upstream: answer.Upstream, Duration: ended.mono - begun.mono, Rejected: answer.Rejected}
+
+	if err == nil {
+		// The rates are as old as if they had left when they were asked for: older, never younger.
+		fresh := &Snapshot{Rates: answer.Rates, Upstream: answer.Upstream, left: begun.add(-answer.Age)}
+		if err = p.shrunk(before.snapshot, fresh, answer.Host, ended); err == nil && newer(before.snapshot, fresh, answer.Age, ended) {
+			after.snapshot, outcome.Snapshot = fresh, fresh
+			after.interval = p.options.Interval
+			if answer.Upstream == coingecko.Relay && answer.MaxAge > 0 {
+				after.interval = min(answer.MaxAge, maxWait)
+			}
+		}
+	}
+	if err != nil {
+		after.err = asError(err)
+		outcome.Err, outcome.Upstream = after.err, after.err.Upstream
+	}
+	after.next = p.next(begun, ended, answer, after.err)
+	p.known.Store(after)
+	if s := outcome.Snapshot; s != nil && !p.seen && ended.since(s.left) <= p.options.MaxAge {
+		p.seen = true
+		close(p.first)
+	}
+	p.log(outcome, after, ended)
+	for _, o := range p.options.Observers {
+		o.Polled(outcome)
+	}
+	return after.next, nil
+}
+
+// shrunk refuses an answer that lost more than half of the currencies. It compares with rates that are
+// still shown only: once they have expired there is nothing left to protect.
+func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
+	if old == nil || now.since(old.left) > p.options.MaxAge || 2*len(fresh.Rates) >= len(old.Rates) {
+		return nil
+	}
+	return &coingecko.Error{
+		Reason:   coingecko.BadPayload,
+		Upstream: fresh.Upstream,
+		Host:     host,
+		Detail:   fmt.Sprintf("%d usable entries, under half of the %d before", len(fresh.Rates), len(old.Rates)),
+	}
+}
+
+// newer says whether an answer brings rates that left CoinGecko later than those at hand. Of two relays
+// behind one name, one may lag: time must not run backwards. The age that an answer declares is not exact.
+func newer(old, fresh *Snapshot, age time.Duration, now instant) bool {
+	inexact := time.Duration(0)
+	if age > 0 {
+		inexact = ageOfRelayed
+	}
+	return old == nil || now.since(old.left)-now.since(fresh.left) > inexact
+}
+
+// next says when to ask again.
+func (p *Poller) next(begun, ended instant, answer coingecko.Answer, err *coingecko.Error) instant {
+	atLeast := func(d time.Duration) time.Duration { return min(max(d, p.options.MinInterval), maxWait) }
+	switch {
+	case err == nil:
+		p.backoff.Reset()
+		if answer.Upstream == coingecko.Relay && answer.MaxAge > 0 {
+			// A second more than it says, so that its own poll has ended.
+			return ended.add(atLeast(answer.MaxAge - answer.Age + time.Second))
+		}
+	case err.Reason == coingecko.RateLimited && err.Wait > 0:
+		return ended.add(atLeast(err.Wait))
+	case err.Reason == coingecko.RateLimited, err.Reason == coingecko.Unauthorized:
+		// The library's jitter may leave the bounds by half.
+		return ended.add(min(max(p.backoff.NextBackOff(), p.options.BackoffMin), p.options.BackoffMax))
+	}
+	// From begin to begin: a month's quota is counted in polls, not in pauses.
+	return begun.add(p.options.Interval)
+}
+
+func asError(err error) *coingecko.Error {
+	e, ok := errors.AsType[*coingecko.Error](err)
+	if !ok { // the client promises to return no other
+		panic("poller: not a *coingecko.Error: " + err.Error())
+	}
+	return e
+}
+
+// log says what changed, and repeats a trouble that goes on only now and then.
+func (p *Poller) log(o Poll, k *knowledge, now instant) {
+	l := p.options.Logger
+	p.logDropped(o.Rejected)
+	if o.Err == nil {
+		if len(p.trouble) > 0 {
+			l.Info("Rates are coming again", "upstream", o.Upstream, "after", now.wall.Sub(p.since).Round(time.Second).String())
+		}
+		clear(p.trouble)
+		p.failed, p.expired = 0, false
+		l.Debug("Poll succeeded", "upstream", o.Upstream, "duration", o.Duration.String(), "new", o.Snapshot != nil)
+		return
+	}
+	p.failed++
+	if len(p.trouble) == 0 {
+		p.since = now.wall
+	}
+	// Details such as an address or a wait may differ each time, and are no news. Nor is it when two
+	// kinds of failure take turns.
+	trouble := o.Err.Explain()
+	if mentioned, known := p.trouble[trouble]; !known || now.wall.Sub(mentioned) >= reminder {
+		l = l.With("reason", string(o.Err.Reason), "err", o.Err.Error())
+		if o.Err.Excerpt != "" {
+			l = l.With("body", o.Err.Excerpt)
+		}
+		l.Warn("Poll failed", "advice", trouble, "failed_polls", p.failed, "next", k.next.wall.UTC().Format(time.RFC3339))
+		p.trouble[trouble], p.failed = now.wall, 0
+	} else {
+		l.Debug("Poll failed again", "reason", string(o.Err.Reason), "err", o.Err.Error())
+	}
+	if k.snapshot != nil && !p.expired && now.since(k.snapshot.left) > p.options.MaxAge {
+		p.expired = true
+		p.options.Logger.Error("Rates have expired and are no longer shown", "fetched", k.snapshot.left.wall.UTC().Format(time.RFC3339),
+			"max_age", p.options.MaxAge.String())
+	}
+}
+
+func (p *Poller) logDropped(rejected map[coingecko.Rejection]int) {
+	dropped := ""
+	if len(rejected) > 0 {
+		dropped = fmt.Sprint(rejected) // fmt sorts a map's keys
+	}
+	if dropped != p.dropped && dropped != "" {
+		p.options.Logger.Warn("Entries of the answer were dropped", "reasons", dropped)
+	}
+	p.dropped = dropped
+}

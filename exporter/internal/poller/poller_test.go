@@ -1,0 +1,558 @@
+package poller
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/logging"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+)
+
+// All tests here run in the simulated time of testing/synctest, over a transport without sockets.
+
+// rig is a poller and what it talks to.
+type rig struct {
+	*Poller
+	log   *bytes.Buffer
+	polls []Poll      // all that ended
+	asked []time.Time // when the upstream was asked
+	shift time.Duration
+}
+
+func (r *rig) Polled(p Poll) { r.polls = append(r.polls, p) }
+
+// turn is what the goroutines of a test hand each other. They never run at the same time, because time
+// stands still while one of them does; the race detector sees that only where they share a lock.
+var turn sync.Mutex
+
+func takeTurn() {
+	turn.Lock()
+	defer turn.Unlock()
+}
+
+// clock is that of the bubble, with the wall clock shifted.
+func (r *rig) clock() instant {
+	takeTurn()
+	i := systemClock()
+	i.wall = i.wall.Add(r.shift)
+	return i
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// start polls upstream until the test ends. It must be called within a bubble.
+func start(t *testing.T, upstream http.Handler, change ...func(*Options, *coingecko.Endpoint)) *rig {
+	t.Helper()
+	r := &rig{log: &bytes.Buffer{}}
+	logger, err := logging.New(r.log, "info", "logfmt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{
+		Interval: time.Minute, MinInterval: MinInterval, MaxAge: 10 * time.Minute,
+		BackoffMin: time.Minute, BackoffMax: 15 * time.Minute,
+		Logger: logger, Observers: []Observer{r}, clock: r.clock,
+	}
+	e := coingecko.Endpoint{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: coingecko.CoinGecko}
+	for _, f := range change {
+		f(&o, &e)
+	}
+	o.Client, err = coingecko.New(coingecko.Options{
+		Endpoints: []coingecko.Endpoint{e},
+		UserAgent: "coingecko-exporter/test",
+		Timeout:   10 * time.Second,
+		Transport: transport(func(req *http.Request) (*http.Response, error) {
+			takeTurn()
+			r.asked = append(r.asked, time.Now())
+			w := httptest.NewRecorder()
+			upstream.ServeHTTP(w, req)
+			if err := req.Context().Err(); err != nil {
+				return nil, err
+			}
+			return w.Result(), nil
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Poller = New(o)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	synctest.Wait()
+	return r
+}
+
+func pass(d time.Duration) {
+	takeTurn()
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (r *rig) pauses() []time.Duration {
+	var p []time.Duration
+	for i := 1; i < len(r.asked); i++ {
+		p = append(p, r.asked[i].Sub(r.asked[i-1]))
+	}
+	return p
+}
+
+const good = `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":75817.765,"type":"fiat"}}}`
+
+func asRelay(_ *Options, e *coingecko.Endpoint) { e.Upstream = coingecko.Relay }
+
+func bubble(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+func TestFirstPoll(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sim := simulator.New(simulator.Options{})
+		slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(2 * time.Second)
+			sim.Handler().ServeHTTP(w, r)
+		})
+		begun := time.Now().Round(0)
+		p := start(t, slow)
+
+		before := p.Status()
+		if before.Up() || before.Snapshot != nil || !before.LastPoll.IsZero() || !before.NextPoll.IsZero() || before.Err != nil || before.Missed() {
+			t.Errorf("before the first poll ended: %+v", before)
+		}
+		select {
+		case <-p.First():
+			t.Error("rates have been there before they came")
+		default:
+		}
+
+		pass(2 * time.Second)
+		s := p.Status()
+		if !s.Up() || s.Missed() || s.Snapshot == nil || len(s.Snapshot.Rates) != 76 {
+			t.Fatalf("after the first poll: %+v", s)
+		}
+		// The rates count as old as their request: two seconds.
+		if s.Age != 2*time.Second || !s.LastSuccess.Equal(begun) || !s.Snapshot.Left().Equal(begun) ||
+			!s.LastPoll.Equal(begun.Add(2*time.Second)) || !s.NextPoll.Equal(begun.Add(time.Minute)) {
+			t.Errorf("times: %+v", s)
+		}
+		<-p.First()
+		if len(p.polls) != 1 || p.polls[0].Snapshot != s.Snapshot || p.polls[0].Duration != 2*time.Second || p.polls[0].Upstream != coingecko.CoinGecko {
+			t.Errorf("observed %+v", p.polls)
+		}
+	})
+}
+
+// A slow upstream must not stretch the interval: a month's quota is counted in polls.
+func TestPollsFromBeginToBegin(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(3 * time.Second)
+			io.WriteString(w, good)
+		}))
+		pass(31*time.Minute - time.Second)
+		for _, d := range p.pauses() {
+			if d != time.Minute {
+				t.Errorf("a pause of %v", d)
+			}
+		}
+		if len(p.asked) != 31 || len(p.polls) != 31 {
+			t.Errorf("asked %d times, observed %d polls", len(p.asked), len(p.polls))
+		}
+	})
+}
+
+func TestRatesExpireAndComeBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sim := simulator.New(simulator.Options{})
+		p := start(t, sim.Handler())
+		first := p.Status().Snapshot
+		if err := sim.Fail(simulator.Portal); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		s := p.Status()
+		if s.Up() || !s.Missed() || s.Snapshot != first || s.Err.Reason != coingecko.BadPayload || s.Age != time.Minute {
+			t.Errorf("after a bad answer the last good one stays: %+v", s)
+		}
+		pass(9 * time.Minute)
+		if s := p.Status(); s.Age != 10*time.Minute || s.Snapshot != first {
+			t.Errorf("at the age of max-age: %+v", s)
+		}
+		pass(time.Nanosecond)
+		s = p.Status()
+		if s.Snapshot != nil || s.LastSuccess.IsZero() || s.Age != 10*time.Minute+1 {
+			t.Errorf("beyond max-age: %+v", s)
+		}
+		sim.Recover()
+		pass(time.Minute)
+		if s := p.Status(); !s.Up() || s.Snapshot == nil || s.Snapshot == first || s.Err != nil || s.Age >= time.Minute {
+			t.Errorf("after recovery: %+v", s)
+		}
+		failures := 0
+		for _, o := range p.polls {
+			if o.Err != nil {
+				failures++
+			}
+		}
+		if failures != 10 || len(p.polls) != 12 {
+			t.Errorf("%d failures of %d polls, want 10 of 12: each failed poll counts once", failures, len(p.polls))
+		}
+	})
+}
+
+// What an answer says about when to come again.
+func TestWaits(t *testing.T) {
+	limited := func(header, value string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if header != "" {
+				w.Header().Set(header, value)
+			}
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}
+	within := func(least, most time.Duration) func(int, time.Duration) bool {
+		return func(_ int, d time.Duration) bool { return least <= d && d <= most }
+	}
+	exactly := func(d time.Duration) func(int, time.Duration) bool { return within(d, d) }
+	status := func(code int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(code)
+			io.WriteString(w, body)
+		}
+	}
+	// Twice as long each time, give or take half, between 1 and 15 minutes.
+	backingOff := func(i int, d time.Duration) bool {
+		middle := min(time.Minute<<i, 15*time.Minute)
+		return d >= max(middle/2, time.Minute) && d <= min(middle*3/2, 15*time.Minute)
+	}
+	for name, tc := range map[string]struct {
+		upstream http.Handler
+		ok       func(i int, pause time.Duration) bool
+		change   func(*Options, *coingecko.Endpoint)
+	}{
+		"429 with seconds": {upstream: limited("Retry-After", "119"), ok: exactly(119 * time.Second)},
+		"429 with a reset": {upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			limited("x-ratelimit-reset", time.Now().Add(90*time.Second).Format("2006-01-02 15:04:05 -0700"))(w, r)
+		}), ok: within(89*time.Second, 90*time.Second)},
+		"429 with too short a wait":   {upstream: limited("Retry-After", "1"), ok: exactly(MinInterval)},
+		"429 with a year":             {upstream: limited("Retry-After", "31536000"), ok: exactly(time.Hour)},
+		"429 with a date in the past": {upstream: limited("Retry-After", "Fri, 31 Dec 1999 15:04:05 GMT"), ok: backingOff},
+		"429 without a hint":          {upstream: limited("", ""), ok: backingOff},
+		"401":                         {upstream: status(401, ""), ok: backingOff},
+		"403":                         {upstream: status(403, "<html>"), ok: backingOff},
+		"400 with 10010":              {upstream: status(400, `{"error_code":10010}`), ok: backingOff},
+		"400 of another kind":         {upstream: status(400, ``), ok: exactly(time.Minute)},
+		"500":                         {upstream: status(500, ``), ok: exactly(time.Minute)},
+		"a good answer":               {upstream: status(200, good), ok: exactly(time.Minute)},
+		"a relay without a word":      {upstream: status(200, good), ok: exactly(time.Minute), change: asRelay},
+		"a relay with a max-age": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=300")
+			w.Header().Set("Age", "20")
+			io.WriteString(w, good)
+		}), ok: exactly(281 * time.Second), change: asRelay},
+		"a relay that is late itself": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.Header().Set("Age", "90")
+			io.WriteString(w, good)
+		}), ok: exactly(MinInterval), change: asRelay},
+		"a relay with a max-age of a year": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=31536000")
+			io.WriteString(w, good)
+		}), ok: exactly(time.Hour), change: asRelay},
+		"a relay that is down": {upstream: status(503, ""), ok: exactly(MinInterval), change: func(o *Options, e *coingecko.Endpoint) {
+			o.Interval, e.Upstream = MinInterval, coingecko.Relay
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var change []func(*Options, *coingecko.Endpoint)
+				if tc.change != nil {
+					change = append(change, tc.change)
+				}
+				p := start(t, tc.upstream, change...)
+				pass(3 * time.Hour)
+				if len(p.pauses()) < 2 {
+					t.Fatalf("asked %d times in three hours", len(p.asked))
+				}
+				for i, d := range p.pauses() {
+					if !tc.ok(i, d) {
+						t.Errorf("pause %d was %v", i, d)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestBackoffBeginsAnewAfterSuccess(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		bad := true
+		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if bad {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			io.WriteString(w, good)
+		}))
+		pass(2 * time.Hour)
+		bad = false
+		pass(20 * time.Minute)
+		n := len(p.asked)
+		bad = true
+		pass(4 * time.Minute)
+		if d := p.asked[n+1].Sub(p.asked[n]); d > 90*time.Second {
+			t.Errorf("the first pause after a success was %v", d)
+		}
+	})
+}
+
+func TestRefusesHalfAList(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sim := simulator.New(simulator.Options{})
+		p := start(t, sim.Handler())
+		first := p.Status().Snapshot
+		if err := sim.Fail(simulator.Halved); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		s := p.Status()
+		if s.Snapshot != first || s.Err == nil || s.Err.Reason != coingecko.BadPayload || !strings.Contains(s.Err.Error(), "under half of the 76 before") {
+			t.Errorf("half a list: %+v", s)
+		}
+		// When the old rates have expired, half is better than nothing.
+		pass(10 * time.Minute)
+		if s := p.Status(); s.Snapshot == nil || len(s.Snapshot.Rates) >= 38 || !s.Up() {
+			t.Errorf("after the old rates had expired: %+v", s)
+		}
+	})
+}
+
+// The two clocks of a machine disagree after a suspend, and when somebody sets the wall clock.
+func TestAgeByTheLargerClock(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, good) }))
+		pass(10 * time.Second)
+		p.shift = time.Hour // a suspended machine: only the wall clock went on
+		if s := p.Status(); s.Snapshot != nil || s.Age != time.Hour+10*time.Second {
+			t.Errorf("after an hour's suspend: age %v, rates shown: %v", s.Age, s.Snapshot != nil)
+		}
+		p.shift = -time.Hour // set back
+		if s := p.Status(); s.Snapshot == nil || s.Age != 10*time.Second {
+			t.Errorf("after the clock was set back: age %v, rates shown: %v", s.Age, s.Snapshot != nil)
+		}
+		pass(50 * time.Second) // the next poll
+		if s := p.Status(); s.Age != 0 || !s.Up() || s.Snapshot == nil {
+			t.Errorf("a poll after the clock was set back: %+v", s)
+		}
+		pass(10 * time.Second)
+		p.shift = 24 * time.Hour
+		pass(50 * time.Second)
+		if s := p.Status(); s.Age != 0 || s.Snapshot == nil {
+			t.Errorf("a poll after the clock was set forward: %+v", s)
+		}
+	})
+}
+
+// relayed plays another exporter: rates that left at a time, newer ones each interval.
+type relayed struct {
+	left     time.Time
+	interval time.Duration
+	price    int
+}
+
+func (r *relayed) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	age := int(time.Since(r.left).Seconds())
+	w.Header().Set("Age", strconv.Itoa(age))
+	w.Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", max(int(r.interval.Seconds()), age+10)))
+	fmt.Fprintf(w, `{"rates":{"btc":{"value":1},"usd":{"value":%d}}}`, r.price)
+}
+
+func TestRelayCarriesTheAge(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		up := &relayed{left: time.Now().Add(-40 * time.Second), interval: 5 * time.Minute, price: 1}
+		p := start(t, up, asRelay)
+		s := p.Status()
+		if s.Age != 40*time.Second || !s.LastSuccess.Equal(up.left) || s.Interval != 5*time.Minute || s.Snapshot.Upstream != coingecko.Relay {
+			t.Errorf("at the first poll: %+v", s)
+		}
+		// The relay's own upstream goes down. It is asked again and again, and brings nothing newer.
+		pass(10 * time.Minute)
+		if s := p.Status(); s.Age != 10*time.Minute+40*time.Second || s.Snapshot != nil || !s.Up() || !s.Missed() || s.Interval != 5*time.Minute {
+			t.Errorf("while the relay has nothing newer: %+v", s)
+		}
+		brought := 0
+		for _, o := range p.polls {
+			if o.Snapshot != nil {
+				brought++
+			}
+		}
+		if brought != 1 || len(p.polls) < 10 {
+			t.Errorf("%d of %d polls brought something new", brought, len(p.polls))
+		}
+		// Another relay behind the same name lags behind: time does not run backwards.
+		up.left, up.price = time.Now(), 3
+		pass(12 * time.Second)
+		if r, _ := coingecko.Find(p.Status().Snapshot.Rates, "usd"); r.Value != 3 {
+			t.Errorf("the newer price did not come: %v", r.Value)
+		}
+		up.left, up.price = up.left.Add(-2*time.Minute), 2
+		pass(6 * time.Minute)
+		if r, _ := coingecko.Find(p.Status().Snapshot.Rates, "usd"); r.Value != 3 {
+			t.Errorf("an older price was taken: %v", r.Value)
+		}
+	})
+}
+
+// Rates that are too old when they come are not shown, and make nobody ready.
+func TestRelayWithExpiredRates(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		up := &relayed{left: time.Now().Add(-time.Hour), interval: time.Minute, price: 1}
+		p := start(t, up, asRelay)
+		if s := p.Status(); s.Snapshot != nil || s.Age != time.Hour {
+			t.Errorf("rates an hour old: %+v", s)
+		}
+		select {
+		case <-p.First():
+			t.Error("rates an hour old count as fresh")
+		default:
+		}
+		up.left = time.Now()
+		pass(11 * time.Second)
+		<-p.First()
+	})
+}
+
+func TestLogDoesNotFlood(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sim := simulator.New(simulator.Options{})
+		p := start(t, sim.Handler())
+		lines := func() []string {
+			l := slices.DeleteFunc(strings.Split(p.log.String(), "\n"), func(s string) bool { return s == "" })
+			p.log.Reset()
+			return l
+		}
+		if l := lines(); len(l) != 0 {
+			t.Errorf("a good poll was logged: %q", l)
+		}
+		sim.Fail(simulator.Portal)
+		pass(time.Minute)
+		l := lines()
+		if len(l) != 1 {
+			t.Fatalf("the first failure: %q", l)
+		}
+		for _, part := range []string{"level=warn", `msg="Poll failed"`, "reason=bad_payload", "upstream: bad_payload", "not JSON", "body=", "failed_polls=1", "next="} {
+			if !strings.Contains(l[0], part) {
+				t.Errorf("%q is missing in %q", part, l[0])
+			}
+		}
+		pass(time.Hour)
+		l = lines()
+		if len(l) > 8 {
+			t.Errorf("%d lines in an hour of the same failure: %q", len(l), l)
+		}
+		if n := strings.Count(strings.Join(l, "\n"), "Rates have expired"); n != 1 {
+			t.Errorf("the expiry was logged %d times", n)
+		}
+		sim.Fail(simulator.ServerError) // 500 and 503 in turn
+		pass(time.Hour)
+		if l := lines(); len(l) > 14 {
+			t.Errorf("%d lines in an hour of two failures in turn: %q", len(l), l)
+		}
+		sim.Fail(simulator.Portal)
+		pass(time.Hour)
+		lines()
+		sim.Fail(simulator.NoBTC) // fails for another reason, which is news; but not with another reason label
+		sim.Fail(simulator.ServerError)
+		pass(time.Minute)
+		if l := lines(); len(l) == 0 || !strings.Contains(l[0], "reason=http_error") {
+			t.Errorf("another failure: %q", l)
+		}
+		sim.Recover()
+		pass(time.Minute)
+		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Rates are coming again") || !strings.Contains(l[0], "after=3h") {
+			t.Errorf("recovery: %q", l)
+		}
+		sim.Fail(simulator.Nulls)
+		pass(time.Hour)
+		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Entries of the answer were dropped") {
+			t.Errorf("dropped entries: %q", l)
+		}
+		if got := p.polls[len(p.polls)-1].Rejected; len(got) == 0 {
+			t.Error("dropped entries were not counted")
+		}
+	})
+}
+
+// A poll that the end of the program cuts off is nobody's failure.
+func TestStopsInThePoll(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		client, err := coingecko.New(coingecko.Options{
+			Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream"}}},
+			Timeout:   time.Minute,
+			Transport: transport(func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := New(Options{Client: client, Interval: time.Minute, MaxAge: time.Minute, BackoffMin: 1, BackoffMax: 1, Logger: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if s := p.Status(); !s.LastPoll.IsZero() || s.Err != nil {
+			t.Errorf("counted: %+v", s)
+		}
+	})
+}
+
+func TestSnapshotsAreNotChanged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sim := simulator.New(simulator.Options{})
+		p := start(t, sim.Handler())
+		s := p.Status().Snapshot
+		before := slices.Clone(s.Rates)
+		pass(time.Hour)
+		if d := cmp.Diff(before, s.Rates); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func TestForeignErrorsPanic(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("an error that is no *coingecko.Error went through")
+		}
+	}()
+	asError(errors.New("foreign"))
+}

@@ -1,0 +1,56 @@
+// What the poller knows, as its readers see it.
+
+package poller
+
+import (
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+// Snapshot is one good answer, whole. It is never changed once it was published.
+type Snapshot struct {
+	Rates    []coingecko.Rate // sorted by code
+	Upstream coingecko.Upstream
+	left     instant // when the rates left CoinGecko
+}
+
+// Left is when the rates left CoinGecko, by this machine's clock.
+func (s *Snapshot) Left() time.Time { return s.left.wall }
+
+// Status is the poller's knowledge at one moment. Its parts belong together.
+type Status struct {
+	Now         time.Time        // when this was asked
+	Snapshot    *Snapshot        // the rates; nil before the first success and once they are older than MaxAge
+	Age         time.Duration    // of the last good rates, also when they have expired; 0 before the first
+	LastSuccess time.Time        // when the last good rates left CoinGecko; zero before the first
+	LastPoll    time.Time        // when the last poll ended; zero before the first
+	NextPoll    time.Time        // when the next poll is due; zero before the first ended
+	Err         *coingecko.Error // why the last poll failed; nil if it succeeded or none has ended
+	Interval    time.Duration    // between polls, in force: of a relay's polls, the one of whoever asks CoinGecko
+	MaxAge      time.Duration    // of rates, in force
+}
+
+// Up says whether the last poll succeeded; false before the first.
+func (s Status) Up() bool { return !s.LastPoll.IsZero() && s.Err == nil }
+
+// Missed says that a newer answer should be here by now: the last poll failed, or the rates are
+// older than two intervals although it succeeded (a relay whose own upstream is down).
+func (s Status) Missed() bool {
+	return s.Err != nil || s.Age > 2*s.Interval
+}
+
+// Poll is one finished poll, as observers get it.
+type Poll struct {
+	Upstream coingecko.Upstream // who was asked last
+	Duration time.Duration
+	Snapshot *Snapshot                   // the new rates; nil when the poll failed or brought nothing newer
+	Rejected map[coingecko.Rejection]int // entries that were dropped, by reason
+	Err      *coingecko.Error            // nil when the poll succeeded
+}
+
+// Observer is told of every poll, after it ended and its outcome was published.
+// It is called from the poller's goroutine and must not block.
+type Observer interface {
+	Polled(Poll)
+}

@@ -1,0 +1,439 @@
+// The page in a real Chromium: what the script does, and whether everything fits.
+
+package screen
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+)
+
+var shots = flag.String("screenshots", "", "folder for pictures of the page in its states, to look at")
+
+// TestMain lets the tests of the browser run side by side on small machines too: mostly they wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// promise is how long the page of these tests may show prices after the exporter has gone: its
+// patience, a second for the tick, and what a busy machine needs.
+const promise = minPatience + 3*time.Second
+
+// soon is when something happens that the page does at once, on a machine that is busy.
+const soon = 15 * time.Second
+
+// exporter is a screen behind a web server that can go wrong.
+type exporter struct {
+	*httptest.Server
+	screen  atomic.Pointer[Screen]
+	handler http.Handler
+	status  atomic.Pointer[poller.Status]
+	fails   atomic.Pointer[http.HandlerFunc] // answers in the screen's place
+}
+
+// serve starts an exporter that polls every 2 s, so that its pages ask every 2 s.
+func serve(t *testing.T, o Options) *exporter {
+	t.Helper()
+	e := &exporter{}
+	st := healthy(recorded(t))
+	st.Interval, st.Age = 2*time.Second, time.Second
+	e.status.Store(&st)
+	o.Status = func() poller.Status { return *e.status.Load() }
+	s := newScreen(t, o, st)
+	e.screen.Store(s)
+	remember(s, st.Snapshot.Rates, 1440, nil)
+	e.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := e.fails.Load(); f != nil {
+			(*f)(w, r)
+			return
+		}
+		e.screen.Load().ServeHTTP(w, r)
+	})
+	e.Server = httptest.NewServer(e.handler)
+	t.Cleanup(func() { e.CloseClientConnections(); e.Close() })
+	return e
+}
+
+func (e *exporter) fail(f http.HandlerFunc) { e.fails.Store(&f) }
+
+// change publishes another status.
+func (e *exporter) change(f func(*poller.Status)) {
+	st := *e.status.Load()
+	f(&st)
+	e.status.Store(&st)
+}
+
+// restart brings an exporter back that was closed, at its old address.
+func (e *exporter) restart(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", e.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: e.handler}}
+	e.Start()
+}
+
+// tab is a page in the browser.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// open opens a tab beside another, or the first one in a browser.
+func open(beside context.Context, t *testing.T) tab {
+	t.Helper()
+	ctx, closeTab := chromedp.NewContext(beside)
+	t.Cleanup(closeTab)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return tab{t, ctx}
+}
+
+func (b tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// is evaluates an expression.
+func (b tab) is(expression string) string {
+	b.t.Helper()
+	got, err := chromedp.Run(b.ctx, chromedp.Evaluate[json.RawMessage](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return strings.Trim(string(got), `"`)
+}
+
+// until waits for an expression to become true, and fails when it takes too long.
+func (b tab) until(limit time.Duration, expression string) {
+	b.t.Helper()
+	// While a page is loaded anew, there may be no body yet.
+	expression = "document.body && (" + expression + ")"
+	for start := time.Now(); b.is("!!("+expression+")") != "true"; time.Sleep(50 * time.Millisecond) {
+		if time.Since(start) > limit {
+			b.t.Fatalf("not true within %v: %s\nThe page says: %s", limit, expression, b.is("document.body.innerText"))
+		}
+	}
+}
+
+// What can be seen of prices, and of what stands in their place.
+const (
+	priced = `/\d,\d{3}|\d\.\d\d/.test(document.body.innerText)`
+	says   = `document.getElementById('notice').textContent.includes`
+)
+
+func TestBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("Skipped: -short leaves out the browser.")
+	}
+	path := ""
+	for _, name := range []string{"google-chrome", "chromium-browser", "chromium"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+		}
+	}
+	if path == "" {
+		t.Skip("Skipped: neither chromium nor google-chrome is on the PATH, so nobody has looked at the page in a browser.")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+		chromedp.WindowSize(1920, 1080), chromedp.WSURLReadTimeout(time.Minute),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	browser, quit := chromedp.NewContext(allocator)
+	t.Cleanup(quit)
+	if err := chromedp.Do(browser); err != nil {
+		t.Fatalf("chromium does not start: %v", err)
+	}
+
+	for name, test := range map[string]func(*testing.T, tab, *exporter){
+		"prices change in place":               changesInPlace,
+		"exporter gone and back":               gone,
+		"rates grow too old":                   tooOld,
+		"clock of the browser is set":          clockSet,
+		"without JavaScript":                   noScript,
+		"new version":                          newVersion,
+		"poll missed, rates expired, and back": states,
+		"ages are written alike":               agesAlike,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(browser, t), serve(t, Options{}))
+		})
+	}
+	t.Run("everything fits", func(t *testing.T) {
+		t.Parallel()
+		fits(t, open(browser, t))
+	})
+}
+
+func changesInPlace(t *testing.T, b tab, e *exporter) {
+	b.do(chromedp.Navigate(e.URL + "/?quote=eur"))
+	b.is(`document.addEventListener('securitypolicyviolation', (v) => { window.violation = v.blockedURI })`)
+	// Marks on elements survive only if those elements stay.
+	b.is(`document.querySelectorAll('*').forEach((node) => { node.marked = true }); 1`)
+	before := b.is(`document.querySelector('.price span').textContent`)
+	curve := b.is(`document.querySelector('.curve path').getAttribute('d')`)
+	e.change(func(st *poller.Status) {
+		rates := with(st.Snapshot.Rates, coingecko.Rate{Code: "eur", Name: "Euro", Unit: "€", Type: "fiat", Value: 70000.126})
+		st.Snapshot = &poller.Snapshot{Rates: rates, Upstream: coingecko.CoinGecko}
+	})
+	b.until(soon, `document.querySelector('.price span').textContent === '70,000.13'`)
+	if before != "65,223.37" {
+		t.Errorf("before: %s", before)
+	}
+	if b.is(`document.querySelector('.curve path').getAttribute('d')`) == curve {
+		t.Error("the curve did not change")
+	}
+	if got := b.is(`Array.from(document.querySelectorAll('*')).filter((node) => !node.marked).length`); got != "0" {
+		t.Errorf("%s elements were made anew", got)
+	}
+	if got := b.is(`String(window.violation)`); got != "undefined" {
+		t.Errorf("the content security policy was violated: %s", got)
+	}
+	if got := b.is(`document.getElementById('notice').textContent`); got != "" {
+		t.Errorf("a change of prices is announced: %s", got)
+	}
+}
+
+// gone lets three exporters go at once: one ends, one hangs, and somebody else answers for one.
+func gone(t *testing.T, b tab, ended *exporter) {
+	hung, replaced := serve(t, Options{}), serve(t, Options{})
+	h, r := open(b.ctx, t), open(b.ctx, t)
+	for at, e := range map[tab]*exporter{b: ended, h: hung, r: replaced} {
+		at.do(chromedp.EmulateViewport(1920, 1080), chromedp.Navigate(e.URL))
+		at.until(soon, priced)
+	}
+	start := time.Now()
+	hung.fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	replaced.fail(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, "<!DOCTYPE html><title>Log in</title><p>Bitcoin 99,999.99")
+	})
+	ended.CloseClientConnections()
+	ended.Close()
+
+	b.until(4*time.Second, says+`('The exporter does not answer')`)
+	if b.is(priced) != "true" {
+		t.Error("prices vanish at the first missed answer")
+	}
+	shoot(b, "first-answer-missed")
+	for _, at := range []tab{b, h, r} {
+		at.until(promise-time.Since(start), `!`+priced)
+		at.until(soon, says+`('The exporter has stopped answering')`)
+		if got := at.is(`document.title + document.querySelectorAll('main *, table').length`); got != "No current rates0" {
+			t.Errorf("title and remains: %s", got)
+		}
+	}
+	shoot(b, "gone-1920x1080")
+	b.do(chromedp.EmulateViewport(390, 844))
+	shoot(b, "gone-390x844")
+
+	ended.restart(t)
+	hung.fails.Store(nil)
+	replaced.fails.Store(nil)
+	for _, at := range []tab{b, r, h} {
+		at.until(soon, priced) // an answer that hangs is given up after five seconds
+		if got := at.is(`document.title + document.body.dataset.state + document.querySelector('.notice').hidden`); got != "Crypto rates in USDfreshtrue" {
+			t.Errorf("after the exporter came back: %s", got)
+		}
+	}
+}
+
+func tooOld(_ *testing.T, b tab, e *exporter) {
+	e.change(func(st *poller.Status) { st.Age = st.MaxAge - 2*time.Second })
+	b.do(chromedp.Navigate(e.URL))
+	b.until(soon, priced)
+	e.fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	b.until(4*time.Second, `!`+priced)
+	b.until(soon, says+`('too old')`)
+	b.until(soon, `document.getElementById('age').textContent.startsWith('10 min')`)
+}
+
+func clockSet(t *testing.T, b tab, e *exporter) {
+	e.change(func(st *poller.Status) { st.Age = 23 * time.Second; st.Interval = time.Minute })
+	b.do(chromedp.Navigate(e.URL))
+	b.is(`const real = Date.now; Date.now = () => real() - 3 * 86400e3; 1`)
+	b.until(soon, `parseInt(document.getElementById('age').textContent) >= 26`)
+	if b.is(priced) != "true" {
+		t.Error("prices vanish when the clock is set back")
+	}
+	// Forward: the machine may have slept, so prices go until the exporter has answered.
+	b.is(`Date.now = () => real() + 3 * 86400e3; tick(); 1`)
+	b.until(0, `!`+priced)
+	b.is(`window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))`)
+	b.until(soon, priced)
+	b.until(soon, `/^2\d s$/.test(document.getElementById('age').textContent)`)
+}
+
+func noScript(t *testing.T, b tab, e *exporter) {
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	}), chromedp.Navigate(e.URL+"/?quote=gbp"))
+	b.until(soon, priced)
+	if got := b.is(`document.querySelector('meta[http-equiv=refresh]').content`); got != "10" {
+		t.Errorf("the page is loaded again after %q seconds", got)
+	}
+	// A minute later, in a browser that could not load it again:
+	b.is(`document.getAnimations().forEach((a) => a.finish())`)
+	b.until(soon, `!`+priced)
+	b.until(soon, `document.body.innerText.includes('could not be loaded again')`)
+}
+
+func newVersion(_ *testing.T, b tab, e *exporter) {
+	b.do(chromedp.Navigate(e.URL))
+	b.is(`window.old = true`)
+	next := newScreen(b.t, e.screen.Load().opts, *e.status.Load())
+	next.build = "NEXT"
+	e.screen.Store(next)
+	b.until(2*soon, `!window.old && document.body.dataset.build === 'NEXT' && `+priced)
+}
+
+func states(t *testing.T, b tab, e *exporter) {
+	b.do(chromedp.Navigate(e.URL))
+	b.until(soon, priced)
+	good := *e.status.Load()
+	e.change(func(st *poller.Status) { *st = overdue(*st, refusedKey(), 3*time.Minute) })
+	b.until(soon, says+`('CoinGecko refused the API key (401). Check --coingecko.api-key-file.')`)
+	if b.is(priced+` && document.body.dataset.state === 'missed'`) != "true" {
+		t.Error("a missed poll is not amber with prices")
+	}
+	e.change(func(st *poller.Status) { *st = overdue(*st, refusedKey(), 11*time.Minute) })
+	b.until(soon, `!`+priced+` && document.body.dataset.state === 'expired'`)
+	e.change(func(st *poller.Status) { *st = good })
+	b.until(soon, priced+` && document.body.dataset.state === 'fresh' && document.querySelector('.notice').hidden`)
+}
+
+func agesAlike(t *testing.T, b tab, e *exporter) {
+	b.do(chromedp.Navigate(e.URL))
+	for d, want := range ages {
+		if got := b.is(fmt.Sprintf("age(%v)", d.Seconds())); got != want {
+			t.Errorf("the script writes %v as %q, want %q", d, got, want)
+		}
+	}
+}
+
+// misfit lists what leaves its tile, the tiles that leave the screen, and a page that is too wide.
+const misfit = `(() => {
+  const bad = [];
+  const wall = innerWidth >= 1100;
+  const text = (node) => { const r = document.createRange(); r.selectNodeContents(node); return r.getBoundingClientRect(); };
+  if (document.documentElement.scrollWidth > innerWidth) bad.push('wide ' + document.documentElement.scrollWidth);
+  for (const tile of document.querySelectorAll('.tile')) {
+    const t = tile.getBoundingClientRect();
+    if (wall && t.bottom > innerHeight) bad.push('below the fold: ' + tile.innerText);
+    for (const part of tile.querySelectorAll('.price, dt, dd, .curve')) {
+      const p = part.className.baseVal || part.className === 'curve' ? part.getBoundingClientRect() : text(part);
+      if (p.right > t.right || p.left < t.left || p.bottom > t.bottom || p.top < t.top) bad.push('outside: ' + part.textContent);
+    }
+    const changes = Array.from(tile.querySelectorAll('dd')).map(text);
+    changes.forEach((c, i) => { if (i && c.left < changes[i - 1].right) bad.push('overlap: ' + tile.innerText); });
+  }
+  const source = document.querySelector('.source').getBoundingClientRect();
+  if (wall && source.bottom > innerHeight) bad.push('attribution below the fold');
+  return bad.join('; ');
+})()`
+
+func fits(t *testing.T, b tab) {
+	rates := recorded(t)
+	ok := healthy(rates)
+	missed := overdue(ok, &coingecko.Error{Reason: coingecko.Network, Upstream: coingecko.CoinGecko}, 3*time.Minute)
+	var many []string
+	for _, r := range rates {
+		many = append(many, r.Code)
+	}
+	coins13 := strings.Split("btc,eth,bch,bnb,dot,eos,link,ltc,sol,xlm,xrp,yfi,xau", ",")
+	for _, c := range []struct {
+		name    string
+		options Options
+		status  poller.Status
+	}{
+		{"healthy", Options{}, ok},
+		{"missed", Options{}, missed},
+		{"expired", Options{}, overdue(ok, refusedKey(), 11*time.Minute)},
+		{"demo-missed", Options{Demo: true}, missed},
+		{"demo", Options{Demo: true}, ok},
+		{"thirteen", Options{Coins: coins13}, ok},
+		{"thirteen-demo-missed", Options{Coins: coins13, Demo: true}, missed},
+		{"one", Options{Coins: []string{"btc"}}, ok},
+		{"two", Options{Coins: []string{"btc", "eth"}}, ok},
+		{"five", Options{Coins: coins13[:4], Quote: "eur"}, ok},
+		{"twenty", Options{Coins: many[:20]}, ok},
+		{"vnd", Options{Quote: "vnd"}, ok},
+		{"btc", Options{Quote: "btc"}, ok},
+		{"bad-quote", Options{Quote: "doge"}, ok},
+		{"first-start", Options{}, poller.Status{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute}},
+	} {
+		s := newScreen(t, c.options, c.status)
+		remember(s, rates, 1440, nil)
+		server := httptest.NewServer(s)
+		b.do(chromedp.Navigate(server.URL))
+		sizes := [][2]int64{{1920, 1080}, {390, 844}}
+		if c.name == "healthy" || c.name == "thirteen-demo-missed" {
+			sizes = append(sizes, [][2]int64{{3840, 2160}, {1366, 768}, {1080, 1920}, {820, 1180}, {320, 640}}...)
+		}
+		for _, size := range sizes {
+			b.do(chromedp.EmulateViewport(size[0], size[1]))
+			name := fmt.Sprintf("%s-%dx%d", c.name, size[0], size[1])
+			if got := b.is(misfit); got != "" {
+				t.Errorf("%s: %s", name, got)
+			}
+			shoot(b, name)
+			if size == [2]int64{1920, 1080} {
+				// A machine with nothing but DejaVu has the widest digits of all.
+				b.is(`document.documentElement.style.fontFamily = 'DejaVu Sans'`)
+				if got := b.is(misfit); got != "" {
+					t.Errorf("%s in DejaVu Sans: %s", name, got)
+				}
+				b.is(`document.documentElement.style.fontFamily = ''`)
+			}
+			if c.name == "healthy" && *shots != "" {
+				b.is(`document.querySelector('.others').scrollIntoView()`)
+				shoot(b, "table-"+name)
+				b.is(`scrollTo(0, 0)`)
+			}
+		}
+		server.Close()
+	}
+}
+
+// shoot takes a picture, if pictures are wanted.
+func shoot(b tab, name string) {
+	b.t.Helper()
+	if *shots == "" {
+		return
+	}
+	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*shots, name+".png"), picture, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}

@@ -1,0 +1,114 @@
+// What the tests look at: the recorded answer of June 2026, and a day that led to it.
+
+package screen
+
+import (
+	"log/slog"
+	"math"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+)
+
+// fetched is when the recorded answer is taken to have left CoinGecko.
+var fetched = time.Date(2026, 6, 15, 14, 3, 22, 0, time.UTC)
+
+func recorded(t testing.TB) []coingecko.Rate {
+	t.Helper()
+	body, err := os.ReadFile("testdata/exchange_rates-2026-06.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rates, rejected, err := coingecko.Decode(body)
+	if err != nil || len(rejected) > 0 {
+		t.Fatalf("the recorded answer: %v, rejected %v", err, rejected)
+	}
+	return rates
+}
+
+// with is rates with one of them put in or replaced.
+func with(rates []coingecko.Rate, r coingecko.Rate) []coingecko.Rate {
+	rates = slices.DeleteFunc(slices.Clone(rates), func(o coingecko.Rate) bool { return o.Code == r.Code })
+	i := 0
+	for i < len(rates) && rates[i].Code < r.Code {
+		i++
+	}
+	return slices.Insert(rates, i, r)
+}
+
+// moved is rates as they might have been some minutes before: coins and bitcoin go their own ways.
+func moved(rates []coingecko.Rate, minutes int) []coingecko.Rate {
+	rates = slices.Clone(rates)
+	m := float64(minutes)
+	for i, r := range rates {
+		if r.Code == "btc" || r.Code == "bits" || r.Code == "sats" {
+			continue
+		}
+		rates[i].Value *= 1 + 0.01*math.Sin(m/200) + 0.00002*m
+		if r.Kind() == coingecko.Crypto {
+			n := float64(i)
+			rates[i].Value *= 1 + 0.02*math.Sin(m/(40+n)+n) + 0.004*math.Sin(m/7+n) - 0.024*math.Sin(n)
+		}
+	}
+	return rates
+}
+
+// remember gives a screen the minutes before the recorded answer, but for those in the gap.
+func remember(s *Screen, rates []coingecko.Rate, minutes int, gap func(int) bool) {
+	for m := minutes; m > 0; m-- {
+		if gap == nil || !gap(m) {
+			s.Remember(fetched.Add(-time.Duration(m)*time.Minute), moved(rates, m))
+		}
+	}
+}
+
+// healthy is a status 23 s after a good poll.
+func healthy(rates []coingecko.Rate) poller.Status {
+	return poller.Status{
+		Now:         fetched.Add(23 * time.Second),
+		Snapshot:    &poller.Snapshot{Rates: rates, Upstream: coingecko.CoinGecko},
+		Age:         23 * time.Second,
+		LastSuccess: fetched,
+		LastPoll:    fetched,
+		NextPoll:    fetched.Add(time.Minute),
+		Interval:    time.Minute,
+		MaxAge:      10 * time.Minute,
+	}
+}
+
+// overdue is a status after failed polls.
+func overdue(st poller.Status, err *coingecko.Error, age time.Duration) poller.Status {
+	st.Now = fetched.Add(age)
+	st.Age = age
+	st.Err = err
+	st.LastPoll = st.Now.Add(-5 * time.Second)
+	st.NextPoll = st.Now.Add(55 * time.Second)
+	if age > st.MaxAge {
+		st.Snapshot = nil
+	}
+	return st
+}
+
+func refusedKey() *coingecko.Error {
+	return &coingecko.Error{Reason: coingecko.Unauthorized, Upstream: coingecko.CoinGecko, Host: "api.coingecko.com", Status: 401}
+}
+
+// newScreen shows one status until the test says another.
+func newScreen(t testing.TB, o Options, st poller.Status) *Screen {
+	t.Helper()
+	if o.Status == nil {
+		o.Status = func() poller.Status { return st }
+	}
+	if o.Quote == "" {
+		o.Quote = "usd"
+	}
+	o.Version, o.Logger = "1.2.3", slog.New(slog.DiscardHandler)
+	s := New(o)
+	s.build = "BUILD"
+	s.drift = func() time.Duration { return 0 }
+	return s
+}

@@ -1,0 +1,53 @@
+package screen
+
+import (
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+// FuzzQuery: whatever stands behind the question mark, the page has the tags that it always has, and prices
+// in a currency that is there or none.
+func FuzzQuery(f *testing.F) {
+	rates := recorded(f)
+	s := newScreen(f, Options{}, healthy(some(rates)))
+	// serve gives the status of a page, its text, and the tags in it.
+	serve := func(query string) (int, string, int) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL.RawQuery = query
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w.Code, w.Body.String(), strings.Count(w.Body.String(), "<")
+	}
+	_, _, choices := serve("quote=none")
+	for _, q := range []string{
+		"", "quote=eur", "quote=%20EUR%20", "quote=none", "quote=", "quote=a&quote=usd", "?", "quote=%", "quote;eur", "q=" + strings.Repeat("x", 5000),
+		"quote=%3Cscript%3Ealert(1)%3C/script%3E", "quote=%22%20onload=%22x", "quote=%FF%FE%00", "quote=%E2%80%AE", "quote=" + strings.Repeat("%3C", 1000),
+	} {
+		f.Add(q)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		asked := ""
+		if values, err := url.ParseQuery(query); err == nil || len(values) > 0 { // what can be read of it counts
+			asked = code(values.Get("quote"))
+		}
+		if asked == "" {
+			asked = "usd"
+		}
+		status, page, tags := serve(query)
+		_, known := coingecko.Find(some(rates), asked)
+		switch {
+		case known && status != 200, !known && status != 400:
+			t.Errorf("quote %q: %d", asked, status)
+		case known && (!strings.Contains(page, "Crypto rates in "+strings.ToUpper(asked)+" <small>") || strings.Contains(page, "No rate for")):
+			t.Errorf("quote %q: prices in something else", asked)
+		case !known && (tags != choices || strings.Contains(page, `class="price"`)):
+			t.Errorf("quote %q: %d tags, want %d:\n%s", asked, tags, choices, page)
+		case len(page) > 64<<10:
+			t.Errorf("%d bytes", len(page))
+		}
+	})
+}

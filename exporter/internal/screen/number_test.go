@@ -1,0 +1,162 @@
+package screen
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+func TestNumber(t *testing.T) {
+	for _, c := range []struct {
+		v    float64
+		want string
+	}{
+		{75817.765, "75,817.77"}, // the three that the project was asked for
+		{0.07840951, "0.0784"},
+		{113245000, "113,245,000"},
+
+		{1, "1.0000"},
+		{1.1624, "1.1624"},
+		{9.9999, "9.9999"},
+		{9.99994, "9.9999"},
+		{9.99996, "10.00"},
+		{10, "10.00"},
+		{999.994, "999.99"},
+		{999.996, "1,000.00"},
+		{999999.99, "999,999.99"},
+		{999999.996, "1,000,000"},
+		{1e6, "1,000,000"},
+		{1234567.5, "1,234,568"},
+		{8e9, "8,000,000,000"},
+		{999999999999999, "999,999,999,999,999"},
+		{1e15, "1.00e+15"},
+		{math.MaxFloat64, "1.80e+308"},
+
+		{0.99996, "1.0000"},
+		{0.99994, "0.9999"},
+		{0.01, "0.0100"},
+		{0.00999996, "0.0100"},
+		{0.009999, "0.0100"},
+		{0.00784, "0.00784"},
+		{0.001, "0.00100"},
+		{0.000999, "0.000999"},
+		{0.0009999, "0.00100"},
+		{1e-8, "0.0000000100"},
+		{5.0068e-10, "0.000000000501"},
+		{1e-12, "0.00000000000100"},
+		{9.9e-13, "9.90e-13"},
+		{math.SmallestNonzeroFloat64, "4.94e-324"},
+	} {
+		if got := number(c.v); got != c.want {
+			t.Errorf("number(%v) = %q, want %q", c.v, got, c.want)
+		}
+	}
+}
+
+func TestRatioRefusesWhatIsNoPrice(t *testing.T) {
+	if got, ok := ratio(75817.765, 36.856); !ok || math.Abs(got-2057.1349) > 0.0001 {
+		t.Errorf("ratio(75817.765, 36.856) = %v, %v", got, ok)
+	}
+	for _, c := range [][2]float64{{math.MaxFloat64, 0.1}, {math.SmallestNonzeroFloat64, 10}, {1, 0}, {0, 0}} {
+		if got, ok := ratio(c[0], c[1]); ok {
+			t.Errorf("ratio(%v, %v) = %v passes for a price", c[0], c[1], got)
+		}
+	}
+}
+
+func TestChange(t *testing.T) {
+	for _, c := range []struct {
+		now, then        float64
+		text, way, arrow string
+	}{
+		{101.25, 100, "+1.25", "up", "▲"},
+		{98.7, 100, "−1.30", "down", "▼"},
+		{100, 100, "0.00", "flat", "■"},
+		{100.004, 100, "0.00", "flat", "■"},
+		{99.996, 100, "0.00", "flat", "■"}, // no minus before nothing
+		{100.0051, 100, "+0.01", "up", "▲"},
+		{99.9949, 100, "−0.01", "down", "▼"},
+		{109.99, 100, "+9.99", "up", "▲"},
+		{109.996, 100, "+10.0", "up", "▲"},
+		{150, 100, "+50.0", "up", "▲"},
+		{199.96, 100, "+100", "up", "▲"},
+		{1e-9, 100, "−100", "down", "▼"},
+		{1334.4, 100, "+1,234", "up", "▲"},
+		{1e9, 1, dash, "none", ""},
+		{math.MaxFloat64, 1e-300, dash, "none", ""},
+	} {
+		got := newChange("1 h", c.now, c.then)
+		if got.Window != "1 h" || got.Text != c.text || got.Way != c.way || got.Arrow() != c.arrow {
+			t.Errorf("from %v to %v: %+v %q, want %q %q %q", c.then, c.now, got, got.Arrow(), c.text, c.way, c.arrow)
+		}
+	}
+}
+
+// ages are also what the script must write.
+var ages = map[time.Duration]string{
+	0:                                     "0 s",
+	999 * time.Millisecond:                "0 s",
+	23 * time.Second:                      "23 s",
+	59*time.Second + 999*time.Millisecond: "59 s",
+	time.Minute:                           "1 min",
+	61 * time.Second:                      "1 min 1 s",
+	10 * time.Minute:                      "10 min",
+	20*time.Minute + 10*time.Second:       "20 min 10 s",
+	59*time.Minute + 59*time.Second:       "59 min 59 s",
+	time.Hour:                             "1 h",
+	2*time.Hour + 5*time.Minute:           "2 h 5 min",
+	20*time.Hour + 59*time.Second:         "20 h",
+	24 * time.Hour:                        "1 d",
+	76*time.Hour + 59*time.Minute:         "3 d 4 h",
+	240*time.Hour + 10*time.Hour:          "10 d 10 h",
+}
+
+func TestAge(t *testing.T) {
+	for d, want := range ages {
+		if got := age(d); got != want {
+			t.Errorf("age(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestClockNamesTheDayWhenItIsAnother(t *testing.T) {
+	zone := time.FixedZone("UTC+9", 9*3600)
+	if got := clock(fetched.In(zone), fetched.Add(time.Hour)); got != "14:03:22 UTC" {
+		t.Errorf("same day: %q", got)
+	}
+	if got := clock(fetched, fetched.Add(10*time.Hour)); got != "2026-06-15 14:03:22 UTC" {
+		t.Errorf("the day before: %q", got)
+	}
+}
+
+func TestUnits(t *testing.T) {
+	got := units(recorded(t))
+	for code, want := range map[string]string{
+		"eur": "€", "gbp": "£", "lbp": "ل.ل", "pln": "zł", "idr": "Rp", "sats": "sats", "xau": "XAU", "btc": "BTC",
+		"usd": "USD", "ars": "ARS", "bmd": "BMD", "cop": "COP", // four times $
+		"jpy": "JPY", "cny": "CNY", // twice ¥
+		"sek": "SEK", "nok": "NOK", "dkk": "DKK", // twice kr, and kr.
+	} {
+		if got[code] != want {
+			t.Errorf("%s is written %q, want %q", code, got[code], want)
+		}
+	}
+	for _, c := range []struct{ unit, want string }{
+		{"", "XTS"},
+		{" . ", "XTS"},
+		{"EUR", "XTS"},
+		{"eur.", "XTS"},
+		{"00", "XTS"},
+		{"٣", "XTS"},
+		{"long unit", "XTS"},
+		{" Xx ", "Xx"},
+		{"xxx.", "xxx."},
+	} {
+		rates := []coingecko.Rate{{Code: "eur", Unit: "€"}, {Code: "xts", Unit: c.unit}}
+		if got := units(rates)["xts"]; got != c.want {
+			t.Errorf("unit %q is written %q, want %q", c.unit, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,352 @@
+package screen
+
+import (
+	"flag"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew; read them before you commit them")
+
+// get asks a screen as a browser does, through the routes that it registers.
+func get(t testing.TB, s *Screen, target string) *http.Response {
+	t.Helper()
+	mux := http.NewServeMux()
+	s.Register(mux)
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+	return w.Result()
+}
+
+func body(t testing.TB, r *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// some are few enough rates to read a whole page of them.
+func some(rates []coingecko.Rate) []coingecko.Rate {
+	var few []coingecko.Rate
+	codes := strings.Fields("btc eth xlm bits sats usd eur jpy lbp cop xau")
+	for _, r := range rates {
+		if slices.Contains(codes, r.Code) {
+			few = append(few, r)
+		}
+	}
+	return few
+}
+
+func TestPages(t *testing.T) {
+	all := recorded(t)
+	rates := some(all)
+	ok := healthy(rates)
+	none := poller.Status{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute}
+	tried := overdue(none, &coingecko.Error{Reason: coingecko.Network, Upstream: coingecko.CoinGecko}, 0)
+	gap := func(minute int) bool { return minute > 70 && minute < 90 }
+
+	for name, c := range map[string]struct {
+		options Options
+		status  poller.Status
+		minutes int // of history
+		target  string
+		code    int
+	}{
+		"first_start":        {Options{}, none, 0, "/", 200},
+		"first_poll_failed":  {Options{}, tried, 0, "/", 200},
+		"healthy_no_history": {Options{}, ok, 0, "/", 200},
+		"healthy":            {Options{MetricsPath: "/probe/metrics"}, ok, 100, "/", 200},
+		"healthy_day":        {Options{Coins: []string{"BTC", " eth", "btc", "gone"}}, healthy(all), 1440, "/?quote=", 200},
+		"quote_eur":          {Options{Coins: []string{"btc"}}, ok, 20, "/?quote=%20EUR", 200},
+		"quote_lbp":          {Options{Coins: []string{"btc"}}, ok, 20, "/?quote=lbp", 200},
+		"quote_btc":          {Options{}, ok, 20, "/?quote=btc", 200},
+		"missed":             {Options{Coins: []string{"btc"}}, overdue(ok, refusedKey(), 3*time.Minute), 5, "/", 200},
+		"missed_by_relay":    {Options{Coins: []string{"btc"}}, overdue(ok, nil, 3*time.Minute), 5, "/", 200},
+		"expired":            {Options{}, overdue(ok, refusedKey(), 11*time.Minute), 5, "/?quote=eur", 200},
+		"expired_by_relay":   {Options{}, overdue(ok, nil, 36*time.Hour), 5, "/", 200},
+		"demo":               {Options{Coins: []string{"btc"}, Demo: true}, ok, 20, "/", 200},
+		"demo_expired":       {Options{Demo: true}, overdue(ok, nil, 11*time.Minute), 20, "/", 200},
+		"bad_quote":          {Options{}, ok, 20, "/?quote=doge", 400},
+		"bad_quote_by_flag":  {Options{Quote: "doge"}, ok, 20, "/", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScreen(t, c.options, c.status)
+			remember(s, all, c.minutes, gap)
+			r := get(t, s, c.target)
+			if r.StatusCode != c.code {
+				t.Errorf("status %d, want %d", r.StatusCode, c.code)
+			}
+			got := body(t, r)
+			file := filepath.Join("testdata", name+".html")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), got); d != "" {
+				t.Errorf("%s differs (-want +got):\n%s", file, d)
+			}
+		})
+	}
+}
+
+// price is anything that could be taken for one.
+var price = regexp.MustCompile(`\d,\d{3}|\d\.\d\d`)
+
+func TestNoPriceWithoutFreshRates(t *testing.T) {
+	rates := recorded(t)
+	for _, st := range []poller.Status{
+		overdue(healthy(rates), nil, 10*time.Minute+1),
+		overdue(healthy(rates), refusedKey(), 48*time.Hour),
+		{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute},
+	} {
+		s := newScreen(t, Options{}, st)
+		s.opts.Version = ""
+		remember(s, rates, 1440, nil)
+		page := body(t, get(t, s, "/"))
+		if found := price.FindString(page); found != "" || strings.Contains(page, "<svg") {
+			t.Errorf("a page without current rates holds %q or a curve:\n%s", found, page)
+		}
+		if !strings.Contains(page, `data-state="expired"`) {
+			t.Errorf("the page is not red:\n%s", page)
+		}
+	}
+}
+
+func TestDefaultTiles(t *testing.T) {
+	tiles := func(s *Screen, target string) string {
+		var labels []string
+		for _, m := range regexp.MustCompile(`<h3><b>(.*?)</b>`).FindAllStringSubmatch(body(t, get(t, s, target)), -1) {
+			labels = append(labels, m[1])
+		}
+		return strings.Join(labels, " ")
+	}
+	s := newScreen(t, Options{}, healthy(recorded(t)))
+	if got, want := tiles(s, "/"), "BTC ETH BCH BNB DOT EOS LINK LTC SOL XLM XRP YFI"; got != want {
+		t.Errorf("tiles %q, want %q", got, want)
+	}
+	if got, want := tiles(s, "/?quote=eth"), "BTC BCH BNB DOT EOS LINK LTC SOL XLM XRP YFI"; got != want {
+		t.Errorf("tiles in eth %q, want %q", got, want)
+	}
+	s = newScreen(t, Options{Coins: []string{"usd"}}, healthy(recorded(t)))
+	if got := tiles(s, "/"); got != "" {
+		t.Errorf("a tile %q for the quote itself", got)
+	}
+	s = newScreen(t, Options{}, healthy(tiny(75817.765)))
+	if got := tiles(s, "/"); got != "BTC" {
+		t.Errorf("tiles %q of an answer without ETH", got)
+	}
+}
+
+func TestColumns(t *testing.T) {
+	for tiles, want := range map[int]int{0: 1, 1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 9: 3, 10: 4, 12: 4, 13: 4, 16: 4, 17: 5, 26: 6, 500: 6} {
+		if got := columns(tiles); got != want {
+			t.Errorf("%d tiles stand in %d columns, want %d", tiles, got, want)
+		}
+	}
+}
+
+func TestHostileTextsAreHarmless(t *testing.T) {
+	const bad = `"><script>alert(1)</script><img src=x onerror=alert(1)>`
+	rates := with(recorded(t), coingecko.Rate{Code: "btc", Name: bad, Unit: bad, Type: "crypto", Value: 1})
+	rates = with(rates, coingecko.Rate{Code: "eur", Name: bad, Unit: "'\"<b>", Type: "fiat", Value: 65223.37})
+	rates = with(rates, coingecko.Rate{Code: "zzz", Name: bad, Unit: bad, Type: bad, Value: 2})
+	st := overdue(healthy(rates), &coingecko.Error{Reason: coingecko.Network, Upstream: coingecko.Relay, Host: bad}, time.Minute)
+	for _, target := range []string{
+		"/", "/?quote=eur", "/?quote=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+		"/?quote=" + strings.Repeat("%3Cscript%3E", 500), "/?quote=%00%ff%e2%80%ae", "/?quote[]=eur;%", "/?quote=eur&quote=<script>",
+	} {
+		s := newScreen(t, Options{Version: bad}, st)
+		s.opts.Version = bad
+		remember(s, rates, 20, nil)
+		page := body(t, get(t, s, strings.ReplaceAll(target, "<script>", "%3Cscript%3E")))
+		for _, tag := range []string{"<script>", "<img", "<b>\"", "onerror=alert(1)>", "'\"<b>"} {
+			if strings.Contains(page, tag) {
+				t.Errorf("%s: %s comes through:\n%s", target, tag, page)
+			}
+		}
+	}
+	page := body(t, get(t, newScreen(t, Options{}, healthy(rates)), "/?quote="+strings.Repeat("x", 8000)))
+	if len(page) > 8_000 {
+		t.Errorf("an absurd query is repeated at length: %d bytes", len(page))
+	}
+}
+
+func TestPricesThatAreNoNumbersAreDashes(t *testing.T) {
+	rates := with(recorded(t), coingecko.Rate{Code: "btc", Name: "Bitcoin", Type: "crypto", Value: 1})
+	rates = with(rates, coingecko.Rate{Code: "eth", Name: "Ether", Type: "crypto", Value: 1e-300})
+	rates = with(rates, coingecko.Rate{Code: "usd", Name: "Dollar", Type: "fiat", Value: math.MaxFloat64})
+	rates = with(rates, coingecko.Rate{Code: "eur", Name: "Euro", Type: "fiat", Value: 1e-300})
+	s := newScreen(t, Options{}, healthy(rates))
+	remember(s, rates, 20, nil)
+	page := body(t, get(t, s, "/"))
+	if strings.Contains(page, "Inf") || strings.Contains(page, "NaN") {
+		t.Errorf("no number on the page:\n%s", page)
+	}
+	if !strings.Contains(page, "<p class=\"price\"><span>–</span></p>") {
+		t.Errorf("ETH has no dash:\n%s", page)
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	s := newScreen(t, Options{}, healthy(recorded(t)))
+	r := get(t, s, "/")
+	for name, want := range map[string]string{
+		"Content-Type":           "text/html; charset=utf-8",
+		"Cache-Control":          "no-store",
+		"X-Content-Type-Options": "nosniff",
+		"Referrer-Policy":        "no-referrer",
+		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+	} {
+		if got := r.Header.Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	page := body(t, r)
+	for _, bad := range []string{" style=", " onload=", "<style", "<script>", "http://"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("%q stands in the page", bad)
+		}
+	}
+	for _, link := range regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+		if strings.HasPrefix(link[1], "/") {
+			t.Errorf("the link %s leads away from a path prefix", link[1])
+		}
+	}
+}
+
+func TestAssets(t *testing.T) {
+	s := newScreen(t, Options{}, healthy(recorded(t)))
+	for name, mediaType := range assets {
+		r := get(t, s, "/"+name)
+		content := body(t, r)
+		if r.StatusCode != 200 || r.Header.Get("Content-Type") != mediaType || r.Header.Get("Cache-Control") != "no-cache" ||
+			r.Header.Get("X-Content-Type-Options") != "nosniff" || len(content) < 100 {
+			t.Errorf("%s: %d %v, %d bytes", name, r.StatusCode, r.Header, len(content))
+		}
+		for _, outside := range regexp.MustCompile(`(?:https?:)?//[a-z][^ ]*|@import`).FindAllString(content, -1) {
+			if outside != `http://www.w3.org/2000/svg"` {
+				t.Errorf("%s refers to %s", name, outside)
+			}
+		}
+		q := httptest.NewRequest("GET", "/"+name, nil)
+		q.Header.Set("If-None-Match", r.Header.Get("ETag"))
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, q)
+		if w.Code != 304 || w.Body.Len() > 0 {
+			t.Errorf("%s asked for again: %d with %d bytes, want 304", name, w.Code, w.Body.Len())
+		}
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	s := newScreen(t, Options{}, healthy(recorded(t)))
+	server := httptest.NewServer(s)
+	defer server.Close()
+	for _, c := range []struct {
+		method, path string
+		code         int
+	}{
+		{"GET", "/", 200},
+		{"HEAD", "/", 200},
+		{"POST", "/", 405},
+		{"DELETE", "/screen.css", 405},
+		{"GET", "/index.html", 404},
+		{"GET", "/screen.cs", 404},
+		{"GET", "/page.html", 404},
+	} {
+		q, err := http.NewRequest(c.method, server.URL+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := server.Client().Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content := body(t, r)
+		r.Body.Close()
+		if r.StatusCode != c.code {
+			t.Errorf("%s %s: %d, want %d", c.method, c.path, r.StatusCode, c.code)
+		}
+		if c.code == 405 && r.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s %s: Allow is %q", c.method, c.path, r.Header.Get("Allow"))
+		}
+		if c.method == "HEAD" && (content != "" || r.Header.Get("Cache-Control") != "no-store") {
+			t.Errorf("HEAD: %d bytes, %v", len(content), r.Header)
+		}
+	}
+}
+
+func TestPollsAreRemembered(t *testing.T) {
+	rates := recorded(t)
+	s := newScreen(t, Options{}, healthy(rates))
+	var o poller.Observer = s
+	o.Polled(poller.Poll{Err: refusedKey()})
+	if len(s.history.samples) != 0 {
+		t.Error("a poll that failed was remembered")
+	}
+	o.Polled(poller.Poll{Snapshot: &poller.Snapshot{Rates: rates}})
+	if len(s.history.samples) != 1 || len(s.history.samples[0].values) != len(rates) {
+		t.Error("a poll was not remembered")
+	}
+}
+
+func TestBuildChangesWithTheVersion(t *testing.T) {
+	a, b := New(Options{Version: "1"}), New(Options{Version: "2"})
+	if a.build == b.build || a.build == "" {
+		t.Errorf("two versions have the builds %q and %q: pages on walls would not load the new script", a.build, b.build)
+	}
+	if d := a.drift().Abs(); d > time.Second {
+		t.Errorf("the clocks of this machine differ by %v after no time", d)
+	}
+}
+
+// deaf is a browser that goes away.
+type deaf struct{ http.ResponseWriter }
+
+func (deaf) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestBrowserThatGoesAwayIsNoError(t *testing.T) {
+	var log strings.Builder
+	s := newScreen(t, Options{}, healthy(recorded(t)))
+	s.opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	s.ServeHTTP(deaf{httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil))
+	if log.Len() > 0 {
+		t.Errorf("logged: %s", log.String())
+	}
+}
+
+func BenchmarkScreen(b *testing.B) {
+	rates := recorded(b)
+	s := newScreen(b, Options{}, healthy(rates))
+	remember(s, rates, 1445, nil)
+	q := httptest.NewRequest("GET", "/", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, q)
+		b.SetBytes(int64(w.Body.Len()))
+	}
+}

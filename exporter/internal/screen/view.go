@@ -1,0 +1,346 @@
+// What the screen says of the poller's status: everything the template needs, as text.
+
+package screen
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+)
+
+// The states of the screen. The page takes on the latter two by itself when the exporter is silent.
+const (
+	fresh   = "fresh"   // prices, and nothing to say about them
+	missed  = "missed"  // prices, and a newer answer should be here by now
+	expired = "expired" // no prices
+)
+
+// The page asks again at each poll interval, but at least every 10 s, and at most every 2 s. It hides
+// its prices when it got no answer for three such times, and not before ten seconds.
+const (
+	minRefresh  = 2 * time.Second
+	maxRefresh  = 10 * time.Second
+	minPatience = 10 * time.Second
+)
+
+// view is the page.
+type view struct {
+	Build, Version string
+	Demo           bool
+	Links          []link
+
+	State           string
+	Notice          *notice
+	Fetched         string // empty before the first success
+	FetchedISO      string
+	Age             string
+	AgeSeconds      float64
+	MaxAgeSeconds   float64
+	RefreshSeconds  float64
+	PatienceSeconds float64
+	ReloadSeconds   int // without JavaScript
+
+	Quote   *currency // nil where it is not among the rates
+	Choices []currency
+	Tiles   []tile
+	Columns int // of the tiles
+	Digits  int // of the longest price: the size of all of them follows it
+	Span    string
+	Groups  []section
+}
+
+// link leads to something else that the exporter has.
+type link struct{ Path, Text string }
+
+// notice is what the team must know before it looks at a price.
+type notice struct {
+	Head   string
+	Reason []string // sentences
+	Next   string
+}
+
+// currency is a rate, for people.
+type currency struct {
+	Code  string // as in the query
+	Label string // the code in capitals
+	Name  string
+	Unit  string // as CoinGecko sent it
+	Short string // what to write behind an amount: the unit, or the code where that is ambiguous
+	Rate  string // for one bitcoin
+	Price string // in the quote
+}
+
+// tile is a coin.
+type tile struct {
+	currency
+	Changes []change
+	Curve   *curve // nil when there is nothing to draw
+}
+
+// curve is the price of a day.
+type curve struct {
+	Path  string
+	Label string
+}
+
+// section is a part of the table.
+type section struct {
+	Name string
+	Rows []currency
+}
+
+// windows are the changes of a tile.
+var windows = []struct {
+	text string
+	long time.Duration
+}{{"15 min", 15 * time.Minute}, {"1 h", time.Hour}, {"24 h", reach}}
+
+// view says what the poller's status means to who looks at the screen. asked is the quote that the
+// request wants, or empty. The second value is false when the request wants one that is not there.
+func (s *Screen) view(st poller.Status, asked string) (view, bool) {
+	refresh := min(max(st.Interval, minRefresh), maxRefresh)
+	if st.LastPoll.IsZero() {
+		refresh = minRefresh // the first rates are a moment away
+	}
+	v := view{
+		Build:           s.build,
+		Version:         s.opts.Version,
+		Demo:            s.opts.Demo,
+		Links:           s.links,
+		State:           fresh,
+		MaxAgeSeconds:   st.MaxAge.Seconds(),
+		RefreshSeconds:  refresh.Seconds(),
+		PatienceSeconds: max(3*refresh, minPatience).Seconds(),
+		ReloadSeconds:   int(maxRefresh.Seconds()),
+	}
+	if !st.LastSuccess.IsZero() {
+		v.Fetched = clock(st.LastSuccess, st.Now)
+		v.FetchedISO = st.LastSuccess.UTC().Format(time.RFC3339)
+		v.Age = age(st.Age)
+		v.AgeSeconds = math.Ceil(st.Age.Seconds()*10) / 10 // older, never younger
+	}
+	next := ""
+	if st.NextPoll.After(st.Now) {
+		next = "Next try at " + clock(st.NextPoll, st.Now) + "."
+	}
+
+	if st.Snapshot == nil {
+		v.State = expired
+		v.Notice = missing(st)
+		v.Notice.Next = next
+		return v, true
+	}
+	if st.Missed() {
+		v.State = missed
+		v.Notice = &notice{Head: "A poll was missed", Reason: reason(st, nothingNewer), Next: next}
+	}
+
+	rates := st.Snapshot.Rates
+	quote := s.opts.Quote
+	if asked != "" {
+		quote = asked
+	}
+	short := units(rates)
+	q, ok := coingecko.Find(rates, quote)
+	if !ok {
+		v.Notice = &notice{
+			Head:   fmt.Sprintf("No rate for %q", fmt.Sprintf("%.32s", quote)), // no code is longer
+			Reason: []string{"Choose one of these currencies for the prices."},
+		}
+		if asked == "" {
+			v.Notice.Reason = []string{"CoinGecko sends no such currency.", "Change --screen.quote, or choose one of these."}
+		}
+		for _, r := range rates {
+			v.Choices = append(v.Choices, newCurrency(r, short))
+		}
+		return v, asked == ""
+	}
+	qc := newCurrency(q, short)
+	v.Quote = &qc
+	s.addTiles(&v, st, rates, q.Code, short)
+	addTable(&v, rates, q, short)
+	return v, true
+}
+
+// nothingNewer is the reason when the last poll did not fail: a relay may have no newer rates itself,
+// and a machine that slept has not asked yet.
+const nothingNewer = "No newer rates have come."
+
+// missing says why there are no rates.
+func missing(st poller.Status) *notice {
+	if st.LastSuccess.IsZero() {
+		return &notice{Head: "No rates yet", Reason: reason(st, "The first poll is under way.")}
+	}
+	return &notice{Head: "No current rates", Reason: append(reason(st, nothingNewer),
+		"The last rates are older than "+strings.ReplaceAll(age(st.MaxAge), " ", "\u00a0")+" and are not shown any more.")}
+}
+
+// reason explains why the last poll failed, or says the other thing if it did not.
+func reason(st poller.Status, other string) []string {
+	if st.Err == nil {
+		return []string{other}
+	}
+	return strings.Split(strings.ReplaceAll(st.Err.Explain(), ". ", ".\n"), "\n")
+}
+
+// coins are the codes of the tiles: those that were asked for, else every coin but the parts of a
+// bitcoin, with the two largest first. The quote has no price in itself.
+func (s *Screen) coins(rates []coingecko.Rate, quote string) []string {
+	codes := slices.Clone(s.opts.Coins)
+	if len(codes) == 0 {
+		for _, r := range rates {
+			if r.Kind() == coingecko.Crypto && r.Code != "bits" && r.Code != "sats" {
+				codes = append(codes, r.Code)
+			}
+		}
+		large := []string{"eth", "btc"} // the later, the further to the front
+		slices.SortStableFunc(codes, func(a, b string) int { return slices.Index(large, b) - slices.Index(large, a) })
+	}
+	return slices.DeleteFunc(codes, func(code string) bool { return code == quote })
+}
+
+func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quote string, short map[string]string) {
+	now := sample{at: st.LastSuccess}
+	for _, r := range rates {
+		now.codes = append(now.codes, r.Code)
+		now.values = append(now.values, r.Value)
+	}
+	points, span := s.history.curve(now, max(tolerance, 2*st.Interval))
+	switch {
+	case span > reach-tolerance: // the oldest sample is never a whole day old
+		v.Span = "24 h"
+	case span > 0:
+		v.Span = age(max(span.Truncate(time.Minute), time.Minute))
+	}
+	var then [3]sample
+	for i, w := range windows {
+		then[i], _ = s.history.before(now.at.Add(-w.long))
+	}
+	for _, code := range s.coins(rates, quote) {
+		t := tile{currency: currency{Code: code, Label: strings.ToUpper(code), Name: "no rate"}}
+		if r, ok := coingecko.Find(rates, code); ok {
+			t.currency = newCurrency(r, short)
+		}
+		price, ok := now.price(code, quote)
+		if ok {
+			t.Price = number(price)
+			t.Curve = draw(points, code, quote, v.Span)
+			v.Digits = max(v.Digits, len(t.Price))
+		}
+		for i, w := range windows {
+			c := change{w.text, dash, "none"}
+			if old, had := then[i].price(code, quote); ok && had {
+				c = newChange(w.text, price, old)
+			}
+			t.Changes = append(t.Changes, c)
+		}
+		v.Tiles = append(v.Tiles, t)
+	}
+	v.Columns = columns(len(v.Tiles))
+	v.Digits = min(max(v.Digits, 8), 18)
+}
+
+// columns makes a grid of about as many columns as rows, so that tiles are about as wide as the screen
+// is in proportion. Three go side by side.
+func columns(tiles int) int {
+	if tiles == 3 {
+		return 3
+	}
+	return min(max(int(math.Ceil(math.Sqrt(float64(tiles)))), 1), 6)
+}
+
+// flattest is the part of its price that a curve is high at least. A coin that stands still, or a peg
+// that moves in its last digit, must not look wild.
+const flattest = 0.001
+
+// draw makes a path of a price, 240 wide and 1000 high. It is drawn as strokes with nothing between
+// them where nothing is known.
+func draw(points []point, coin, quote, span string) *curve {
+	type dot struct {
+		x     int
+		price float64
+		gap   bool
+	}
+	var dots []dot
+	gap := true
+	for _, p := range points {
+		price, ok := p.price(coin, quote)
+		if ok {
+			dots = append(dots, dot{p.x, price, gap || p.gap})
+		}
+		gap = !ok
+	}
+	if len(dots) < 2 {
+		return nil
+	}
+	low, high := dots[0].price, dots[0].price
+	for _, d := range dots {
+		low, high = min(low, d.price), max(high, d.price)
+	}
+	var path []byte
+	height := max(high-low, flattest*high)
+	for i, d := range dots {
+		y := 500 - 1000*(d.price-(low+high)/2)/height
+		letter := byte('L')
+		if d.gap {
+			letter = 'M'
+		}
+		path = strconv.AppendInt(append(path, letter), int64(d.x), 10)
+		path = strconv.AppendInt(append(path, ' '), int64(math.Round(y)), 10)
+		if d.gap && (i+1 == len(dots) || dots[i+1].gap) {
+			path = append(path, "h0"...) // a lone sample is a dot
+		}
+	}
+	return &curve{
+		Path:  string(path),
+		Label: fmt.Sprintf("Last %s: lowest %s, highest %s", span, number(low), number(high)),
+	}
+}
+
+// sections are the parts of the table.
+var sections = []struct {
+	kind coingecko.Kind
+	name string
+}{
+	{coingecko.Commodity, "Commodities"},
+	{coingecko.Fiat, "Currencies"},
+	{coingecko.Crypto, "Other coins and units"},
+	{coingecko.Other, "Others"},
+}
+
+// addTable lists everything that has no tile.
+func addTable(v *view, rates []coingecko.Rate, quote coingecko.Rate, short map[string]string) {
+	for _, sec := range sections {
+		g := section{Name: sec.name}
+		for _, r := range rates {
+			if r.Kind() != sec.kind || slices.ContainsFunc(v.Tiles, func(t tile) bool { return t.Code == r.Code }) {
+				continue
+			}
+			c := newCurrency(r, short)
+			if price, ok := ratio(quote.Value, r.Value); ok {
+				c.Price = number(price)
+			}
+			g.Rows = append(g.Rows, c)
+		}
+		if len(g.Rows) > 0 {
+			v.Groups = append(v.Groups, g)
+		}
+	}
+}
+
+func newCurrency(r coingecko.Rate, short map[string]string) currency {
+	return currency{
+		Code:  r.Code,
+		Label: strings.ToUpper(r.Code),
+		Name:  r.Name,
+		Unit:  r.Unit,
+		Short: short[r.Code],
+		Rate:  number(r.Value),
+	}
+}

@@ -1,0 +1,370 @@
+// The market: what each currency is worth at any moment, past or to come, without any memory.
+
+package simulator
+
+import (
+	_ "embed"
+	"hash/fnv"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+// recorded is an answer of June 2026. Every simulation starts from it.
+//
+//go:embed exchange_rates.json
+var recorded []byte
+
+var recordedRates = sync.OnceValue(func() []coingecko.Rate {
+	rates, _, err := coingecko.Decode(recorded)
+	if err != nil {
+		panic("simulator: the embedded answer cannot be read: " + err.Error())
+	}
+	return rates
+})
+
+// A swing takes rise to reach its full size and fall to come back, as a hill with a rough surface.
+// One begins in each slot, somewhere within jitter.
+type swinging struct {
+	slot, jitter, rise, fall time.Duration
+	least, most              float64 // change of the price
+}
+
+var (
+	// live swings are there to be seen: hard and often.
+	live = swinging{
+		slot: 4 * time.Minute, jitter: time.Minute, rise: 3 * time.Minute, fall: 15 * time.Minute,
+		least: 0.08, most: 0.15,
+	}
+	// past ones leave a week of history that looks natural. Each ends within its slot, so that none
+	// is under way at the start.
+	past = swinging{
+		slot: 8 * time.Hour, jitter: 3 * time.Hour, rise: 30 * time.Minute, fall: 4 * time.Hour,
+		least: 0.03, most: 0.07,
+	}
+)
+
+// Manual swings are quick: a presenter who asked for one does not want to wait.
+const (
+	manualRise = 30 * time.Second
+	manualFall = 15 * time.Minute
+)
+
+// nature is how a currency moves against the US dollar.
+type nature struct {
+	base string  // moves with this currency ...
+	beta float64 // ... by so much,
+	day  float64 // and by itself: standard deviation of the logarithm of its price over 24 hours
+}
+
+// natures of currencies that are not like others of their kind. An empty one is pegged to the US
+// dollar and does not move at all.
+var natures = map[string]nature{
+	"usd": {}, "bmd": {}, "aed": {}, "sar": {}, "bhd": {}, "svc": {}, "lbp": {}, "mmk": {}, "vef": {},
+
+	// Held within a narrow band, or against a basket that is mostly dollars.
+	"hkd": {day: 0.0001},
+	"kwd": {day: 0.0004},
+	"vnd": {day: 0.0005},
+	"cny": {day: 0.0008},
+	"sgd": {day: 0.0010},
+	"xdr": {base: "eur", beta: 0.4, day: 0.0004},
+
+	"eur": {day: 0.0018},
+	"bam": {base: "eur", beta: 1}, // pegged
+	"dkk": {base: "eur", beta: 1, day: 0.0001},
+	"ron": {base: "eur", beta: 1, day: 0.0004},
+	"czk": {base: "eur", beta: 1, day: 0.0009},
+	"pln": {base: "eur", beta: 1, day: 0.0011},
+	"sek": {base: "eur", beta: 1, day: 0.0012},
+	"nok": {base: "eur", beta: 1, day: 0.0013},
+	"huf": {base: "eur", beta: 1, day: 0.0014},
+	"gbp": {base: "eur", beta: 0.8, day: 0.0010},
+	"chf": {base: "eur", beta: 0.8, day: 0.0011},
+
+	"xau": {day: 0.006},
+	"xag": {base: "xau", beta: 1.2, day: 0.008},
+
+	"btc":  {day: 0.019},
+	"eth":  {base: "btc", beta: 1.1, day: 0.016},
+	"bnb":  {base: "btc", beta: 0.9, day: 0.015},
+	"sol":  {base: "btc", beta: 1.2, day: 0.024},
+	"link": {base: "btc", beta: 1.1, day: 0.025},
+	"yfi":  {base: "btc", beta: 1.0, day: 0.026},
+}
+
+// natureOf says how a currency moves; an unlisted one moves like most of its kind.
+func natureOf(r coingecko.Rate) nature {
+	if n, ok := natures[r.Code]; ok {
+		return n
+	}
+	if r.Kind() == coingecko.Crypto {
+		return nature{base: "btc", beta: 1, day: 0.022}
+	}
+	return nature{day: 0.0019}
+}
+
+// constant says that a rate is a part of bitcoin, so that it never moves.
+func constant(code string) bool { return code == "btc" || code == "bits" || code == "sats" }
+
+// currency is one row of the market.
+type currency struct {
+	nature
+	key   uint64  // of its noise
+	base  int     // index of nature.base, -1 for none
+	start float64 // of its path, so that the first answer is the recorded one
+	rests bool    // stands nearly still at week-ends
+}
+
+// market is a pure function of its seed, its start and the time.
+type market struct {
+	start      time.Time
+	refresh    time.Duration
+	calm       bool
+	seed       uint64
+	rates      []coingecko.Rate // at the start, sorted by code
+	currencies []currency       // beside rates
+	btc        int
+	swingers   []int // indices of the coins that swing by themselves, in the order in which they do
+}
+
+func newMarket(o Options) *market {
+	m := &market{
+		start: o.Start, refresh: o.Refresh, calm: o.Calm, seed: mix(o.Seed + 1),
+		rates: recordedRates(),
+	}
+	m.currencies = make([]currency, len(m.rates))
+	for i, r := range m.rates {
+		c := currency{nature: natureOf(r), key: m.keyOf(r.Code), base: -1, rests: r.Kind() != coingecko.Crypto}
+		if c.nature.base != "" {
+			c.base = m.index(c.nature.base)
+		}
+		c.start = c.path(seconds(m.start), tradingSeconds(m.start))
+		m.currencies[i] = c
+		// Bitcoin on its own does not swing: everything else would seem to.
+		if r.Kind() == coingecko.Crypto && !constant(r.Code) {
+			m.swingers = append(m.swingers, i)
+		}
+	}
+	m.btc = m.index("btc")
+	slices.SortFunc(m.swingers, func(a, b int) int { // a shuffle: by a hash, which is the seed's
+		if m.currencies[a].key < m.currencies[b].key {
+			return -1
+		}
+		return 1
+	})
+	return m
+}
+
+func (m *market) keyOf(code string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(code))
+	return mix(m.seed ^ h.Sum64())
+}
+
+// index of a code, or -1.
+func (m *market) index(code string) int {
+	return slices.IndexFunc(m.rates, func(r coingecko.Rate) bool { return r.Code == code })
+}
+
+// at writes the values of all currencies at t into values, in the order of m.rates.
+func (m *market) at(t time.Time, manual []swing, values []float64) {
+	// CoinGecko's rates move in steps. Counted from the start, so that the first is the recorded one.
+	since := t.Sub(m.start)
+	since -= ((since % m.refresh) + m.refresh) % m.refresh
+	t = m.start.Add(since)
+
+	// First each currency's own path, as the logarithm of its worth in US dollars ...
+	own := make([]float64, len(m.rates))
+	calendar, trading := seconds(t), tradingSeconds(t)
+	for i := range m.currencies {
+		c := &m.currencies[i]
+		own[i] = c.path(calendar, trading) - c.start
+	}
+	// ... then what it shares with its base, and its swings, which are its own.
+	for i := range m.currencies {
+		c := &m.currencies[i]
+		values[i] = own[i]
+		if c.base >= 0 {
+			values[i] += c.beta * own[c.base]
+		}
+	}
+	m.swings(since, values)
+	shift := map[int]float64{}
+	for _, s := range manual {
+		shift[s.currency] += s.size * hill(t.Sub(s.start), manualRise, manualFall, uint64(s.start.UnixNano()))
+	}
+	for i, by := range shift {
+		values[i] += max(-shiftMost, min(by, shiftMost))
+	}
+
+	bitcoin := values[m.btc]
+	for i, r := range m.rates {
+		if constant(r.Code) {
+			values[i] = r.Value
+			continue
+		}
+		values[i] = max(math.Round(r.Value*math.Exp(bitcoin-values[i])*1000)/1000, 0.001)
+	}
+}
+
+// shiftMost bounds what manual swings of one currency add up to (a factor of 100), so that no rate
+// ever rounds to 0.
+const shiftMost = 4.6
+
+// swing is one that somebody asked for.
+type swing struct {
+	currency int
+	start    time.Time
+	size     float64 // of its summit, as a logarithm
+}
+
+// swings adds the swings that happen by themselves to the worths.
+func (m *market) swings(since time.Duration, worths []float64) {
+	if m.calm {
+		return
+	}
+	if since < 0 { // slots are counted backwards from the start
+		m.swing(past, int64(since/past.slot)-1, since, worths)
+		return
+	}
+	last := int64(since / live.slot)
+	first := max(0, last-int64((live.jitter+live.rise+live.fall)/live.slot))
+	for slot := first; slot <= last; slot++ {
+		m.swing(live, slot, since, worths)
+	}
+}
+
+// swing adds the swing of one slot.
+func (m *market) swing(k swinging, slot int64, since time.Duration, worths []float64) {
+	h := point(m.seed, slot)
+	begin := time.Duration(slot)*k.slot + time.Duration(unit(h)*float64(k.jitter))
+	share := hill(since-begin, k.rise, k.fall, h)
+	if share == 0 {
+		return
+	}
+	h = mix(h)
+	change := k.least + unit(h)*(k.most-k.least)
+	if h = mix(h); h&1 == 0 {
+		change = -change
+	}
+	n := int64(len(m.swingers))
+	who := m.swingers[((slot%n)+n)%n]
+	worths[who] += share * math.Log1p(change)
+}
+
+// hill is 0 before a swing, 1 at its summit and 0 after it, without a step.
+func hill(since, rise, fall time.Duration, key uint64) float64 {
+	var h float64
+	switch {
+	case since <= 0 || since >= rise+fall:
+		return 0
+	case since < rise:
+		h = smooth(float64(since) / float64(rise))
+	default:
+		h = smooth(1 - float64(since-rise)/float64(fall))
+	}
+	// Rough on its slopes, by nothing at its foot and its summit. Scaled to its length, so that a long
+	// one is no rougher than a short one.
+	const roughness, quarterHour = 6, 900.0
+	x := float64(since) / float64(rise+fall) * quarterHour
+	return h + roughness*h*(1-h)*(noise(key, x)-noise(key, 0))
+}
+
+// path is the logarithm of a currency's worth, by itself, at a time that is given in both of the ways
+// in which it can run.
+func (c *currency) path(calendar, trading float64) float64 {
+	switch {
+	case c.day == 0: // also spares the noise of what is pegged
+		return 0
+	case c.rests:
+		return c.day * noise(c.key, trading)
+	default:
+		return c.day * noise(c.key, calendar)
+	}
+}
+
+func seconds(t time.Time) float64 {
+	return float64(t.Unix()) + float64(t.Nanosecond())/1e9
+}
+
+// Currencies and metals are traded from Sunday 22:00 to Friday 22:00 UTC. Outside of that their time
+// nearly stands still.
+const (
+	weekBegin   = (3*24 + 22) * 3600 // the first Sunday 22:00 after 1970-01-01, a Thursday
+	weekLength  = 7 * 24 * 3600
+	weekTrading = 5 * 24 * 3600
+	resting     = 0.02 // speed of time at the week-end
+)
+
+func tradingSeconds(t time.Time) float64 {
+	s := seconds(t) - weekBegin
+	weeks := math.Floor(s / weekLength)
+	s -= weeks * weekLength
+	return weeks*(weekTrading+resting*(weekLength-weekTrading)) +
+		min(s, weekTrading) + resting*max(0, s-weekTrading)
+}
+
+// The noise is a sum of octaves, each a smooth curve through random points at a fixed distance. An
+// octave's height grows with the root of that distance: that is what makes the sum look like the
+// random walk of a price at every scale.
+const (
+	shortest = 5.0 // seconds between the points of the finest octave
+	octaves  = 12  // each three times as long as the one before: the longest is ten days
+	day      = 24 * 3600.0
+
+	// dayScale makes the standard deviation of the noise's change over 24 hours 1: measured over
+	// 200 paths of 480 days each.
+	dayScale = 0.582
+)
+
+var octave = func() (o [octaves]struct{ period, height float64 }) {
+	period := shortest
+	for i := range o {
+		o[i].period = period
+		o[i].height = dayScale * math.Sqrt(period/day)
+		period *= 3
+	}
+	return o
+}()
+
+func noise(key uint64, seconds float64) float64 {
+	sum := 0.0
+	for i := range octave {
+		k := mix(key + uint64(i))
+		x := seconds/octave[i].period + unit(k) // octaves must not have their points at the same moments
+		n := math.Floor(x)
+		a, b := bell(point(k, int64(n))), bell(point(k, int64(n)+1))
+		sum += octave[i].height * (a + (b-a)*smooth(x-n))
+	}
+	return sum
+}
+
+// smooth goes from 0 to 1 with x, level at both ends.
+func smooth(x float64) float64 { return x * x * (3 - 2*x) }
+
+// mix scatters the bits of x (the finaliser of SplitMix64).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// point is the hash of one point of many.
+func point(key uint64, n int64) uint64 {
+	return mix(key ^ uint64(n)) //nolint:gosec // a negative n may become any bits: they are scattered anyway
+}
+
+// unit makes a number from 0 up to 1 of a hash.
+func unit(h uint64) float64 { return float64(h>>11) / (1 << 53) }
+
+// bell makes a number of a hash that is distributed nearly normally, with variance 1.
+func bell(h uint64) float64 {
+	sum := float64(h&0xffff) + float64(h>>16&0xffff) + float64(h>>32&0xffff) + float64(h>>48)
+	const root3 = 1.7320508075688772 // the four parts together have variance 1/3
+	return (sum/0xffff - 2) * root3
+}

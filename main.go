@@ -1,0 +1,13 @@
+// Command coingecko-exporter exports CoinGecko's exchange rates as Prometheus metrics and shows them on a screen.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/heycard/coingecko-exporter/exporter"
+)
+
+func main() {
+	os.Exit(exporter.Run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
