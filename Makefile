@@ -40,7 +40,7 @@ LOADTIME ?= 10s
 demo: ## Show the screen with a simulated market on http://localhost:9880, offline
 	@mkdir -p bin && $(BUILD) -o bin/$(NAME) .
 	@echo "The screen is at http://localhost:9880/, the metrics at http://localhost:9880/metrics. Ctrl-C ends it."
-	@exec bin/$(NAME) --demo $(ARGS)
+	@exec bin/$(NAME) --simulate $(ARGS)
 
 run: build ## Poll CoinGecko, keyless; further flags in ARGS
 	@exec bin/$(NAME) $(ARGS)

@@ -307,7 +307,7 @@ type exporterProcess struct{ address, control string }
 
 func startExporter(t *testing.T, binary string, args ...string) exporterProcess {
 	t.Helper()
-	said := launch(t, binary, append([]string{"--demo", "--web.listen-address=127.0.0.1:0"}, args...)...)
+	said := launch(t, binary, append([]string{"--simulate", "--web.listen-address=127.0.0.1:0"}, args...)...)
 	var e exporterProcess
 	eventually(t, 30*time.Second, func() error {
 		control := regexp.MustCompile(`control=(http://\S+/)`).FindStringSubmatch(said.String())

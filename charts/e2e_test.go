@@ -281,9 +281,9 @@ func (c *cluster) uninstall() {
 // TestLife: relays in front of a poller, through everything that happens to them in a cluster.
 func TestLife(t *testing.T) {
 	c := newCluster(t)
-	settings := []string{"--set", "demo=true,relay.enabled=true"}
-	if out := c.install(settings...); !strings.Contains(out, "DEMO") {
-		t.Errorf("the notes do not say that this is a demo:\n%s", out)
+	settings := []string{"--set", "simulate=true,relay.enabled=true"}
+	if out := c.install(settings...); !strings.Contains(out, "SIMULATED") {
+		t.Errorf("the notes do not say that the rates are simulated:\n%s", out)
 	}
 	base := c.serviceURL(release, 9880)
 	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
@@ -410,7 +410,7 @@ func TestWeb(t *testing.T) {
 	}
 	c.kubectl("create", "secret", "generic", "auth", "--from-literal=username=e2e", "--from-literal=password=e2e",
 		"--from-literal=web.yaml="+fmt.Sprintf("basic_auth_users: {e2e: %q}\ntls_server_config: {cert_file: /etc/tls/tls.crt, key_file: /etc/tls/tls.key}\n", hash))
-	c.install("--set", "demo=true,relay.enabled=true,web.tls.enabled=true,web.tls.existingSecret=tls,web.basicAuth.enabled=true,web.basicAuth.existingSecret=auth")
+	c.install("--set", "simulate=true,relay.enabled=true,web.tls.enabled=true,web.tls.existingSecret=tls,web.basicAuth.enabled=true,web.basicAuth.existingSecret=auth")
 	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
 		t.Errorf("helm test: %s", out)
 	}
@@ -466,7 +466,7 @@ func TestScreen(t *testing.T) {
 	}
 	c := newCluster(t)
 	own := "screen." + strings.ReplaceAll(image(t, "E2E_SCREEN_IMAGE"), ",image", ",screen.image") + ",screen.image.digest="
-	c.install("--set", "demo=true,screen.enabled=true,screen.prometheusURL=http://prometheus-operated.monitoring:9090,"+own)
+	c.install("--set", "simulate=true,screen.enabled=true,screen.prometheusURL=http://prometheus-operated.monitoring:9090,"+own)
 	base := c.serviceURL(release+"-screen", 3000)
 	for path, want := range map[string]string{
 		"/api/dashboards/home":                 "{\"redirectUri\":\"/d/coingecko-screen?kiosk\\u0026refresh=30s\\u0026_dash.hideTimePicker=true\\u0026_dash.hideVariables=true\\u0026_dash.hideLinks=true\"}",

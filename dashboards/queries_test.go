@@ -540,14 +540,14 @@ func TestQueries(t *testing.T) {
 	list := boards(t)
 	wall := list[0]
 
-	demo, control := exporter(t, binary, "--demo")
-	shortly, shortControl := exporter(t, binary, "--demo", "--rates.max-age="+shortLived.String())
+	simulated, control := exporter(t, binary, "--simulate")
+	shortly, shortControl := exporter(t, binary, "--simulate", "--rates.max-age="+shortLived.String())
 	// One that CoinGecko's plan counts for and that cannot reach it: through a proxy that is not there.
 	proxy := filepath.Join(dir, "http.yaml")
 	if err := os.WriteFile(proxy, []byte("proxy_url: http://"+freeAddress(t)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cut, _ := exporter(t, binary, "--coingecko.plan=demo", "--coingecko.http-config-file="+proxy, "--coingecko.interval=10s")
+	cut, _ := exporter(t, binary, "--coingecko.plan=simulated", "--coingecko.http-config-file="+proxy, "--coingecko.interval=10s")
 
 	rules, err := filepath.Abs("../alerts")
 	if err != nil {
@@ -558,7 +558,7 @@ func TestQueries(t *testing.T) {
 		"global":     map[string]any{"scrape_interval": scrapes.String(), "evaluation_interval": evaluations.String()},
 		"rule_files": []string{rules + "/*.rules.yaml"},
 		"scrape_configs": []any{
-			map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{demo.address, cut.address}}}},
+			map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{simulated.address, cut.address}}}},
 			map[string]any{"job_name": "shortly", "static_configs": []any{map[string]any{"targets": []string{shortly.address}}}},
 		},
 	})
@@ -572,7 +572,7 @@ func TestQueries(t *testing.T) {
 	// Eight days, and an hour of alerts four hours ago.
 	data, backfill := filepath.Join(dir, "data"), filepath.Join(dir, "backfill")
 	command(t, "go", "build", "-o", backfill, "../stack/backfill")
-	command(t, backfill, "--control="+control+"/", "--instance="+demo.address, "--data="+data,
+	command(t, backfill, "--control="+control+"/", "--instance="+simulated.address, "--data="+data,
 		"--rules="+rules+"/*.rules.yaml", "--listen="+freeAddress(t))
 	alertsAt := time.Now().Add(-4 * time.Hour)
 	oldAlerts(t, data, alertsAt)
@@ -695,7 +695,7 @@ func TestQueries(t *testing.T) {
 	})
 	t.Run("exporter gone", func(t *testing.T) {
 		p.t, fresh.t = t, t
-		demo.stop()
+		simulated.stop()
 		fresh.emptied(wall)
 		fresh.at = time.Now()
 		gone := viewer{p, time.Now(), map[string]string{"job": "never-there"}}

@@ -96,10 +96,10 @@ func header() []*panel {
 			`<div style="font-size:22px;line-height:28px;margin:4px -8px 0 -8px;color:`+dim+`;white-space:nowrap">`+
 			over("13.3%", "coin")+over("26.7%", "now")+over("20%", "last 24 h")+over("20%", "1 h")+over("20%", "24 h")+`</div>`,
 			"What the screen shows, whose data it is, and the heads of the columns below.", place{0, 0, 15, 4}).bare(),
-		stat("", "Whether the rates come from CoinGecko or from the simulator. From coingecko_exporter_demo.", place{15, 0, 4, 3},
-			instant(`max(coingecko_exporter_demo{`+exporters+`}) or 0 * max(coingecko_up{`+exporters+`})`, "")).
+		stat("", "Whether the rates come from CoinGecko or from the simulator. From coingecko_exporter_simulated.", place{15, 0, 4, 3},
+			instant(`max(coingecko_exporter_simulated{`+exporters+`}) or 0 * max(coingecko_up{`+exporters+`})`, "")).
 			unit("none").none("NO EXPORTER").
-			mappings(exactly("1", "DEMO, not real", "#B85C00"), exactly("0", "LIVE", "#2A2F38")).
+			mappings(exactly("1", "SIMULATED, not real", "#B85C00"), exactly("0", "LIVE", "#2A2F38")).
 			steps(bad).
 			set("options.colorMode", "background_solid").set("options.textMode", "value").
 			set("options.justifyMode", "center"),

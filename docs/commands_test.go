@@ -66,13 +66,13 @@ func blocks(markdown []byte) (found []block, wrong []string) {
 // exporter is where documents say that an exporter listens.
 const exporter = "localhost:9880"
 
-// Every block of commands in these documents is either run here, in a copy of the work tree and with a demo that
+// Every block of commands in these documents is either run here, in a copy of the work tree and with a simulation that
 // listens, or says why not.
 func TestCommands(t *testing.T) {
 	documents := []string{"README.md", "docs/operations.md"}
 	scratch := workTree(t)
 	shell(t, scratch, "make build")
-	address := demo(t, scratch)
+	address := simulate(t, scratch)
 	for _, document := range documents {
 		t.Run(document, func(t *testing.T) {
 			markdown, err := os.ReadFile(filepath.Join(scratch, document))
@@ -160,10 +160,10 @@ func shell(t *testing.T, folder, script string) {
 	}
 }
 
-// demo starts the exporter with simulated rates and says where it listens.
-func demo(t *testing.T, folder string) string {
+// simulate starts the exporter with simulated rates and says where it listens.
+func simulate(t *testing.T, folder string) string {
 	t.Helper()
-	c := exec.Command("bin/coingecko-exporter", "--demo", "--web.listen-address=127.0.0.1:0")
+	c := exec.Command("bin/coingecko-exporter", "--simulate", "--web.listen-address=127.0.0.1:0")
 	c.Dir, c.Env = folder, environment()
 	log, err := c.StderrPipe()
 	if err != nil {
@@ -177,7 +177,7 @@ func demo(t *testing.T, folder string) string {
 		_ = c.Process.Signal(syscall.SIGTERM)
 		<-read // all of the pipe, before Wait closes it
 		if err := c.Wait(); err != nil {
-			t.Errorf("the demo: %v", err)
+			t.Errorf("the simulation: %v", err)
 		}
 	})
 	go func() {
@@ -193,12 +193,12 @@ func demo(t *testing.T, folder string) string {
 	select {
 	case address := <-listening:
 		if address == "" {
-			t.Fatal("the demo ended")
+			t.Fatal("the simulation ended")
 		}
 		shell(t, folder, "for i in {1..50}; do ! bin/coingecko-exporter --health.check --health.url=http://"+address+" || exit 0; sleep 0.2; done; exit 1")
 		return address
 	case <-time.After(30 * time.Second):
-		t.Fatal("the demo does not say where it listens")
+		t.Fatal("the simulation does not say where it listens")
 		return ""
 	}
 }

@@ -82,14 +82,14 @@ type exporter struct {
 	poller   *poller.Poller
 	health   *health
 	handler  http.Handler
-	sim      *simulator.Simulator // of --demo; nil otherwise
+	sim      *simulator.Simulator // of --simulate; nil otherwise
 }
 
 // build puts the program together. Nothing is asked and nothing is served yet, but by the simulator.
 func build(s *settings) (_ *exporter, err error) {
 	e := &exporter{settings: s, health: &health{started: time.Now()}}
 	build := cmp.Or(version.Version, "dev")
-	if s.demo {
+	if s.simulate {
 		if e.sim, err = simulator.Start(simulator.Options{}); err != nil {
 			return nil, err
 		}
@@ -111,12 +111,12 @@ func build(s *settings) (_ *exporter, err error) {
 		return nil, fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
 	}
 	status := func() poller.Status { return e.poller.Status() }
-	rates := collector.New(collector.Options{Status: status, Quota: s.quota(), Demo: s.demo})
+	rates := collector.New(collector.Options{Status: status, Quota: s.quota(), Simulated: s.simulate})
 	page := screen.New(screen.Options{
 		Status:      status,
 		Quote:       s.quote,
 		Coins:       s.coins,
-		Demo:        s.demo,
+		Simulated:   s.simulate,
 		Version:     build,
 		MetricsPath: s.telemetryPath,
 		Logger:      s.logger,
@@ -155,7 +155,7 @@ func (e *exporter) serve(ctx context.Context) error {
 			"interval", s.interval.String(), "max_age", s.maxAge.String())
 	}
 	if e.sim != nil {
-		s.logger.Warn("DEMO: these rates are simulated and not real", "control", e.sim.ControlURL())
+		s.logger.Warn("SIMULATED: these rates are not real", "control", e.sim.ControlURL())
 	}
 
 	var g oklog.Group

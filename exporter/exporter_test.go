@@ -168,12 +168,12 @@ func simulate(t testing.TB, o simulator.Options) *simulator.Simulator {
 	return sim
 }
 
-func TestDemo(t *testing.T) {
-	e := start(t, "--demo")
+func TestSimulate(t *testing.T) {
+	e := start(t, "--simulate")
 	eventually(t, "rates", func() bool { return up(t, e.url) })
 	first := series(t, e.url)
 	for name, want := range map[string]float64{
-		`coingecko_exporter_demo`:                                1,
+		`coingecko_exporter_simulated`:                           1,
 		`coingecko_poll_interval_seconds`:                        2,
 		`coingecko_exchange_rate{currency="btc",kind="crypto"}`:  1,
 		`coingecko_exchange_rate{currency="sats",kind="crypto"}`: 1e8,
@@ -183,11 +183,11 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	resp, page := get(t, e.url+"/")
-	if resp.StatusCode != 200 || !strings.Contains(page, "DEMO") || !strings.Contains(page, "Data provided by CoinGecko") {
+	if resp.StatusCode != 200 || !strings.Contains(page, "SIMULATED") || !strings.Contains(page, "Data provided by CoinGecko") {
 		t.Errorf("the screen: %d\n%s", resp.StatusCode, page)
 	}
-	if log := e.log.String(); !strings.Contains(log, "DEMO: these rates are simulated") || !strings.Contains(log, "control=http://127.0.0.1:") {
-		t.Errorf("the log does not say that it is a demo: %s", log)
+	if log := e.log.String(); !strings.Contains(log, "SIMULATED: these rates are not real") || !strings.Contains(log, "control=http://127.0.0.1:") {
+		t.Errorf("the log does not say that the rates are simulated: %s", log)
 	}
 	usd := `coingecko_exchange_rate{currency="usd",kind="fiat"}`
 	eventually(t, "rates that move", func() bool { return series(t, e.url)[usd] != first[usd] })
@@ -200,8 +200,8 @@ func TestDemo(t *testing.T) {
 }
 
 // The presenter's way: fail, and recover within a few polls.
-func TestDemoIsControlled(t *testing.T) {
-	e := start(t, "--demo", "--coingecko.interval=100ms", "--rates.max-age=300ms")
+func TestSimulatorIsControlled(t *testing.T) {
+	e := start(t, "--simulate", "--coingecko.interval=100ms", "--rates.max-age=300ms")
 	control := regexp.MustCompile(`control=(\S+)`).FindStringSubmatch(e.log.String())
 	if control == nil {
 		t.Fatal("no control address in the log")
@@ -226,7 +226,7 @@ func TestDemoIsControlled(t *testing.T) {
 }
 
 func TestEndpoints(t *testing.T) {
-	e := start(t, "--demo")
+	e := start(t, "--simulate")
 	eventually(t, "rates", func() bool { return up(t, e.url) })
 	for _, tc := range []struct {
 		method, path string
@@ -265,7 +265,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestScrapeFormats(t *testing.T) {
-	e := start(t, "--demo")
+	e := start(t, "--simulate")
 	eventually(t, "rates", func() bool { return up(t, e.url) })
 
 	_, text := get(t, e.url+"/metrics")
@@ -286,7 +286,7 @@ func TestScrapeFormats(t *testing.T) {
 
 func TestOwnMetricsCanBeLeftOut(t *testing.T) {
 	for flag, want := range map[string]bool{"--no-web.disable-exporter-metrics": true, "--web.disable-exporter-metrics": false} {
-		e := start(t, "--demo", flag)
+		e := start(t, "--simulate", flag)
 		_, body := get(t, e.url+"/metrics")
 		for _, prefix := range []string{"\ngo_", "\nprocess_", "\npromhttp_"} {
 			if strings.Contains(body, prefix) != want {
@@ -392,7 +392,7 @@ func TestPortInUse(t *testing.T) {
 	defer l.Close()
 	for _, flag := range []string{"--web.listen-address=", "--web.health-listen-address="} {
 		var stderr output
-		args := []string{"--demo", "--web.listen-address=127.0.0.1:0"}
+		args := []string{"--simulate", "--web.listen-address=127.0.0.1:0"}
 		if flag == "--web.listen-address=" {
 			args = args[:1]
 		}
@@ -407,7 +407,7 @@ func TestPortInUse(t *testing.T) {
 
 func TestEndsOnSignals(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		p := process(t, nil, "--demo")
+		p := process(t, nil, "--simulate")
 		if err := p.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}

@@ -38,7 +38,7 @@ func inShell(t *testing.T, log *output, line string, env []string, args ...strin
 func at(log *output) string { return "http://" + listening.FindStringSubmatch(log.String())[1] }
 
 // fast are flags for a process that polls its own simulator ten times a second.
-var fast = []string{"--demo", "--coingecko.interval=100ms"}
+var fast = []string{"--simulate", "--coingecko.interval=100ms"}
 
 const usd = `coingecko_exchange_rate{currency="usd",kind="fiat"}`
 
@@ -278,7 +278,7 @@ func endsWhileStarting(t *testing.T) {
 	clean := 0
 	for i := range 12 {
 		var log output
-		c := exec.Command(os.Args[0], "--demo", "--web.listen-address=127.0.0.1:0")
+		c := exec.Command(os.Args[0], "--simulate", "--web.listen-address=127.0.0.1:0")
 		c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
 		c.Stderr = &log
 		if err := c.Start(); err != nil {
@@ -362,7 +362,7 @@ func endsInScrape(t *testing.T) {
 // Whoever asks a second time does not want to wait.
 func endsTwice(t *testing.T) {
 	var log output
-	p := process(t, &log, "--demo", "--web.shutdown-delay=1h")
+	p := process(t, &log, "--simulate", "--web.shutdown-delay=1h")
 	terminate(t, p)
 	eventually(t, "draining", func() bool { return strings.Contains(log.String(), "Shutting down: not ready, still serving") })
 	if resp, _ := get(t, at(&log)+"/metrics"); resp.StatusCode != 200 {
@@ -526,7 +526,7 @@ func TestWebConfig(t *testing.T) {
 		"  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: %s\nbasic_auth_users:\n  prometheus: %s\n", ca.file, hash), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := start(t, "--demo", "--web.config.file="+config)
+	e := start(t, "--simulate", "--web.config.file="+config)
 	base := strings.Replace(e.url, "http:", "https:", 1)
 	known, unknown := ca.issue(t, time.Now().Add(time.Hour)), stranger.issue(t, time.Now().Add(time.Hour))
 	expired := ca.issue(t, time.Now().Add(-time.Minute))

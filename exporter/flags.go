@@ -25,9 +25,9 @@ import (
 )
 
 const (
-	keyEnv       = "COINGECKO_API_KEY" // beside --coingecko.api-key-file
-	demoInterval = 2 * time.Second
-	leastMaxAge  = 10 * time.Minute // of the default of --rates.max-age
+	keyEnv            = "COINGECKO_API_KEY" // beside --coingecko.api-key-file
+	simulatedInterval = 2 * time.Second
+	leastMaxAge       = 10 * time.Minute // of the default of --rates.max-age
 )
 
 // settings are the flags as given, and what follows from them.
@@ -61,7 +61,7 @@ type settings struct {
 	quote         string
 	coins         []string
 	coinsList     string
-	demo          bool
+	simulate      bool
 	check         bool
 	healthCheck   bool
 	healthURLFlag string
@@ -99,7 +99,7 @@ func newApp(s *settings) *kingpin.Application {
 	app.Flag("screen.quote", "Currency in which the screen shows prices.").Default("usd").StringVar(&s.quote)
 	app.Flag("screen.coins", "Codes of the coins on the screen, separated by commas. Default: every coin of the answer but bits and sats.").PlaceHolder("btc,eth,...").StringVar(&s.coinsList)
 
-	app.Flag("demo", "Show a simulated market instead of asking CoinGecko. Nothing leaves this machine.").BoolVar(&s.demo)
+	app.Flag("simulate", "Show a simulated market instead of asking CoinGecko. Nothing leaves this machine.").BoolVar(&s.simulate)
 	app.Flag("config.check", "Check flags and files, say what is wrong, and exit.").BoolVar(&s.check)
 	app.Flag("health.check", "Ask the exporter that runs here with the same flags whether it is ready, and exit with 0 or 1: for images without a shell.").BoolVar(&s.healthCheck)
 	app.Flag("health.url", "With --health.check: the exporter elsewhere to ask instead, such as http://rates:9880. It must be ready and have current rates. CA and password: --coingecko.http-config-file.").PlaceHolder("URL").StringVar(&s.healthURLFlag)
@@ -183,9 +183,9 @@ func (s *settings) checkUpstream() error {
 			s.plan = p
 		}
 	}
-	if s.demo {
+	if s.simulate {
 		if len(s.urls) > 0 || s.plan.KeyHeader != "" || s.keyFile != "" || s.httpFile != "" {
-			return errors.New("--demo brings an upstream of its own; leave out the flags that begin with --coingecko, or leave out --demo")
+			return errors.New("--simulate brings an upstream of its own; leave out the flags that begin with --coingecko, or leave out --simulate")
 		}
 		return nil
 	}
@@ -242,9 +242,9 @@ func (s *settings) checkTimes() error {
 	least := poller.MinInterval
 	s.minInterval, s.backoffMin, s.backoffMax = poller.MinInterval, time.Minute, 15*time.Minute
 	switch {
-	case s.demo: // nobody's quota is spent, and an audience waits
+	case s.simulate: // nobody's quota is spent, and an audience waits
 		least = 100 * time.Millisecond
-		setDefault(&s.interval, demoInterval)
+		setDefault(&s.interval, simulatedInterval)
 		s.minInterval, s.backoffMin, s.backoffMax = s.interval, 5*time.Second, 15*time.Second
 	case s.spendsQuota():
 		setDefault(&s.interval, s.plan.Interval)
@@ -297,8 +297,8 @@ func (s *settings) checkScreen() error {
 // checkKey sees to it that a plan which needs a key has one, and that no key is given in vain.
 func (s *settings) checkKey(env string) error {
 	switch {
-	case s.demo:
-		return nil // the simulator asks for none, and a key that is set for real use is no reason not to look at a demo
+	case s.simulate:
+		return nil // the simulator asks for none, and a key that is set for real use is no reason not to look at a simulation
 	case s.keyFile != "" && env != "":
 		return fmt.Errorf("--coingecko.api-key-file and %s both hold a key; leave one of them out", keyEnv)
 	case s.keyFile == "" && env == "":

@@ -17,7 +17,7 @@ func TestHealthCheck(t *testing.T) {
 		code := Run(t.Context(), append(args, "--health.check"), none, io.Discard, &stderr)
 		return code, stderr.String()
 	}
-	ready := start(t, "--demo")
+	ready := start(t, "--simulate")
 	eventually(t, "rates", func() bool { return up(t, ready.url) })
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(ready.url, "http://"))
 	if err != nil {
@@ -50,7 +50,7 @@ func TestHealthCheck(t *testing.T) {
 }
 
 func TestHealthURL(t *testing.T) {
-	good := start(t, "--demo")
+	good := start(t, "--simulate")
 	eventually(t, "rates", func() bool { return up(t, good.url) })
 	gone := simulate(t, simulator.Options{})
 	gone.Close()

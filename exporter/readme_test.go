@@ -67,7 +67,7 @@ func inCode(s string) string {
 
 // The README knows every metric of the exporter, its type and its labels, and none that is not there.
 func TestReadmeMetrics(t *testing.T) {
-	e := start(t, "--demo")
+	e := start(t, "--simulate")
 	eventually(t, "rates", func() bool { return up(t, e.url) })
 	_, body := get(t, e.url+"/metrics")
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -75,7 +75,7 @@ func TestReadmeMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A demo has no quota.
+	// A simulation has no quota.
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector.New(collector.Options{
 		Status: func() poller.Status { return poller.Status{} }, Quota: &coingecko.Plan{PerMinute: 1},

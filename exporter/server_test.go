@@ -173,7 +173,7 @@ func TestRelayEndpoint(t *testing.T) {
 }
 
 func TestRelayPacksItsAnswer(t *testing.T) {
-	e := start(t, "--demo")
+	e := start(t, "--simulate")
 	eventually(t, "rates", func() bool { return up(t, e.url) })
 	resp, packed := get(t, e.url+relayPath, "Accept-Encoding: gzip")
 	if resp.Header.Get("Content-Encoding") != "gzip" || resp.Header.Get("Vary") != "Accept-Encoding" || resp.Header.Get("Age") == "" {
@@ -236,7 +236,7 @@ func TestTLSAndBasicAuth(t *testing.T) {
 	if err := os.WriteFile(config, fmt.Appendf(nil, "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\nbasic_auth_users:\n  prometheus: %s\n", hash), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := start(t, "--demo", "--web.config.file="+config, "--web.health-listen-address=127.0.0.1:0", "--log.level=debug")
+	e := start(t, "--simulate", "--web.config.file="+config, "--web.health-listen-address=127.0.0.1:0", "--log.level=debug")
 	base := strings.Replace(e.url, "http:", "https:", 1)
 	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	t.Cleanup(c.CloseIdleConnections)
@@ -348,7 +348,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var log output
-			p := process(t, &log, "--demo", "--web.shutdown-delay="+tc.delay.String())
+			p := process(t, &log, "--simulate", "--web.shutdown-delay="+tc.delay.String())
 			address := listening.FindStringSubmatch(log.String())[1]
 			eventually(t, "rates", func() bool { return up(t, "http://"+address) })
 
@@ -449,7 +449,7 @@ func TestSocketActivation(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	c := exec.Command("sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" --demo --web.systemd-socket`, os.Args[0])
+	c := exec.Command("sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" --simulate --web.systemd-socket`, os.Args[0])
 	c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
 	c.ExtraFiles = []*os.File{f}
 	pipe, err := c.StderrPipe()

@@ -170,7 +170,7 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	simulated := t.TempDir()
-	if err := os.WriteFile(filepath.Join(simulated, "demo"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(simulated, "simulated"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 
@@ -187,17 +187,17 @@ func TestRefusals(t *testing.T) {
 		"port": {path: programs + ":" + bare, extra: []string{"ALERTMANAGER_PORT=" + taken}, want: []string{
 			"stack: port " + taken + " is in use: choose another with make stack ALERTMANAGER_PORT=...",
 		}},
-		"data of a former demo": {path: programs + ":" + bare, extra: []string{"DATA=" + full}, want: []string{
-			"stack: " + full + " holds data already, and a demo begins a market of its own: remove them, or choose another folder with make stack DATA=...",
+		"data of a former simulation": {path: programs + ":" + bare, extra: []string{"DATA=" + full}, want: []string{
+			"stack: " + full + " holds data already, and a simulation begins a market of its own: remove them, or choose another folder with make stack DATA=...",
 		}},
-		"real rates among simulated ones": {path: programs + ":" + bare, extra: []string{"DEMO=0", "DATA=" + simulated}, want: []string{
-			"stack: " + simulated + " holds a demo's data, which are no real rates: remove them, or choose another folder with make stack DATA=...",
+		"real rates among simulated ones": {path: programs + ":" + bare, extra: []string{"SIMULATE=0", "DATA=" + simulated}, want: []string{
+			"stack: " + simulated + " holds simulated rates: remove them, or choose another folder with make stack DATA=...",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			command := exec.CommandContext(t.Context(), "./start")
-			command.Env = append([]string{"PATH=" + c.path, "DEMO=1", "DATA="}, ports(t)...)
+			command.Env = append([]string{"PATH=" + c.path, "SIMULATE=1", "DATA="}, ports(t)...)
 			command.Env = append(command.Env, c.extra...) // the last one counts
 			out, err := command.CombinedOutput()
 			var exit *exec.ExitError

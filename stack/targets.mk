@@ -7,24 +7,24 @@ stack:        export PROMETHEUS_PORT   ?= 19090
 stack:        export ALERTMANAGER_PORT ?= 19093
 stack screen: export GRAFANA_PORT      ?= 13000
 stack:        export RUNNER_PORT       ?= 8555
-stack: export DEMO    ?= 1
-stack: export HISTORY ?= 192h# of a demo
-stack: export DATA    ?=# a demo's: a temporary folder; otherwise: ~/.local/share/coingecko-exporter
+stack: export SIMULATE    ?= 1
+stack: export HISTORY ?= 192h# of a simulation
+stack: export DATA    ?=# of a simulation: a temporary folder; otherwise: ~/.local/share/coingecko-exporter
 stack: export PROMETHEUS_CONFIG   ?= stack/prometheus.yaml
 stack: export ALERTMANAGER_CONFIG ?= stack/alertmanager.yaml
 
 # For Grafana's admin. Readable for its user in a container, and here for nobody but you, because of the folder.
 GRAFANA_PASSWORD := stack/secrets/grafana_admin_password
 
-stack: build $(GRAFANA_PASSWORD) ## Run exporter, Prometheus, Alertmanager and Grafana here, simulated; DEMO=0 polls CoinGecko
+stack: build $(GRAFANA_PASSWORD) ## Run exporter, Prometheus, Alertmanager and Grafana here, simulated; SIMULATE=0 polls CoinGecko
 	@go build -o bin/goreman github.com/mattn/goreman
 	@go build -o bin/backfill ./stack/backfill
 	@exec stack/start
 
 # Simulated rates come from no plan and need no key, whatever .env says.
-up: $(GRAFANA_PASSWORD) ## Run them in containers, polling CoinGecko as .env says; DEMO=1 simulates
+up: $(GRAFANA_PASSWORD) ## Run them in containers, polling CoinGecko as .env says; SIMULATE=1 simulates
 	VERSION=$(VERSION) REVISION=$(REVISION) BRANCH=$(BRANCH) DATE=$(DATE) \
-	$(if $(filter-out 0 false no,$(DEMO)),COINGECKO_EXPORTER_DEMO=true COINGECKO_EXPORTER_COINGECKO_PLAN=keyless COINGECKO_API_KEY_FILE=) \
+	$(if $(filter-out 0 false no,$(SIMULATE)),COINGECKO_EXPORTER_SIMULATE=true COINGECKO_EXPORTER_COINGECKO_PLAN=keyless COINGECKO_API_KEY_FILE=) \
 	docker compose up --detach --wait
 
 down: ## End the containers; their data stay

@@ -55,8 +55,8 @@ spec:
         {{- if $client }}
         - --coingecko.http-config-file=/etc/client/http-config.yaml
         {{- end }}
-        {{- else if $root.Values.demo }}
-        - --demo
+        {{- else if $root.Values.simulate }}
+        - --simulate
         {{- with $root.Values.coingecko.interval }}
         - --coingecko.interval={{ . }}
         {{- end }}

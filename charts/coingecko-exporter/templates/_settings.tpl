@@ -14,7 +14,7 @@
 {{- define "coingecko-exporter.interval" -}}
 {{- if .Values.coingecko.interval }}
 {{- include "coingecko-exporter.seconds" .Values.coingecko.interval }}
-{{- else if .Values.demo }}2
+{{- else if .Values.simulate }}2
 {{- else }}
 {{- get (dict "keyless" 60 "demo" 300 "pro" 60) .Values.coingecko.plan }}
 {{- end }}
@@ -31,7 +31,7 @@
 
 {{- /* Whether polls spend CoinGecko's quota. */}}
 {{- define "coingecko-exporter.spendsQuota" -}}
-{{- if not .Values.demo }}
+{{- if not .Values.simulate }}
 {{- if not .Values.coingecko.urls }}yes{{ end }}
 {{- range .Values.coingecko.urls }}
 {{- if regexMatch "(^|\\.)coingecko\\.com(:[0-9]+)?$" (urlParse .).host }}yes{{ end }}
@@ -84,9 +84,9 @@ tls_server_config:
 {{- $sources := len (compact (list $key.value $key.existingSecret.name (ternary "yes" "" $key.externalSecret.enabled))) }}
 {{- $interval := include "coingecko-exporter.interval" . | int }}
 {{- $maxAge := include "coingecko-exporter.maxAge" . | int }}
-{{- if .Values.demo }}
+{{- if .Values.simulate }}
   {{- if or $c.urls $sources (ne $c.plan "keyless") $c.httpConfig.existingSecret }}
-    {{- fail "demo=true brings an upstream of its own: leave out coingecko.plan, coingecko.apiKey, coingecko.urls and coingecko.httpConfig, or set demo=false" }}
+    {{- fail "simulate=true brings an upstream of its own: leave out coingecko.plan, coingecko.apiKey, coingecko.urls and coingecko.httpConfig, or set demo=false" }}
   {{- end }}
 {{- else }}
   {{- if gt $sources 1 }}

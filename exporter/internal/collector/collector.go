@@ -15,9 +15,9 @@ import (
 
 // Options say what is collected.
 type Options struct {
-	Status func() poller.Status
-	Quota  *coingecko.Plan // nil where polls spend no quota of CoinGecko's
-	Demo   bool            // the rates are simulated
+	Status    func() poller.Status
+	Quota     *coingecko.Plan // nil where polls spend no quota of CoinGecko's
+	Simulated bool            // the rates are simulated
 }
 
 // Collector is a prometheus.Collector, and a poller.Observer for what is counted.
@@ -53,8 +53,8 @@ var (
 	quotaDesc = desc("quota_requests",
 		"Requests that CoinGecko's plan allows in a period. Absent where unknown or not spent.",
 		"period")
-	demoDesc = desc("exporter_demo",
-		"Always 1, and only there with --demo: these are not real rates.")
+	simulatedDesc = desc("exporter_simulated",
+		"Always 1, and only there with --simulate: these are not real rates.")
 )
 
 // New makes a collector in which every counter starts at 0.
@@ -104,7 +104,7 @@ func (c *Collector) Polled(p poller.Poll) {
 // Describe tells of every metric.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		rateDesc, infoDesc, upDesc, lastSuccessDesc, lastPollDesc, intervalDesc, maxAgeDesc, quotaDesc, demoDesc,
+		rateDesc, infoDesc, upDesc, lastSuccessDesc, lastPollDesc, intervalDesc, maxAgeDesc, quotaDesc, simulatedDesc,
 	} {
 		ch <- d
 	}
@@ -150,8 +150,8 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(quotaDesc, float64(q.PerMonth), "month")
 		}
 	}
-	if c.options.Demo {
-		gauge(demoDesc, 1)
+	if c.options.Simulated {
+		gauge(simulatedDesc, 1)
 	}
 	for _, counted := range c.counted() {
 		counted.Collect(ch)

@@ -78,10 +78,10 @@ func TestGolden(t *testing.T) {
 	refused := &coingecko.Error{Reason: coingecko.Unauthorized, Upstream: coingecko.CoinGecko, Status: 401}
 
 	for name, tc := range map[string]struct {
-		status poller.Status
-		polls  []poller.Poll
-		quota  *coingecko.Plan
-		demo   bool
+		status    poller.Status
+		polls     []poller.Poll
+		quota     *coingecko.Plan
+		simulated bool
 	}{
 		"first-start": {status: status(poller.Status{}), quota: &plan},
 		"healthy": {
@@ -106,14 +106,14 @@ func TestGolden(t *testing.T) {
 			status: status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Age: 23 * time.Second, LastSuccess: fetched, LastPoll: fetched}),
 			polls:  []poller.Poll{{Upstream: coingecko.Relay, Duration: 2 * time.Millisecond, Rejected: rejected}},
 		},
-		"demo": {
-			status: status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Age: time.Second, LastSuccess: fetched, LastPoll: fetched}),
-			polls:  []poller.Poll{{Upstream: coingecko.CoinGecko, Duration: 2 * time.Millisecond}},
-			demo:   true,
+		"simulated": {
+			status:    status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Age: time.Second, LastSuccess: fetched, LastPoll: fetched}),
+			polls:     []poller.Poll{{Upstream: coingecko.CoinGecko, Duration: 2 * time.Millisecond}},
+			simulated: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := New(Options{Status: func() poller.Status { return tc.status }, Quota: tc.quota, Demo: tc.demo})
+			c := New(Options{Status: func() poller.Status { return tc.status }, Quota: tc.quota, Simulated: tc.simulated})
 			for _, p := range tc.polls {
 				c.Polled(p)
 			}

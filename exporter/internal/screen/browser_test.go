@@ -377,10 +377,10 @@ func fits(t *testing.T, b tab) {
 		{"healthy", Options{}, ok},
 		{"missed", Options{}, missed},
 		{"expired", Options{}, overdue(ok, refusedKey(), 11*time.Minute)},
-		{"demo-missed", Options{Demo: true}, missed},
-		{"demo", Options{Demo: true}, ok},
+		{"simulated-missed", Options{Simulated: true}, missed},
+		{"simulated", Options{Simulated: true}, ok},
 		{"thirteen", Options{Coins: coins13}, ok},
-		{"thirteen-demo-missed", Options{Coins: coins13, Demo: true}, missed},
+		{"thirteen-simulated-missed", Options{Coins: coins13, Simulated: true}, missed},
 		{"one", Options{Coins: []string{"btc"}}, ok},
 		{"two", Options{Coins: []string{"btc", "eth"}}, ok},
 		{"five", Options{Coins: coins13[:4], Quote: "eur"}, ok},
@@ -395,7 +395,7 @@ func fits(t *testing.T, b tab) {
 		server := httptest.NewServer(s)
 		b.do(chromedp.Navigate(server.URL))
 		sizes := [][2]int64{{1920, 1080}, {390, 844}}
-		if c.name == "healthy" || c.name == "thirteen-demo-missed" {
+		if c.name == "healthy" || c.name == "thirteen-simulated-missed" {
 			sizes = append(sizes, [][2]int64{{3840, 2160}, {1366, 768}, {1080, 1920}, {820, 1180}, {320, 640}}...)
 		}
 		for _, size := range sizes {

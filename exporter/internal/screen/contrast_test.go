@@ -49,7 +49,7 @@ func TestContrast(t *testing.T) {
 		{"line", 4.5, "text"}, // a notice that is no state
 		{"amber", 4.5, "on-amber"},
 		{"red", 4.5, "on-red"},
-		{"demo", 4.5, "on-demo"},
+		{"simulated", 4.5, "on-simulated"},
 		{"ground", 3, "up amber down"}, // the dot before the freshness
 		{"tile", 3, "curve"},
 		{"ground", 3, "link"}, // the outline of the focus

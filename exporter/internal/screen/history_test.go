@@ -60,7 +60,7 @@ func TestBefore(t *testing.T) {
 
 func TestOneSampleAMinuteOverADay(t *testing.T) {
 	h := &history{}
-	for s := 0; s <= 3*86400; s += 2 { // as often as the demo polls
+	for s := 0; s <= 3*86400; s += 2 { // as often as a simulation polls
 		h.remember(fetched.Add(time.Duration(s)*time.Second), tiny(1), 0)
 	}
 	if n := len(h.samples); n < 1440 || n > 1447 {

@@ -81,8 +81,8 @@ func TestPages(t *testing.T) {
 		"missed_by_relay":    {Options{Coins: []string{"btc"}}, overdue(ok, nil, 3*time.Minute), 5, "/", 200},
 		"expired":            {Options{}, overdue(ok, refusedKey(), 11*time.Minute), 5, "/?quote=eur", 200},
 		"expired_by_relay":   {Options{}, overdue(ok, nil, 36*time.Hour), 5, "/", 200},
-		"demo":               {Options{Coins: []string{"btc"}, Demo: true}, ok, 20, "/", 200},
-		"demo_expired":       {Options{Demo: true}, overdue(ok, nil, 11*time.Minute), 20, "/", 200},
+		"simulated":          {Options{Coins: []string{"btc"}, Simulated: true}, ok, 20, "/", 200},
+		"simulated_expired":  {Options{Simulated: true}, overdue(ok, nil, 11*time.Minute), 20, "/", 200},
 		"bad_quote":          {Options{}, ok, 20, "/?quote=doge", 400},
 		"bad_quote_by_flag":  {Options{Quote: "doge"}, ok, 20, "/", 200},
 	} {

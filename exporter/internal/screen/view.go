@@ -32,7 +32,7 @@ const (
 // view is the page.
 type view struct {
 	Build, Version string
-	Demo           bool
+	Simulated      bool
 	Links          []link
 
 	State           string
@@ -111,7 +111,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	v := view{
 		Build:           s.build,
 		Version:         s.opts.Version,
-		Demo:            s.opts.Demo,
+		Simulated:       s.opts.Simulated,
 		Links:           s.links,
 		State:           fresh,
 		MaxAgeSeconds:   st.MaxAge.Seconds(),

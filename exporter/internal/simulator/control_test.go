@@ -85,7 +85,7 @@ func TestControlRefuses(t *testing.T) {
 	}
 }
 
-// A page on another site must not be able to make the demo fail.
+// A page on another site must not be able to make a simulation fail.
 func TestControlRefusesOtherSites(t *testing.T) {
 	t.Parallel()
 	s, _ := serve(t, Options{})

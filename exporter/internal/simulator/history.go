@@ -1,4 +1,4 @@
-// History as OpenMetrics: what a Prometheus would hold if it had scraped an exporter in demo mode.
+// History as OpenMetrics: what a Prometheus would hold if it had scraped an exporter with --simulate.
 
 package simulator
 
@@ -134,7 +134,7 @@ func (s *Simulator) writeHistory(out *openMetrics, gone <-chan struct{}) {
 		{"coingecko_last_poll_timestamp_seconds", polled},
 		{"coingecko_poll_interval_seconds", constant(s.options.Refresh.Seconds())},
 		{"coingecko_rates_max_age_seconds", constant(max(10*time.Minute, 3*s.options.Refresh).Seconds())},
-		{"coingecko_exporter_demo", constant(1)},
+		{"coingecko_exporter_simulated", constant(1)},
 		{"up", constant(1)},
 	} {
 		out.family(g.name, "gauge")

@@ -127,7 +127,7 @@ func TestOpenMetrics(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"coingecko_up": 1, "up": 1, "coingecko_exporter_demo": 1,
+		"coingecko_up": 1, "up": 1, "coingecko_exporter_simulated": 1,
 		"coingecko_poll_interval_seconds": 2, "coingecko_rates_max_age_seconds": 600,
 	} {
 		if p := get(name); p[0].value != want || p[steps-1].value != want {
@@ -151,7 +151,7 @@ func TestOpenMetrics(t *testing.T) {
 	}
 }
 
-// The text takes the way that a demo stack takes: through promtool into blocks.
+// The text takes the way that the stack takes: through promtool into blocks.
 func TestPromtoolTakesHistory(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {

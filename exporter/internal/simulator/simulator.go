@@ -1,4 +1,4 @@
-// Package simulator is a CoinGecko that runs in process, on loopback: for --demo, and for tests.
+// Package simulator is a CoinGecko that runs in process, on loopback: for --simulate, and for tests.
 //
 // It starts from a recorded answer of GET /exchange_rates and moves like a market, repeatably: the
 // same seed, start and time always give the same rates. It answers as CoinGecko does, keeps what
