@@ -119,15 +119,15 @@ func sortRules(rules object) {
 
 // TestDashboards: Grafana gets the generated files, byte for byte but for the last line's end.
 func TestDashboards(t *testing.T) {
-	objects := render(t, "--set=screen.enabled=true,screen.prometheusURL=http://prometheus")
-	for _, name := range []string{"screen", "analysis", "exporter"} {
+	objects := render(t, "--set=wall.enabled=true,wall.prometheusURL=http://prometheus")
+	for _, name := range []string{"wall", "analysis", "exporter"} {
 		want := strings.TrimSpace(string(read(t, "../dashboards/coingecko-"+name+".json")))
 		if got := at(named(t, objects, "ConfigMap", chart+"-"+name+"-dashboard"), "data", "coingecko-"+name+".json"); got != want {
 			t.Errorf("%s is not the file of dashboards/", name)
 		}
-		if name == "screen" {
-			if got := at(named(t, objects, "ConfigMap", chart+"-screen"), "data", "coingecko-screen.json"); got != want {
-				t.Error("the dedicated Grafana has another wall screen")
+		if name == "wall" {
+			if got := at(named(t, objects, "ConfigMap", chart+"-wall"), "data", "coingecko-wall.json"); got != want {
+				t.Error("the dedicated Grafana has another wall")
 			}
 		}
 	}
@@ -238,8 +238,8 @@ func TestVersions(t *testing.T) {
 		}
 	}
 	images := at(about, "annotations", "artifacthub.io/images").(string)
-	screen := at(parse(t, chart+"/values.yaml"), "screen", "image")
-	for _, image := range []string{"coingecko-exporter:" + want, at(screen, "repository").(string) + ":" + at(screen, "tag").(string)} {
+	wall := at(parse(t, chart+"/values.yaml"), "wall", "image")
+	for _, image := range []string{"coingecko-exporter:" + want, at(wall, "repository").(string) + ":" + at(wall, "tag").(string)} {
 		if !strings.Contains(images, image+"\n") {
 			t.Errorf("Chart.yaml's list of images lacks %s", image)
 		}
@@ -281,7 +281,7 @@ func TestPackage(t *testing.T) {
 			t.Errorf("%s is missing among %s", name, names)
 		}
 	}
-	for name, source := range map[string]string{"files/rules/data.rules.yaml": "../alerts/data.rules.yaml", "files/dashboards/coingecko-screen.json": "../dashboards/coingecko-screen.json"} {
+	for name, source := range map[string]string{"files/rules/data.rules.yaml": "../alerts/data.rules.yaml", "files/dashboards/coingecko-wall.json": "../dashboards/coingecko-wall.json"} {
 		if !bytes.Equal(packed[name], read(t, source)) {
 			t.Errorf("%s is not %s", name, source)
 		}

@@ -461,16 +461,16 @@ func (c *cluster) certificate() {
 
 // TestScreen: the dedicated Grafana shows the wall to everybody, and nothing else.
 func TestScreen(t *testing.T) {
-	if os.Getenv("E2E_SCREEN_IMAGE") == "" {
-		notRun(t, "the dedicated Grafana", "set E2E_SCREEN_IMAGE to a Grafana image that the cluster can pull")
+	if os.Getenv("E2E_WALL_IMAGE") == "" {
+		notRun(t, "the dedicated Grafana", "set E2E_WALL_IMAGE to a Grafana image that the cluster can pull")
 	}
 	c := newCluster(t)
-	own := "screen." + strings.ReplaceAll(image(t, "E2E_SCREEN_IMAGE"), ",image", ",screen.image") + ",screen.image.digest="
-	c.install("--set", "simulate=true,screen.enabled=true,screen.prometheusURL=http://prometheus-operated.monitoring:9090,"+own)
-	base := c.serviceURL(release+"-screen", 3000)
+	own := "wall." + strings.ReplaceAll(image(t, "E2E_WALL_IMAGE"), ",image", ",wall.image") + ",wall.image.digest="
+	c.install("--set", "simulate=true,wall.enabled=true,wall.prometheusURL=http://prometheus-operated.monitoring:9090,"+own)
+	base := c.serviceURL(release+"-wall", 3000)
 	for path, want := range map[string]string{
-		"/api/dashboards/home":                 "{\"redirectUri\":\"/d/coingecko-screen?kiosk\\u0026refresh=30s\\u0026_dash.hideTimePicker=true\\u0026_dash.hideVariables=true\\u0026_dash.hideLinks=true\"}",
-		"/api/dashboards/uid/coingecko-screen": `"uid":"coingecko-screen"`,
+		"/api/dashboards/home":               "{\"redirectUri\":\"/d/coingecko-wall?kiosk\\u0026refresh=30s\\u0026_dash.hideTimePicker=true\\u0026_dash.hideVariables=true\\u0026_dash.hideLinks=true\"}",
+		"/api/dashboards/uid/coingecko-wall": `"uid":"coingecko-wall"`,
 	} {
 		if status, body, err := get(base + path); err != nil || status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %.300s %v", path, status, body, err)

@@ -24,7 +24,7 @@ func analysis() *dashboard {
 	d.choice("window", "Window", "1h", "15m", "24h", "7d")
 	d.variable(sdk.TemplateVar{Name: "against", Label: "Correlate with", Sort: 1, Current: sdk.Current{Text: words("btc"), Value: "btc"}},
 		`label_values(`+price+whole+`, currency)`)
-	d.link("Wall screen", "/d/coingecko-screen", "Prices of the accepted coins")
+	d.link("Wall", "/d/coingecko-wall", "Prices of the accepted coins")
 	d.link("Exporter", "/d/coingecko-exporter", "Whether the rates come, and on time")
 	d.link("Data provided by CoinGecko", "https://www.coingecko.com", "Indicative rates, not a quote")
 

@@ -120,7 +120,7 @@ func TestFixedNames(t *testing.T) {
 	for _, b := range boards(t) {
 		uids = append(uids, b.UID)
 	}
-	if want := []string{"coingecko-screen", "coingecko-analysis", "coingecko-exporter"}; !slices.Equal(uids, want) {
+	if want := []string{"coingecko-wall", "coingecko-analysis", "coingecko-exporter"}; !slices.Equal(uids, want) {
 		t.Errorf("uids are %v: alerts, chart and the kiosk's URL know them as %v", uids, want)
 	}
 }
@@ -301,7 +301,7 @@ func TestWall(t *testing.T) {
 		bottom = max(bottom, p.GridPos.Y+p.GridPos.H)
 	}
 	if high := above + bottom*(unitHigh+gap) - gap + footer; high > wallHeight {
-		t.Errorf("the screen is %d pixels high: it scrolls on a wall of %d", high, wallHeight)
+		t.Errorf("the wall is %d pixels high: it scrolls on a wall of %d", high, wallHeight)
 	}
 	// No hole: a grid that Grafana compacts would not look as it was drawn.
 	for y := range bottom {
@@ -333,7 +333,7 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s: link %q leads to %s, which is not here", b.UID, l.Title, l.URL)
 			}
 		}
-		if b.UID != "coingecko-screen" && !slices.ContainsFunc(b.Links, func(l struct{ Title, URL string }) bool {
+		if b.UID != "coingecko-wall" && !slices.ContainsFunc(b.Links, func(l struct{ Title, URL string }) bool {
 			return strings.Contains(l.Title, "Data provided by CoinGecko") && l.URL == "https://www.coingecko.com"
 		}) {
 			t.Errorf("%s: CoinGecko is not named as the source", b.UID)
@@ -364,7 +364,7 @@ func TestUsage(t *testing.T) {
 
 func TestCannotWrite(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "coingecko-screen.json"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "coingecko-wall.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer

@@ -16,7 +16,7 @@ func health() *dashboard {
 	d.scope(sdk.TemplatingHideNone)
 	d.variable(sdk.TemplateVar{Name: "instance", Label: "Instance", Multi: true, IncludeAll: true, AllValue: ".+", Sort: 1},
 		`label_values(coingecko_poll_interval_seconds{`+exporters+`}, instance)`)
-	d.link("Wall screen", "/d/coingecko-screen", "Prices of the accepted coins")
+	d.link("Wall", "/d/coingecko-wall", "Prices of the accepted coins")
 	d.link("Analysis", "/d/coingecko-analysis", "Prices, moves and risk")
 	d.link("Data provided by CoinGecko", "https://www.coingecko.com", "Indicative rates, not a quote")
 

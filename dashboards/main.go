@@ -20,7 +20,7 @@ const (
 )
 
 // all is every dashboard of the project.
-func all() []*dashboard { return []*dashboard{screen(), analysis(), health()} }
+func all() []*dashboard { return []*dashboard{wall(), analysis(), health()} }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -663,13 +663,13 @@ func (s *system) rules() error {
 
 // dashboards says what a viewer of Grafana who does not sign in would miss.
 func (s *system) dashboards() error {
-	for _, uid := range []string{"coingecko-screen", "coingecko-analysis", "coingecko-exporter"} {
+	for _, uid := range []string{"coingecko-wall", "coingecko-analysis", "coingecko-exporter"} {
 		if err := get(s.grafanaURL+"/api/dashboards/uid/"+uid, &struct{}{}); err != nil {
 			return err
 		}
 	}
 	var home struct{ Dashboard struct{ UID string } }
-	if err := get(s.grafanaURL+"/api/dashboards/home", &home); err != nil || home.Dashboard.UID != "coingecko-screen" {
+	if err := get(s.grafanaURL+"/api/dashboards/home", &home); err != nil || home.Dashboard.UID != "coingecko-wall" {
 		return fmt.Errorf("the home page is %q (%w)", home.Dashboard.UID, err)
 	}
 	password, err := os.ReadFile("secrets/grafana_admin_password")

@@ -2,10 +2,10 @@
 
 ##@ The whole system
 # Ports on this machine. Not 9090 and 9093: Debian's packages start services of their own there.
-stack screen: export EXPORTER_PORT     ?= 9880
+stack wall: export EXPORTER_PORT     ?= 9880
 stack:        export PROMETHEUS_PORT   ?= 19090
 stack:        export ALERTMANAGER_PORT ?= 19093
-stack screen: export GRAFANA_PORT      ?= 13000
+stack wall: export GRAFANA_PORT      ?= 13000
 stack:        export RUNNER_PORT       ?= 8555
 stack: export SIMULATE    ?= 1
 stack: export HISTORY ?= 192h# of a simulation
@@ -33,8 +33,8 @@ down: ## End the containers; their data stay
 logs: ## Follow the containers' logs
 	docker compose logs --follow
 
-screen: ## Open the wall screen in a browser, full screen
-	@exec stack/screen
+wall: ## Open the wall in a browser, full screen
+	@exec stack/wall
 
 $(GRAFANA_PASSWORD):
 	@mkdir -p -m 700 $(@D)
@@ -42,6 +42,6 @@ $(GRAFANA_PASSWORD):
 
 lint: lint-stack
 lint-stack:
-	shellcheck stack/start stack/exporter stack/prometheus stack/screen
+	shellcheck stack/start stack/exporter stack/prometheus stack/wall
 
-.PHONY: stack up down logs screen lint-stack
+.PHONY: stack up down logs wall lint-stack

@@ -59,6 +59,6 @@ exporter = {
   api_key_secret      = "coingecko-api-key"
   secret_store        = null
   relay               = { enabled = true, min_replicas = 3, max_replicas = 6 }
-  screen              = { host = "coingecko-wall.heycard.example", certificate_arn = null }
+  wall                = { host = "coingecko-wall.heycard.example", certificate_arn = null }
   values              = {}
 }

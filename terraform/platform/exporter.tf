@@ -1,18 +1,18 @@
-# The exporter: one poller, relays in front of it, alerts, dashboards, and the wall screen.
+# The exporter: one poller, relays in front of it, alerts, dashboards, and the wall.
 
 locals {
   # A folder has one version of a chart, and takes no address.
   exporter_in_folder = !can(regex("^(oci|https)://", var.chart_repositories.coingecko_exporter))
 
-  screen = var.exporter.screen.host != null
-  tls    = var.exporter.screen.certificate_arn != null
+  wall = var.exporter.wall.host != null
+  tls  = var.exporter.wall.certificate_arn != null
 
   # An internal load balancer. Auto Mode's controller and the one of every EKS cluster read different annotations.
-  screen_annotations = { for key, value in {
+  wall_annotations = { for key, value in {
     scheme    = local.auto ? "internal" : null
     type      = local.auto ? null : "nlb"
     internal  = local.auto ? null : "true"
-    ssl-cert  = var.exporter.screen.certificate_arn
+    ssl-cert  = var.exporter.wall.certificate_arn
     ssl-ports = local.tls ? "443" : null
   } : "service.beta.kubernetes.io/aws-load-balancer-${key}" => value if value != null }
 
@@ -56,14 +56,14 @@ locals {
     dashboards     = { enabled = true }
     log            = { format = "json" }
 
-    screen = {
+    wall = {
       enabled       = true
       prometheusURL = "http://kube-prometheus-stack-prometheus.${var.cluster.prometheus.namespace}:9090"
-      rootURL       = local.screen ? "${local.tls ? "https" : "http"}://${var.exporter.screen.host}/" : ""
+      rootURL       = local.wall ? "${local.tls ? "https" : "http"}://${var.exporter.wall.host}/" : ""
       service = {
-        type        = local.screen ? "LoadBalancer" : "ClusterIP"
-        port        = local.screen ? (local.tls ? 443 : 80) : 3000
-        annotations = { for key, value in local.screen_annotations : key => value if local.screen }
+        type        = local.wall ? "LoadBalancer" : "ClusterIP"
+        port        = local.wall ? (local.tls ? 443 : 80) : 3000
+        annotations = { for key, value in local.wall_annotations : key => value if local.wall }
       }
     }
   }

@@ -1,16 +1,16 @@
-output "screen_url" {
-  description = "The wall screen. Without a host of its own it is reached by the command in screen_forward, on http://localhost:3000/."
-  value       = local.screen ? local.exporter_values.screen.rootURL : "http://localhost:3000/"
+output "wall_url" {
+  description = "The wall. Without a host of its own it is reached by the command in wall_forward, on http://localhost:3000/."
+  value       = local.wall ? local.exporter_values.wall.rootURL : "http://localhost:3000/"
 }
 
-output "screen_load_balancer" {
-  description = "Command that prints the load balancer's name, for the DNS record (CNAME) of exporter.screen.host."
-  value       = "kubectl --namespace ${var.namespace} get service coingecko-exporter-screen --output jsonpath='{.status.loadBalancer.ingress[0].hostname}'"
+output "wall_load_balancer" {
+  description = "Command that prints the load balancer's name, for the DNS record (CNAME) of exporter.wall.host."
+  value       = "kubectl --namespace ${var.namespace} get service coingecko-exporter-wall --output jsonpath='{.status.loadBalancer.ingress[0].hostname}'"
 }
 
-output "screen_forward" {
-  description = "Command that makes the wall screen available on this machine."
-  value       = "kubectl --namespace ${var.namespace} port-forward service/coingecko-exporter-screen 3000:${local.exporter_values.screen.service.port}"
+output "wall_forward" {
+  description = "Command that makes the wall available on this machine."
+  value       = "kubectl --namespace ${var.namespace} port-forward service/coingecko-exporter-wall 3000:${local.exporter_values.wall.service.port}"
 }
 
 output "grafana_password" {

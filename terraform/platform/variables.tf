@@ -101,7 +101,7 @@ variable "exporter" {
     api_key_secret      = string
     secret_store        = string
     relay               = object({ enabled = bool, min_replicas = number, max_replicas = number })
-    screen              = object({ host = string, certificate_arn = string })
+    wall                = object({ host = string, certificate_arn = string })
     values              = any
   })
   nullable = false
@@ -137,8 +137,8 @@ variable "exporter" {
   }
 
   validation {
-    condition     = var.exporter.screen.host != null || var.exporter.screen.certificate_arn == null
-    error_message = "exporter.screen.certificate_arn is set without exporter.screen.host. A certificate is for a name: set the host."
+    condition     = var.exporter.wall.host != null || var.exporter.wall.certificate_arn == null
+    error_message = "exporter.wall.certificate_arn is set without exporter.wall.host. A certificate is for a name: set the host."
   }
 }
 

@@ -141,13 +141,13 @@ tls_server_config:
     {{- fail (printf "serviceMonitor.namespace=%s: Prometheus looks for the CA and the password in the namespace of the ServiceMonitor, and they are in %s. Leave serviceMonitor.namespace out, or web.tls and web.basicAuth" . $.Release.Namespace) }}
   {{- end }}
 {{- end }}
-{{- range $path, $image := dict "image" .Values.image "screen.image" .Values.screen.image }}
+{{- range $path, $image := dict "image" .Values.image "wall.image" .Values.wall.image }}
   {{- if eq $image.tag "latest" }}
     {{- fail (printf "%s.tag=latest is another image tomorrow: name a version" $path) }}
   {{- end }}
 {{- end }}
-{{- if and .Values.screen.enabled (not .Values.screen.prometheusURL) }}
-  {{- fail "screen.enabled=true needs screen.prometheusURL: the Prometheus that scrapes this exporter and evaluates its rules, such as http://kube-prometheus-stack-prometheus.monitoring:9090" }}
+{{- if and .Values.wall.enabled (not .Values.wall.prometheusURL) }}
+  {{- fail "wall.enabled=true needs wall.prometheusURL: the Prometheus that scrapes this exporter and evaluates its rules, such as http://kube-prometheus-stack-prometheus.monitoring:9090" }}
 {{- end }}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
   {{- fail "httpRoute.enabled=true needs httpRoute.parentRefs: the Gateways to be reached by" }}

@@ -31,12 +31,12 @@ run "releases" {
     error_message = "The exporter is installed with other values, or yours do not come last."
   }
   assert {
-    condition     = output.screen_url == { dev = "http://localhost:3000/", staging = "http://coingecko-wall.staging.heycard.example/", production = "http://coingecko-wall.heycard.example/" }[var.environment]
-    error_message = "The screen's URL is not as the settings say."
+    condition     = output.wall_url == { dev = "http://localhost:3000/", staging = "http://coingecko-wall.staging.heycard.example/", production = "http://coingecko-wall.heycard.example/" }[var.environment]
+    error_message = "The wall's URL is not as the settings say."
   }
   # The wall's Prometheus is the one that is installed, under the service account that may write to AWS.
   assert {
-    condition     = local.exporter_values.screen.prometheusURL == "http://${helm_release.monitoring[0].name}-prometheus.${helm_release.monitoring[0].namespace}:9090"
+    condition     = local.exporter_values.wall.prometheusURL == "http://${helm_release.monitoring[0].name}-prometheus.${helm_release.monitoring[0].namespace}:9090"
     error_message = "The wall asks a Prometheus that is not there."
   }
   assert {
@@ -63,7 +63,7 @@ run "charts_from_elsewhere" {
 
   variables {
     chart_repositories = { kube_prometheus_stack = "oci://registry.heycard.example/charts", coingecko_exporter = "../../charts" }
-    exporter           = merge(var.exporter, { screen = { host = "wall.heycard.example", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" } })
+    exporter           = merge(var.exporter, { wall = { host = "wall.heycard.example", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" } })
   }
 
   assert {
@@ -75,7 +75,7 @@ run "charts_from_elsewhere" {
     error_message = "The folder is not asked."
   }
   assert {
-    condition     = output.screen_url == "https://wall.heycard.example/" && local.exporter_values.screen.service.port == 443 && local.exporter_values.screen.service.annotations["service.beta.kubernetes.io/aws-load-balancer-ssl-ports"] == "443"
-    error_message = "With a certificate the screen is on HTTPS."
+    condition     = output.wall_url == "https://wall.heycard.example/" && local.exporter_values.wall.service.port == 443 && local.exporter_values.wall.service.annotations["service.beta.kubernetes.io/aws-load-balancer-ssl-ports"] == "443"
+    error_message = "With a certificate the wall is on HTTPS."
   }
 }

@@ -117,7 +117,7 @@ run "more_relays_at_least_than_at_most" {
 run "certificate_without_host" {
   command = plan
   variables {
-    exporter = merge(var.exporter, { screen = { host = null, certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" } })
+    exporter = merge(var.exporter, { wall = { host = null, certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" } })
   }
   expect_failures = [var.exporter]
 }

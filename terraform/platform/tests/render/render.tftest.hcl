@@ -8,7 +8,7 @@ run "dev" {
   }
 
   assert {
-    condition     = length(setsubtract(["Deployment coingecko-exporter-poller", "Deployment coingecko-exporter-screen", "ServiceMonitor coingecko-exporter", "Service coingecko-exporter", "Service coingecko-exporter-screen"], output.objects)) == 0
+    condition     = length(setsubtract(["Deployment coingecko-exporter-poller", "Deployment coingecko-exporter-wall", "ServiceMonitor coingecko-exporter", "Service coingecko-exporter", "Service coingecko-exporter-wall"], output.objects)) == 0
     error_message = "Something is missing: ${join(", ", output.objects)}"
   }
   assert {
@@ -16,7 +16,7 @@ run "dev" {
     error_message = "dev has no relays: ${join(", ", output.objects)}"
   }
   assert {
-    condition     = jsondecode(output.services["coingecko-exporter-screen"].spec).type == "ClusterIP"
+    condition     = jsondecode(output.services["coingecko-exporter-wall"].spec).type == "ClusterIP"
     error_message = "The wall of dev is reached by a forwarded port."
   }
 }
@@ -33,7 +33,7 @@ run "staging" {
     error_message = "Something is missing: ${join(", ", output.objects)}"
   }
   assert {
-    condition     = jsondecode(output.services["coingecko-exporter-screen"].spec).type == "LoadBalancer" && output.services["coingecko-exporter-screen"].annotations["service.beta.kubernetes.io/aws-load-balancer-scheme"] == "internal"
+    condition     = jsondecode(output.services["coingecko-exporter-wall"].spec).type == "LoadBalancer" && output.services["coingecko-exporter-wall"].annotations["service.beta.kubernetes.io/aws-load-balancer-scheme"] == "internal"
     error_message = "The wall of staging has an internal load balancer."
   }
 }
@@ -47,10 +47,10 @@ run "production" {
 
   assert {
     condition = length(setsubtract([
-      "Deployment coingecko-exporter-poller", "Deployment coingecko-exporter-relay", "Deployment coingecko-exporter-screen",
+      "Deployment coingecko-exporter-poller", "Deployment coingecko-exporter-relay", "Deployment coingecko-exporter-wall",
       "HorizontalPodAutoscaler coingecko-exporter-relay", "PodDisruptionBudget coingecko-exporter-relay",
-      "NetworkPolicy coingecko-exporter-poller", "NetworkPolicy coingecko-exporter-relay", "NetworkPolicy coingecko-exporter-screen",
-      "ServiceMonitor coingecko-exporter", "ConfigMap coingecko-exporter-screen",
+      "NetworkPolicy coingecko-exporter-poller", "NetworkPolicy coingecko-exporter-relay", "NetworkPolicy coingecko-exporter-wall",
+      "ServiceMonitor coingecko-exporter", "ConfigMap coingecko-exporter-wall",
     ], output.objects)) == 0
     error_message = "Something is missing: ${join(", ", output.objects)}"
   }
@@ -68,7 +68,7 @@ run "all" {
     error_message = "The External Secrets Operator makes the key's Secret: ${join(", ", output.objects)}"
   }
   assert {
-    condition     = jsondecode(output.services["coingecko-exporter-screen"].spec).ports[0].port == 443
+    condition     = jsondecode(output.services["coingecko-exporter-wall"].spec).ports[0].port == 443
     error_message = "With a certificate the wall is on HTTPS."
   }
 }

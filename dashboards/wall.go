@@ -1,4 +1,4 @@
-// The wall screen: what the team sees from five metres. A fixed grid for 1920x1080 in kiosk mode.
+// The wall: what the team sees from five metres. A fixed grid for 1920x1080 in kiosk mode.
 
 package main
 
@@ -56,9 +56,9 @@ const (
 	bad  = "#C4162A"
 )
 
-func screen() *dashboard {
-	d := newDashboard("coingecko-screen", "CoinGecko wall screen",
-		"Prices of the coins that the shop takes, for a screen of 1920x1080 in kiosk mode.", "now-24h", "30s")
+func wall() *dashboard {
+	d := newDashboard("coingecko-wall", "CoinGecko wall",
+		"Prices of the coins that the shop takes, for a wall of 1920x1080 in kiosk mode.", "now-24h", "30s")
 	d.wall = true
 	d.scope(sdk.TemplatingHideVariable)
 	// By rank, so that the shop's first quote is the default.
@@ -95,7 +95,7 @@ func header() []*panel {
 			`Data provided by <a href="https://www.coingecko.com" target="_blank" rel="noopener">CoinGecko</a></div>`+
 			`<div style="font-size:22px;line-height:28px;margin:4px -8px 0 -8px;color:`+dim+`;white-space:nowrap">`+
 			over("13.3%", "coin")+over("26.7%", "now")+over("20%", "last 24 h")+over("20%", "1 h")+over("20%", "24 h")+`</div>`,
-			"What the screen shows, whose data it is, and the heads of the columns below.", place{0, 0, 15, 4}).bare(),
+			"What the wall shows, whose data it is, and the heads of the columns below.", place{0, 0, 15, 4}).bare(),
 		stat("", "Whether the rates come from CoinGecko or from the simulator. From coingecko_exporter_simulated.", place{15, 0, 4, 3},
 			instant(`max(coingecko_exporter_simulated{`+exporters+`}) or 0 * max(coingecko_up{`+exporters+`})`, "")).
 			unit("none").none("NO EXPORTER").
@@ -202,7 +202,7 @@ func aside() []*panel {
 		stat("", "Which line is which: the coins of the chart, in its colours.", place{15, 16, 9, 2}, ranged(courses, "{{unit}}")).
 			unit("percentunit").set("maxDataPoints", 1440).set("options.textMode", "name").set("options.orientation", "vertical").
 			set("fieldConfig.defaults.color.mode", "palette-classic").bare(),
-		stat("Cross rates", "Rates between the quote of this screen and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
+		stat("Cross rates", "Rates between the quote of this wall and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
 			place{15, 18, 4, 8},
 			current(price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
 				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info`, every, "1 {{currency}} in {{quote}}")).lately().
