@@ -17,12 +17,6 @@ import (
 // dash stands where there is no number.
 const dash = "–"
 
-// ratio divides two rates. It fails where the outcome is no number that could be shown.
-func ratio(a, b float64) (float64, bool) {
-	r := a / b
-	return r, r > 0 && !math.IsInf(r, 1)
-}
-
 // number writes a positive number with decimals by magnitude and groups of three:
 // 113,245,000 · 75,817.77 · 1.1624 · 0.0784 · 0.00000131.
 func number(v float64) string {

@@ -55,17 +55,6 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-func TestRatioRefusesWhatIsNoPrice(t *testing.T) {
-	if got, ok := ratio(75817.765, 36.856); !ok || math.Abs(got-2057.1349) > 0.0001 {
-		t.Errorf("ratio(75817.765, 36.856) = %v, %v", got, ok)
-	}
-	for _, c := range [][2]float64{{math.MaxFloat64, 0.1}, {math.SmallestNonzeroFloat64, 10}, {1, 0}, {0, 0}} {
-		if got, ok := ratio(c[0], c[1]); ok {
-			t.Errorf("ratio(%v, %v) = %v passes for a price", c[0], c[1], got)
-		}
-	}
-}
-
 func TestChange(t *testing.T) {
 	for _, c := range []struct {
 		now, then        float64

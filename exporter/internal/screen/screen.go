@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/history"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
@@ -37,7 +38,7 @@ type Screen struct {
 	opts    Options
 	links   []link
 	build   string
-	history history
+	history *history.History
 	drift   func() time.Duration
 	mux     http.ServeMux
 }
@@ -74,7 +75,7 @@ func New(opts Options) *Screen {
 	if opts.MetricsPath == "" {
 		opts.MetricsPath = "/metrics"
 	}
-	s := &Screen{opts: opts, drift: clockDrift()}
+	s := &Screen{opts: opts, history: &history.History{}, drift: clockDrift()}
 	// Relative, so that they also lead somewhere behind a reverse proxy that adds a prefix.
 	s.links = []link{
 		{"." + opts.MetricsPath, "Metrics"},
@@ -134,7 +135,7 @@ func (s *Screen) Polled(p poller.Poll) {
 // Remember keeps rates that left CoinGecko at the time given, sorted by code. They come in the order
 // of time: a minute that is over is not changed any more.
 func (s *Screen) Remember(at time.Time, rates []coingecko.Rate) {
-	s.history.remember(at, rates, s.drift())
+	s.history.Remember(at, rates, s.drift())
 }
 
 func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {

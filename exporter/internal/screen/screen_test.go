@@ -153,7 +153,7 @@ func TestDefaultTiles(t *testing.T) {
 	if got := tiles(s, "/"); got != "" {
 		t.Errorf("a tile %q for the quote itself", got)
 	}
-	s = newScreen(t, Options{}, healthy(tiny(75817.765)))
+	s = newScreen(t, Options{}, healthy([]coingecko.Rate{{Code: "btc", Type: "crypto", Value: 1}, {Code: "usd", Value: 75817.765}}))
 	if got := tiles(s, "/"); got != "BTC" {
 		t.Errorf("tiles %q of an answer without ETH", got)
 	}
@@ -304,11 +304,11 @@ func TestPollsAreRemembered(t *testing.T) {
 	s := newScreen(t, Options{}, healthy(rates))
 	var o poller.Observer = s
 	o.Polled(poller.Poll{Err: refusedKey()})
-	if len(s.history.samples) != 0 {
+	if s.history.Len() != 0 {
 		t.Error("a poll that failed was remembered")
 	}
 	o.Polled(poller.Poll{Snapshot: &poller.Snapshot{Rates: rates}})
-	if len(s.history.samples) != 1 || len(s.history.samples[0].values) != len(rates) {
+	if s.history.Len() != 1 {
 		t.Error("a poll was not remembered")
 	}
 }

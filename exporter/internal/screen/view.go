@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/history"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
@@ -99,7 +100,7 @@ type section struct {
 var windows = []struct {
 	text string
 	long time.Duration
-}{{"15 min", 15 * time.Minute}, {"1 h", time.Hour}, {"24 h", reach}}
+}{{"15 min", 15 * time.Minute}, {"1 h", time.Hour}, {"24 h", history.Reach}}
 
 // view says what the poller's status means to who looks at the screen. asked is the quote that the
 // request wants, or empty. The second value is false when the request wants one that is not there.
@@ -206,28 +207,24 @@ func (s *Screen) coins(rates []coingecko.Rate, quote string) []string {
 }
 
 func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quote string, short map[string]string) {
-	now := sample{at: st.LastSuccess}
-	for _, r := range rates {
-		now.codes = append(now.codes, r.Code)
-		now.values = append(now.values, r.Value)
-	}
-	points, span := s.history.curve(now, max(tolerance, 2*st.Interval))
+	now := history.NewSample(st.LastSuccess, rates, history.Sample{})
+	points, span := s.history.Curve(now, max(history.Tolerance, 2*st.Interval))
 	switch {
-	case span > reach-tolerance: // the oldest sample is never a whole day old
+	case span > history.Reach-history.Tolerance: // the oldest sample is never a whole day old
 		v.Span = "24 h"
 	case span > 0:
 		v.Span = age(max(span.Truncate(time.Minute), time.Minute))
 	}
-	var then [3]sample
+	var then [3]history.Sample
 	for i, w := range windows {
-		then[i], _ = s.history.before(now.at.Add(-w.long))
+		then[i], _ = s.history.Before(now.At.Add(-w.long))
 	}
 	for _, code := range s.coins(rates, quote) {
 		t := tile{currency: currency{Code: code, Label: strings.ToUpper(code), Name: "no rate"}}
 		if r, ok := coingecko.Find(rates, code); ok {
 			t.currency = newCurrency(r, short)
 		}
-		price, ok := now.price(code, quote)
+		price, ok := now.Price(code, quote)
 		if ok {
 			t.Price = number(price)
 			t.Curve = draw(points, code, quote, v.Span)
@@ -235,7 +232,7 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 		}
 		for i, w := range windows {
 			c := change{w.text, dash, "none"}
-			if old, had := then[i].price(code, quote); ok && had {
+			if old, had := then[i].Price(code, quote); ok && had {
 				c = newChange(w.text, price, old)
 			}
 			t.Changes = append(t.Changes, c)
@@ -261,7 +258,7 @@ const flattest = 0.001
 
 // draw makes a path of a price, 240 wide and 1000 high. It is drawn as strokes with nothing between
 // them where nothing is known.
-func draw(points []point, coin, quote, span string) *curve {
+func draw(points []history.Point, coin, quote, span string) *curve {
 	type dot struct {
 		x     int
 		price float64
@@ -270,9 +267,9 @@ func draw(points []point, coin, quote, span string) *curve {
 	var dots []dot
 	gap := true
 	for _, p := range points {
-		price, ok := p.price(coin, quote)
+		price, ok := p.Price(coin, quote)
 		if ok {
-			dots = append(dots, dot{p.x, price, gap || p.gap})
+			dots = append(dots, dot{p.X, price, gap || p.Gap})
 		}
 		gap = !ok
 	}
@@ -323,7 +320,7 @@ func addTable(v *view, rates []coingecko.Rate, quote coingecko.Rate, short map[s
 				continue
 			}
 			c := newCurrency(r, short)
-			if price, ok := ratio(quote.Value, r.Value); ok {
+			if price, ok := history.Ratio(quote.Value, r.Value); ok {
 				c.Price = number(price)
 			}
 			g.Rows = append(g.Rows, c)

@@ -1,9 +1,11 @@
-package screen
+package history
 
 import (
 	"fmt"
 	"math"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,9 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
+// fetched is when the newest rates of these tests left CoinGecko.
+var fetched = time.Date(2026, 6, 15, 14, 3, 22, 0, time.UTC)
+
 // tiny is an answer in which one bitcoin costs the given number of usd.
 func tiny(usd float64) []coingecko.Rate {
 	return []coingecko.Rate{{Code: "btc", Type: "crypto", Value: 1}, {Code: "usd", Value: usd}}
@@ -21,10 +26,10 @@ func tiny(usd float64) []coingecko.Rate {
 
 // filled has samples at the times given, counted back from fetched. Each costs as many usd as it is
 // seconds back.
-func filled(back ...time.Duration) *history {
-	h := &history{}
+func filled(back ...time.Duration) *History {
+	h := &History{}
 	for _, b := range back {
-		h.remember(fetched.Add(-b), tiny(b.Seconds()), 0)
+		h.Remember(fetched.Add(-b), tiny(b.Seconds()), 0)
 	}
 	return h
 }
@@ -50,8 +55,8 @@ func TestBefore(t *testing.T) {
 		"every five minutes, with some jitter":  {[]time.Duration{20*m + 2*time.Second, 15*m - 2*time.Second, 10 * m}, 15 * m, 898},
 		"every five minutes, a poll was missed": {[]time.Duration{25 * m, 20*m + 2*time.Second, 10 * m}, 15 * m, 0},
 	} {
-		s, ok := filled(c.samples...).before(fetched.Add(-c.ask))
-		got, _ := s.price("btc", "usd")
+		s, ok := filled(c.samples...).Before(fetched.Add(-c.ask))
+		got, _ := s.Price("btc", "usd")
 		if ok != (c.want > 0) || math.Abs(got-c.want) > 1e-6 {
 			t.Errorf("%s: sample of %v s before (%v), want %v", name, got, ok, c.want)
 		}
@@ -59,31 +64,31 @@ func TestBefore(t *testing.T) {
 }
 
 func TestOneSampleAMinuteOverADay(t *testing.T) {
-	h := &history{}
+	h := &History{}
 	for s := 0; s <= 3*86400; s += 2 { // as often as a simulation polls
-		h.remember(fetched.Add(time.Duration(s)*time.Second), tiny(1), 0)
+		h.Remember(fetched.Add(time.Duration(s)*time.Second), tiny(1), 0)
 	}
 	if n := len(h.samples); n < 1440 || n > 1447 {
 		t.Errorf("%d samples after three days, want a day and a little", n)
 	}
-	last := h.samples[len(h.samples)-1].at
+	last := h.samples[len(h.samples)-1].At
 	for i, s := range h.samples {
-		if last.Sub(s.at) > reach+tolerance {
-			t.Errorf("sample %d is %v older than the last", i, last.Sub(s.at))
+		if last.Sub(s.At) > Reach+Tolerance {
+			t.Errorf("sample %d is %v older than the last", i, last.Sub(s.At))
 		}
-		if i > 0 && !s.at.Truncate(time.Minute).After(h.samples[i-1].at.Truncate(time.Minute)) {
+		if i > 0 && !s.At.Truncate(time.Minute).After(h.samples[i-1].At.Truncate(time.Minute)) {
 			t.Errorf("samples %d and %d are in one minute, or not in order", i-1, i)
 		}
 	}
-	if _, ok := h.before(last.Add(-reach)); !ok {
+	if _, ok := h.Before(last.Add(-Reach)); !ok {
 		t.Error("there is no sample of a day ago")
 	}
 }
 
 func TestSamplesThatAreNotNewerAreLeftOut(t *testing.T) {
 	h := filled(2*time.Minute, time.Minute)
-	h.remember(fetched.Add(-2*time.Minute), tiny(7), 0) // an older answer from another upstream
-	h.remember(fetched.Add(-time.Minute), tiny(7), 0)
+	h.Remember(fetched.Add(-2*time.Minute), tiny(7), 0) // an older answer from another upstream
+	h.Remember(fetched.Add(-time.Minute), tiny(7), 0)
 	if len(h.samples) != 2 || h.samples[1].values[1] != 60 {
 		t.Errorf("history was changed: %v", h.samples)
 	}
@@ -92,17 +97,17 @@ func TestSamplesThatAreNotNewerAreLeftOut(t *testing.T) {
 func TestClockThatWasSetForgetsTheHistory(t *testing.T) {
 	for _, step := range []time.Duration{time.Hour, -time.Hour, clockStep + 1} {
 		h := filled(20*time.Minute, 15*time.Minute, time.Minute)
-		h.remember(fetched.Add(step), tiny(5), step)
-		if len(h.samples) != 1 || !h.samples[0].at.Equal(fetched.Add(step)) {
+		h.Remember(fetched.Add(step), tiny(5), step)
+		if len(h.samples) != 1 || !h.samples[0].At.Equal(fetched.Add(step)) {
 			t.Errorf("clock set by %v: %v", step, h.samples)
 		}
-		h.remember(fetched.Add(step+time.Minute), tiny(5), step)
+		h.Remember(fetched.Add(step+time.Minute), tiny(5), step)
 		if len(h.samples) != 2 {
 			t.Errorf("clock set by %v: history does not grow again", step)
 		}
 	}
 	h := filled(20*time.Minute, 15*time.Minute, time.Minute)
-	h.remember(fetched, tiny(5), clockStep) // what a time server corrects
+	h.Remember(fetched, tiny(5), clockStep) // what a time server corrects
 	if len(h.samples) != 4 {
 		t.Error("a small correction of the clock forgets the history")
 	}
@@ -110,18 +115,18 @@ func TestClockThatWasSetForgetsTheHistory(t *testing.T) {
 
 func TestCurrenciesComeAndGo(t *testing.T) {
 	h := filled(3 * time.Minute)
-	h.remember(fetched.Add(-2*time.Minute), with(tiny(100), coingecko.Rate{Code: "eth", Value: 40}), 0)
-	h.remember(fetched.Add(-time.Minute), tiny(100), 0)
-	h.remember(fetched, tiny(100), 0)
+	h.Remember(fetched.Add(-2*time.Minute), slices.Insert(tiny(100), 1, coingecko.Rate{Code: "eth", Value: 40}), 0)
+	h.Remember(fetched.Add(-time.Minute), tiny(100), 0)
+	h.Remember(fetched, tiny(100), 0)
 	for i, want := range []bool{false, true, false, false} {
-		if _, ok := h.samples[i].price("eth", "usd"); ok != want {
+		if _, ok := h.samples[i].Price("eth", "usd"); ok != want {
 			t.Errorf("sample %d has eth: %v, want %v", i, ok, want)
 		}
-		if _, ok := h.samples[i].price("eth", "gbp"); ok {
+		if _, ok := h.samples[i].Price("eth", "gbp"); ok {
 			t.Errorf("sample %d has a price in a currency that never was there", i)
 		}
 	}
-	if got, _ := h.samples[1].price("eth", "usd"); got != 2.5 {
+	if got, _ := h.samples[1].Price("eth", "usd"); got != 2.5 {
 		t.Errorf("eth cost %v usd, want 2.5", got)
 	}
 	if &h.samples[2].codes[0] != &h.samples[3].codes[0] {
@@ -130,12 +135,12 @@ func TestCurrenciesComeAndGo(t *testing.T) {
 }
 
 // draws turns a curve into text: "x=usd", and " | " where it is interrupted.
-func draws(points []point) string {
+func draws(points []Point) string {
 	var parts []string
 	for _, p := range points {
-		usd, _ := p.price("btc", "usd")
-		s := fmt.Sprintf("%d=%.0f", p.x, usd)
-		if p.gap {
+		usd, _ := p.Price("btc", "usd")
+		s := fmt.Sprintf("%d=%.0f", p.X, usd)
+		if p.Gap {
 			s = "| " + s
 		}
 		parts = append(parts, s)
@@ -145,7 +150,7 @@ func draws(points []point) string {
 
 func TestCurve(t *testing.T) {
 	const m = time.Minute
-	now := sample{at: fetched, codes: []string{"btc", "usd"}, values: []float64{1, 7}}
+	now := Sample{At: fetched, codes: []string{"btc", "usd"}, values: []float64{1, 7}}
 	for name, c := range map[string]struct {
 		samples []time.Duration
 		want    string
@@ -160,7 +165,7 @@ func TestCurve(t *testing.T) {
 		"thinned out, the last is kept":       {[]time.Duration{24 * time.Hour, 5 * m, 4 * m, 3 * m, m}, "0=86400 | 239=60 240=7", 24 * time.Hour},
 		"later than now, after clock trouble": {[]time.Duration{m, -m}, "0=60 240=7", m},
 	} {
-		points, span := filled(c.samples...).curve(now, tolerance)
+		points, span := filled(c.samples...).Curve(now, Tolerance)
 		if d := cmp.Diff(c.want, draws(points)); d != "" || span != c.span {
 			t.Errorf("%s: span %v, want %v; (-want +got):\n%s", name, span, c.span, d)
 		}
@@ -168,7 +173,14 @@ func TestCurve(t *testing.T) {
 }
 
 func TestHistoryIsSmall(t *testing.T) {
-	rates := recorded(t)
+	body, err := os.ReadFile("../coingecko/testdata/exchange_rates-2026-06.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rates, _, err := coingecko.Decode(body)
+	if err != nil {
+		t.Fatal(err)
+	}
 	heap := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -176,9 +188,9 @@ func TestHistoryIsSmall(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := heap()
-	h := &history{}
+	h := &History{}
 	for m := range 3 * 1440 {
-		h.remember(fetched.Add(time.Duration(m)*time.Minute), rates, 0)
+		h.Remember(fetched.Add(time.Duration(m)*time.Minute), rates, 0)
 	}
 	used := int64(heap()) - int64(before)
 	t.Logf("a day of %d currencies takes %d kB", len(rates), used/1000)
@@ -189,20 +201,31 @@ func TestHistoryIsSmall(t *testing.T) {
 }
 
 func TestHistoryIsReadWhileItGrows(_ *testing.T) {
-	h := &history{}
+	h := &History{}
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for range 200 {
-				h.curve(sample{at: fetched.Add(time.Hour)}, tolerance)
-				if s, ok := h.before(fetched.Add(30 * time.Minute)); ok {
-					s.price("btc", "usd")
+				h.Curve(Sample{At: fetched.Add(time.Hour)}, Tolerance)
+				if s, ok := h.Before(fetched.Add(30 * time.Minute)); ok {
+					s.Price("btc", "usd")
 				}
 			}
 		})
 	}
 	for m := range 3000 {
-		h.remember(fetched.Add(time.Duration(m)*time.Minute), tiny(1), 0)
+		h.Remember(fetched.Add(time.Duration(m)*time.Minute), tiny(1), 0)
 	}
 	wg.Wait()
+}
+
+func TestRatioRefusesWhatIsNoPrice(t *testing.T) {
+	if got, ok := Ratio(75817.765, 36.856); !ok || math.Abs(got-2057.1349) > 0.0001 {
+		t.Errorf("Ratio(75817.765, 36.856) = %v, %v", got, ok)
+	}
+	for _, c := range [][2]float64{{math.MaxFloat64, 0.1}, {math.SmallestNonzeroFloat64, 10}, {1, 0}, {0, 0}} {
+		if got, ok := Ratio(c[0], c[1]); ok {
+			t.Errorf("Ratio(%v, %v) = %v passes for a price", c[0], c[1], got)
+		}
+	}
 }

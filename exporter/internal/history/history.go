@@ -1,0 +1,194 @@
+// Package history keeps what the rates were over the last day: one sample a minute, the changes and curves that
+// follow from them, and where they come from after a start.
+package history
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+const (
+	// Reach is the longest change that can be told.
+	Reach = 24 * time.Hour
+
+	// Tolerance is how much older than asked for a sample may be. It is that of the recording rules.
+	Tolerance = 5 * time.Minute
+
+	// slack is how much younger than asked for a sample may be: polls are never exactly an interval apart.
+	slack = 30 * time.Second
+
+	// clockStep is how far the wall clock may leave the monotonic one between two polls.
+	clockStep = 30 * time.Second
+)
+
+// Ratio divides two rates. It fails where the outcome is no number that could be shown.
+func Ratio(a, b float64) (float64, bool) {
+	r := a / b
+	return r, r > 0 && !math.IsInf(r, 1)
+}
+
+// Sample is what one bitcoin bought at one moment. It never changes once it is kept.
+type Sample struct {
+	At     time.Time // when the rates left CoinGecko
+	codes  []string  // sorted; shared with the sample before when that has the same ones
+	values []float64 // in the order of codes
+}
+
+// NewSample makes a sample of rates, which are sorted by code. It shares the codes with the sample before it where
+// that has the same ones.
+func NewSample(at time.Time, rates []coingecko.Rate, before Sample) Sample {
+	s := Sample{At: at, values: make([]float64, len(rates))}
+	for i, r := range rates {
+		s.values[i] = r.Value
+	}
+	if slices.EqualFunc(before.codes, rates, func(code string, r coingecko.Rate) bool { return code == r.Code }) {
+		s.codes = before.codes
+		return s
+	}
+	s.codes = make([]string, len(rates))
+	for i, r := range rates {
+		s.codes[i] = strings.Clone(r.Code) // which lets go of the answer that it is a part of
+	}
+	return s
+}
+
+// Price is what one unit of coin cost in quote; false where either is missing.
+func (s Sample) Price(coin, quote string) (float64, bool) {
+	c, ok := slices.BinarySearch(s.codes, coin)
+	if !ok {
+		return 0, false
+	}
+	q, ok := slices.BinarySearch(s.codes, quote)
+	if !ok {
+		return 0, false
+	}
+	return Ratio(s.values[q], s.values[c])
+}
+
+// minute is what there is one sample of.
+func (s Sample) minute() time.Time { return s.At.Truncate(time.Minute) }
+
+// History holds at most one sample for each minute of a day and a few minutes more: 1,447 of them.
+// With 76 currencies that is 1,447 * 76 * 8 bytes = 0.9 MB, and 80 kB for the rest.
+// The zero value is empty and ready. It is safe for concurrent use.
+type History struct {
+	mu      sync.RWMutex
+	samples []Sample // by time, ascending
+	drift   time.Duration
+}
+
+// Remember keeps the rates that left CoinGecko at the time given, unless that minute has its sample
+// or later ones are there already. The rates are sorted by code.
+//
+// drift is by how much the wall clock has left the monotonic one since the process started. When it
+// jumps, the clock was set or the machine slept, and nobody can say any more how far apart the
+// samples are: the old ones are forgotten.
+func (h *History) Remember(at time.Time, rates []coingecko.Rate, drift time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if (drift - h.drift).Abs() > clockStep {
+		h.samples = nil
+	}
+	h.drift = drift
+
+	var last Sample
+	if n := len(h.samples); n > 0 {
+		last = h.samples[n-1]
+	}
+	if len(h.samples) > 0 && !at.Truncate(time.Minute).After(last.minute()) {
+		return
+	}
+	s := NewSample(at, rates, last)
+	old := 0
+	for old < len(h.samples) && at.Sub(h.samples[old].At) > Reach+Tolerance {
+		old++
+	}
+	clear(h.samples[:old]) // lets go of the values before append moves the slice
+	h.samples = append(h.samples[old:], s)
+}
+
+// Restore adds what others remember. A minute that has its sample keeps it.
+func (h *History) Restore(past []Sample) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := slices.Concat(h.samples, past)
+	slices.SortStableFunc(all, func(a, b Sample) int { return a.minute().Compare(b.minute()) })
+	h.samples = slices.CompactFunc(all, func(a, b Sample) bool { return a.minute().Equal(b.minute()) })
+}
+
+// Len is the number of samples.
+func (h *History) Len() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.samples)
+}
+
+// Before gives the sample of a time: the newest that is at most slack after it, if that is at most
+// Tolerance before it.
+func (h *History) Before(t time.Time) (Sample, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	i, _ := slices.BinarySearchFunc(h.samples, t.Add(slack), func(s Sample, t time.Time) int {
+		if s.At.After(t) {
+			return 1
+		}
+		return -1
+	})
+	if i == 0 || t.Sub(h.samples[i-1].At) > Tolerance {
+		return Sample{}, false
+	}
+	return h.samples[i-1], true
+}
+
+// Point is a sample on a curve.
+type Point struct {
+	Sample
+	X   int  // 0 is the curve's start, CurvePoints its end
+	Gap bool // nothing is known between the point before and this one
+}
+
+// CurvePoints is how finely a curve is drawn: one point for six minutes of a day.
+const CurvePoints = 240
+
+// Curve thins out the day before now to the last Sample in each part of it and ends with now. It
+// starts with the oldest sample there is. Two samples further apart than gap have a gap between them.
+func (h *History) Curve(now Sample, gap time.Duration) ([]Point, time.Duration) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var points []Point
+	var start time.Time
+	var last Sample
+	add := func(s Sample) {
+		if s.At.Before(now.At.Add(-Reach)) || s.At.After(now.At) {
+			return
+		}
+		p := Point{Sample: s}
+		if start.IsZero() {
+			start = s.At
+		} else {
+			p.Gap = s.At.Sub(last.At) > gap
+		}
+		if span := now.At.Sub(start); span > 0 {
+			p.X = int(s.At.Sub(start) * CurvePoints / span)
+		} else {
+			p.X = CurvePoints
+		}
+		last = s
+		if n := len(points) - 1; n >= 0 && points[n].X == p.X && !p.Gap {
+			p.Gap = points[n].Gap
+			points[n] = p
+			return
+		}
+		points = append(points, p)
+	}
+	for _, s := range h.samples {
+		add(s)
+	}
+	add(now)
+	return points, now.At.Sub(start)
+}
