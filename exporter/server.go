@@ -20,8 +20,9 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
-// grace is how long a new process waits for its first rates before it says that it is ready without:
-// an upstream that is down must not keep it away for ever.
+// grace is how long a new process waits for its first rates before it says that it is ready without: an upstream
+// that is down must not keep it away for ever. A configuration that the upstream refuses must: an upgrade to a wrong
+// key or plan then fails, and the pods that have rates stay.
 const grace = 2 * time.Minute
 
 // health answers the probes.
@@ -41,7 +42,7 @@ func (h *health) ready() bool {
 	case <-h.poller.First():
 		return true
 	default:
-		return time.Since(h.started) >= grace
+		return time.Since(h.started) >= grace && !h.poller.Status().Refused
 	}
 }
 

@@ -7,12 +7,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -210,6 +212,60 @@ func TestReadiness(t *testing.T) {
 		if code, body := serve(); code != 503 || body != "Not ready: shutting down.\n" {
 			t.Errorf("in shutdown: %d %s", code, body)
 		}
+	})
+}
+
+// TestRefusedIsNeverReady: unlike an outage, a refusal keeps a new process from being ready for as long as it lasts,
+// also when the network fails before and in between. Rates that are here make it ready, whatever comes later.
+func TestRefusedIsNeverReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var answer atomic.Pointer[func() (*http.Response, error)]
+		give := func(f func() (*http.Response, error)) { answer.Store(&f) }
+		respond := func(status int, body string) {
+			give(func() (*http.Response, error) {
+				return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
+			})
+		}
+		client, err := coingecko.New(coingecko.Options{
+			Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "https", Host: "api.coingecko.com"}, Upstream: coingecko.CoinGecko}},
+			Transport: roundTripper(func(*http.Request) (*http.Response, error) { return (*answer.Load())() }),
+			Timeout:   time.Second,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := poller.New(poller.Options{
+			Client: client, Interval: time.Minute, MinInterval: time.Minute, MaxAge: 10 * time.Minute, BackoffMin: time.Minute, BackoffMax: time.Minute,
+			Logger: slog.New(slog.DiscardHandler),
+		})
+		down := func() (*http.Response, error) { return nil, errors.New("connection refused") }
+		give(down)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = p.Run(ctx) }()
+		defer func() { stop(); <-done }()
+
+		h := &health{started: time.Now(), poller: p}
+		ready := func(when string, want bool) {
+			t.Helper()
+			time.Sleep(5 * time.Minute)
+			synctest.Wait()
+			w := httptest.NewRecorder()
+			if h.serveReady(w, nil); (w.Code == 200) != want {
+				t.Errorf("%s: %d %s", when, w.Code, w.Body)
+			}
+		}
+		ready("never reached", true)
+		respond(401, `{"status":{"error_code":10002}}`)
+		ready("refused", false)
+		give(down)
+		ready("not reached after a refusal", false)
+		respond(403, "")
+		ready("refused again", false)
+		respond(200, `{"rates":{"btc":{"name":"Bitcoin","unit":"BTC","value":1,"type":"crypto"},"usd":{"name":"US Dollar","unit":"$","value":75817.765,"type":"fiat"}}}`)
+		ready("with rates", true)
+		respond(401, "")
+		ready("refused when there were rates once", true)
 	})
 }
 

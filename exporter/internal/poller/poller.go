@@ -61,6 +61,7 @@ type knowledge struct {
 	polled   time.Time // zero before the first poll
 	next     instant
 	err      *coingecko.Error
+	refused  bool // access was refused, and no poll has succeeded since
 	interval time.Duration
 }
 
@@ -86,6 +87,7 @@ func (p *Poller) Status() Status {
 		Now:      now.wall,
 		LastPoll: k.polled,
 		Err:      k.err,
+		Refused:  k.refused,
 		Interval: k.interval,
 		MaxAge:   p.options.MaxAge,
 	}
@@ -145,6 +147,7 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	}
 	if err != nil {
 		after.err = asError(err)
+		after.refused = before.refused || after.err.Reason == coingecko.Unauthorized
 		outcome.Err, outcome.Upstream = after.err, after.err.Upstream
 	}
 	after.next = p.next(begun, ended, answer, after.err)

@@ -27,6 +27,7 @@ type Status struct {
 	LastPoll    time.Time        // when the last poll ended; zero before the first
 	NextPoll    time.Time        // when the next poll is due; zero before the first ended
 	Err         *coingecko.Error // why the last poll failed; nil if it succeeded or none has ended
+	Refused     bool             // key, plan or host were refused, and no poll has succeeded since
 	Interval    time.Duration    // between polls, in force: of a relay's polls, the one of whoever asks CoinGecko
 	MaxAge      time.Duration    // of rates, in force
 }
