@@ -1,41 +1,39 @@
 # Make targets of the documents: slides, links, Markdown, spelling.
 
-# What checks and makes documents, from npm, in a folder for each state of the lockfile. It is ready when it has its name.
+# What lints Markdown, from npm, in a folder for each state of the lockfile. It is ready when it has its name.
 DOCS_LOCK  := docs/package-lock.json
 DOCS_TOOLS := $(TOOLS)/docs-$(shell git hash-object $(DOCS_LOCK) | cut -c1-12)
-DOCS_BIN   := $(DOCS_TOOLS)/node_modules/.bin
+MARP       := npx --yes @marp-team/marp-cli@4.5.1
 
 # Every document, those that are not committed yet included.
 DOCUMENTS = $$(git ls-files --cached --others --exclude-standard -- '*.md' | while read -r file; do [ ! -e "$$file" ] || echo "$$file"; done)
 
 lint: lint-docs
-lint-docs: ## Check the documents: links within the repository, Markdown, spelling
-	@if command -v npm >/dev/null; then $(MAKE) lint-documents; else \
-		echo "not run here: links, Markdown and spelling of the documents. To provide it: apt-get install nodejs npm"; [ -z "$${REQUIRE_ALL:-}" ]; fi
+lint-docs: ## Check the documents: Markdown, links within the repository, spelling
+	@if command -v npm >/dev/null; then $(MAKE) lint-markdown; else \
+		echo "not run here: the lint of Markdown. To provide it: apt-get install nodejs npm"; [ -z "$${REQUIRE_ALL:-}" ]; fi
+	@go test ./docs -run '^(TestLinks|TestSpelling)$$'
 
-lint-documents: $(DOCS_TOOLS) # All of it, so that a writer sees every mistake at once.
-	@documents="$(DOCUMENTS)"; status=0; \
-	$(DOCS_BIN)/remark --no-color --frail --quiet --no-stdout --no-config --no-ignore \
-		--use '$(DOCS_TOOLS)/node_modules/remark-validate-links/index.js=repository:false' $$documents || status=1; \
-	$(DOCS_BIN)/markdownlint-cli2 --config docs/.markdownlint-cli2.jsonc $$documents || status=1; \
-	$(DOCS_BIN)/cspell --no-color --config docs/cspell.yaml --no-progress --no-summary $$documents || status=1; \
-	exit $$status
+lint-markdown: $(DOCS_TOOLS)
+	@$(DOCS_TOOLS)/node_modules/.bin/markdownlint-cli2 --config docs/.markdownlint-cli2.jsonc $(DOCUMENTS)
 
 # First line empty, as the last one of the Makefile has no line break.
 define NEEDS +=
 
 curl|the commands of README.md and docs/operations.md|curl
+hunspell|the spelling of the documents|hunspell hunspell-en-gb
 endef
 
 SLIDES := docs/presentation/slides.md
 CHROME  = $(or $(CHROME_PATH),$(shell command -v chromium || command -v google-chrome))
 
 ##@ Documents
-slides: $(DOCS_TOOLS) ## Make the slides in dist/presentation/: HTML with the speaker's view, PDF, notes; needs Node.js and Chromium
+slides: ## Make the slides in dist/presentation/: HTML with the speaker's view, PDF, notes; needs Node.js and Chromium
+	@command -v npx >/dev/null || { echo "make slides: Node.js is missing: apt-get install nodejs npm" >&2; exit 1; }
 	@[ -n "$(CHROME)" ] || { echo "make slides: Chromium is missing: apt-get install chromium, or set CHROME_PATH" >&2; exit 1; }
 	@mkdir -p dist/presentation dist/images && cp docs/presentation/*.svg docs/presentation/*.png dist/presentation/ && cp docs/images/*.png dist/images/
 	@export CHROME_PATH="$(CHROME)" CHROME_NO_SANDBOX="$$([ "$$(id -u)" != 0 ] || echo 1)"; \
-	marp() { $(DOCS_BIN)/marp --no-config-file --html=false --theme docs/presentation/theme.css "$$@" < /dev/null; }; \
+	marp() { $(MARP) --no-config-file --html=false --theme docs/presentation/theme.css "$$@" < /dev/null; }; \
 	marp $(SLIDES) --output dist/presentation/slides.html && \
 	marp $(SLIDES) --notes --output dist/presentation/notes.txt && \
 	marp $(SLIDES) --pdf --pdf-outlines --allow-local-files --output dist/presentation/slides.pdf
@@ -46,4 +44,4 @@ $(DOCS_TOOLS):
 	@rm -rf $@.new && mkdir -p $@.new && cp docs/package.json $(DOCS_LOCK) $@.new/ && \
 		npm ci --prefix $@.new --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null && mv $@.new $@
 
-.PHONY: lint-docs lint-documents slides
+.PHONY: lint-docs lint-markdown slides
