@@ -71,15 +71,24 @@ func Decode(body []byte) ([]Rate, map[Rejection]int, error) {
 	if len(a.rates) == 0 {
 		return nil, a.rejected, fmt.Errorf("none of %d entries is usable", a.entries)
 	}
-	if _, ok := Find(a.rates, "btc"); !ok {
-		return nil, a.rejected, errors.New("btc is missing")
-	}
-	for code, want := range constants {
-		if r, ok := Find(a.rates, code); ok && r.Value != want {
-			return nil, a.rejected, fmt.Errorf("%s is %v and not %v", code, r.Value, want)
-		}
+	if err := CheckBitcoin(a.rates); err != nil {
+		return nil, a.rejected, err
 	}
 	return a.rates, a.rejected, nil
+}
+
+// CheckBitcoin says whether rates, sorted by code, are those of one bitcoin: btc must be there and be 1, and
+// bits and sats, where they are there, their constants.
+func CheckBitcoin(rates []Rate) error {
+	if _, ok := Find(rates, "btc"); !ok {
+		return errors.New("btc is missing")
+	}
+	for code, want := range constants {
+		if r, ok := Find(rates, code); ok && r.Value != want {
+			return fmt.Errorf("%s is %v and not %v", code, r.Value, want)
+		}
+	}
+	return nil
 }
 
 // answer is what was read so far.

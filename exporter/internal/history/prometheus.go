@@ -1,0 +1,193 @@
+// Where the past comes from after a start: a Prometheus that scraped exporters before.
+
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+const (
+	step     = time.Minute      // between two moments that are asked for
+	span     = 6 * time.Hour    // of one query: 76 currencies make 0.7 MB
+	patience = 30 * time.Second // for one query
+	maxBody  = 32 << 20         // bytes of one answer: 500 currencies make 5 MB
+	ahead    = time.Minute      // by which an exporter's clock may be fast
+)
+
+// Source is a Prometheus, or what answers as one.
+type Source struct {
+	URL      *url.URL          // without /api/v1; it may hold a user and a password
+	Selector string            // label matchers of the exporters, without braces
+	MaxAge   time.Duration     // rates that were older at that time are left out
+	Jump     float64           // a rate that is more than so many times the one before, or less than one so-manieth, is left out; 0 for no limit
+	HTTP     http.RoundTripper // nil for the default
+}
+
+var matchers = regexp.MustCompile(`^\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*(,\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*)*,?\s*$`)
+
+// IsSelector says whether a text is a list of label matchers as PromQL has them between braces.
+func IsSelector(s string) bool { return matchers.MatchString(s) }
+
+// Fetch asks for the day before a moment. It leaves out what an exporter would not have believed or shown.
+// Its errors hold neither user nor password.
+func (s Source) Fetch(ctx context.Context, now time.Time) ([]Sample, error) {
+	client, err := api.NewClient(api.Config{Address: s.URL.String(), RoundTripper: limited{s.HTTP}})
+	if err != nil { // a *url.URL that cannot be parsed
+		return nil, errors.New("its URL cannot be used")
+	}
+	p := past{source: s, client: prometheus.NewAPI(client)}
+	// On whole minutes, so that every exporter that asks gets the same.
+	end := now.Truncate(step)
+	for start := end.Add(-Reach - Tolerance); !start.After(end); start = start.Add(span) {
+		if err := p.add(ctx, start, earlier(start.Add(span-step), end)); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.URL.Host, err)
+		}
+	}
+	return p.samples, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// past is what was fetched so far.
+type past struct {
+	source  Source
+	client  prometheus.API
+	samples []Sample
+	last    []coingecko.Rate // of the newest sample
+}
+
+// add fetches a part of the past.
+func (p *past) add(ctx context.Context, start, end time.Time) error {
+	// As the recording rules fold replicas: only those count whose rates are the newest at that moment, so that two
+	// generations of rates never mix in one price. Simulated rates are nobody's past.
+	in := "{" + p.source.Selector + "}"
+	fetched := fmt.Sprintf("(coingecko_last_success_timestamp_seconds%s unless coingecko_exporter_simulated%s) <= time() + %g",
+		in, in, ahead.Seconds())
+	newest := "max(" + fetched + ")"
+	rates := fmt.Sprintf("max by (currency) (coingecko_exchange_rate%s and ignoring (currency, kind) ((%s) == scalar(%s)))", in, fetched, newest)
+
+	left, err := p.query(ctx, newest, start, end)
+	if err != nil {
+		return err
+	}
+	values, err := p.query(ctx, rates, start, end)
+	if err != nil {
+		return err
+	}
+	at := map[model.Time]time.Time{}
+	for _, series := range left {
+		for _, v := range series.Values {
+			at[v.Timestamp] = time.UnixMilli(int64(math.Round(float64(v.Value) * 1000)))
+		}
+	}
+	found := map[model.Time][]coingecko.Rate{}
+	for _, series := range values {
+		code := string(series.Metric["currency"])
+		for _, v := range series.Values {
+			if coingecko.IsCode(code) && v.Value > 0 && !math.IsInf(float64(v.Value), 1) {
+				found[v.Timestamp] = append(found[v.Timestamp], coingecko.Rate{Code: code, Value: float64(v.Value)})
+			}
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(found)) {
+		if at, ok := at[t]; ok && t.Time().Sub(at) <= p.source.MaxAge {
+			p.keep(at, found[t])
+		}
+	}
+	return nil
+}
+
+// query gives the series of a range query.
+func (p *past) query(ctx context.Context, promQL string, start, end time.Time) (model.Matrix, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	value, _, _, err := p.client.QueryRange(ctx, promQL, prometheus.Range{Start: start, End: end, Step: step})
+	if err != nil {
+		return nil, plain(err)
+	}
+	m, ok := value.(model.Matrix)
+	if !ok {
+		return nil, fmt.Errorf("it answered a range query with a %s", value.Type())
+	}
+	return m, nil
+}
+
+// keep adds a sample, if a live answer like it would have been believed.
+func (p *past) keep(at time.Time, rates []coingecko.Rate) {
+	n := len(p.samples)
+	var before Sample
+	if n > 0 {
+		before = p.samples[n-1]
+		if !at.Truncate(time.Minute).After(before.minute()) {
+			return // the same answer, a minute later
+		}
+	}
+	slices.SortFunc(rates, func(a, b coingecko.Rate) int { return strings.Compare(a.Code, b.Code) })
+	if len(rates) > coingecko.MaxEntries || coingecko.CheckBitcoin(rates) != nil {
+		return
+	}
+	if young := n > 0 && at.Sub(before.At) <= p.source.MaxAge; young {
+		if 2*len(rates) < len(p.last) {
+			return
+		}
+		if p.source.Jump > 0 {
+			rates = slices.DeleteFunc(rates, func(r coingecko.Rate) bool {
+				old, ok := coingecko.Find(p.last, r.Code)
+				return ok && (r.Value > old.Value*p.source.Jump || r.Value < old.Value/p.source.Jump)
+			})
+		}
+	}
+	p.samples, p.last = append(p.samples, NewSample(at, rates, before)), rates
+}
+
+// plain says why a query failed, without the URL: its user may be a token.
+func plain(err error) error {
+	var timeout net.Error
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	if e, ok := errors.AsType[*prometheus.Error](err); ok {
+		return fmt.Errorf("%s: %.200q", e.Type, e.Msg)
+	}
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return fmt.Errorf("no whole answer within %v", patience)
+	}
+	return err
+}
+
+// limited refuses answers that nobody expects.
+type limited struct{ next http.RoundTripper }
+
+func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	next := l.next
+	if next == nil {
+		next = api.DefaultRoundTripper
+	}
+	resp, err := next.RoundTrip(r)
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxBody)
+	}
+	return resp, err
+}
