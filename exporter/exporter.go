@@ -80,6 +80,7 @@ type exporter struct {
 	settings *settings
 	client   *coingecko.Client
 	poller   *poller.Poller
+	screen   *screen.Screen
 	health   *health
 	handler  http.Handler
 	sim      *simulator.Simulator // of --simulate; nil otherwise
@@ -112,7 +113,7 @@ func build(s *settings) (_ *exporter, err error) {
 	}
 	status := func() poller.Status { return e.poller.Status() }
 	rates := collector.New(collector.Options{Status: status, Quota: s.quota(), Simulated: s.simulate})
-	page := screen.New(screen.Options{
+	e.screen = screen.New(screen.Options{
 		Status:      status,
 		Quote:       s.quote,
 		Coins:       s.coins,
@@ -124,7 +125,7 @@ func build(s *settings) (_ *exporter, err error) {
 	if e.sim != nil {
 		// A little more than the longest change that the screen shows.
 		for at, rates := range e.sim.History(24*time.Hour+5*time.Minute, time.Minute) {
-			page.Remember(at, rates)
+			e.screen.Remember(at, rates)
 		}
 	}
 	e.poller = poller.New(poller.Options{
@@ -135,10 +136,10 @@ func build(s *settings) (_ *exporter, err error) {
 		BackoffMin:  s.backoffMin,
 		BackoffMax:  s.backoffMax,
 		Logger:      s.logger,
-		Observers:   []poller.Observer{rates, page},
+		Observers:   []poller.Observer{rates, e.screen},
 	})
 	e.health.poller = e.poller
-	e.handler = newHandler(s, e.poller, e.health, newMetrics(s, rates), page)
+	e.handler = newHandler(s, e.poller, e.health, newMetrics(s, rates), e.screen)
 	return e, nil
 }
 
@@ -177,6 +178,7 @@ func (e *exporter) serve(ctx context.Context) error {
 	}
 
 	polling, stop := context.WithCancel(context.Background())
+	go recall(polling, s, e.poller.First(), e.screen.Restore)
 	g.Add(func() error { return e.poller.Run(polling) }, func(error) { stop() })
 
 	if e.sim != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/history"
 	"github.com/heycard/coingecko-exporter/exporter/internal/logging"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
@@ -66,6 +67,9 @@ type settings struct {
 	healthCheck   bool
 	healthURLFlag string
 	healthURL     *url.URL // healthURLFlag; nil for the exporter that runs here
+	historyFlag   string
+	historyURL    *url.URL // historyFlag; nil for no past. It may hold a password
+	selector      string
 	logLevel      string
 	logFormat     string
 	logger        *slog.Logger
@@ -98,6 +102,9 @@ func newApp(s *settings) *kingpin.Application {
 
 	app.Flag("screen.quote", "Currency in which the screen shows prices.").Default("usd").StringVar(&s.quote)
 	app.Flag("screen.coins", "Codes of the coins on the screen, separated by commas. Default: every coin of the answer but bits and sats.").PlaceHolder("btc,eth,...").StringVar(&s.coinsList)
+
+	app.Flag("history.prometheus-url", "Prometheus that scrapes these exporters, such as http://prometheus:9090. The screen then starts with the changes and curves of the last day. A user and password in the URL are sent to it and never logged.").PlaceHolder("URL").StringVar(&s.historyFlag)
+	app.Flag("history.selector", "Label matchers of these exporters in that Prometheus.").Default(`job="coingecko-exporter"`).StringVar(&s.selector)
 
 	app.Flag("simulate", "Show a simulated market instead of asking CoinGecko. Nothing leaves this machine.").BoolVar(&s.simulate)
 	app.Flag("config.check", "Check flags and files, say what is wrong, and exit.").BoolVar(&s.check)
@@ -135,7 +142,7 @@ func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 	if err != nil {
 		return nil, fmt.Errorf("%w, try --help", err)
 	}
-	for _, check := range []func() error{s.checkWeb, s.checkUpstream, s.checkTimes, s.checkScreen} {
+	for _, check := range []func() error{s.checkWeb, s.checkUpstream, s.checkTimes, s.checkScreen, s.checkHistory} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -291,6 +298,30 @@ func (s *settings) checkScreen() error {
 		}
 		s.coins = append(s.coins, c)
 	}
+	return nil
+}
+
+func (s *settings) checkHistory() error {
+	if !history.IsSelector(s.selector) {
+		return fmt.Errorf("--history.selector=%s is no list of label matchers; it looks like job=\"coingecko-exporter\",namespace=\"shop\"", s.selector)
+	}
+	if s.historyFlag == "" {
+		return nil
+	}
+	if s.simulate {
+		return errors.New("--simulate brings a past of its own; leave out --history.prometheus-url, or leave out --simulate")
+	}
+	const example = "http://prometheus:9090"
+	u, err := url.Parse(s.historyFlag)
+	if err != nil { // which would quote a password
+		return errors.New("--history.prometheus-url: not a URL; it looks like " + example)
+	}
+	user := u.User
+	u.User = nil
+	if s.historyURL, err = baseURL(u.String(), example); err != nil {
+		return fmt.Errorf("--history.prometheus-url: %w", err)
+	}
+	s.historyURL.User = user
 	return nil
 }
 

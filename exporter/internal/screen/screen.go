@@ -138,6 +138,9 @@ func (s *Screen) Remember(at time.Time, rates []coingecko.Rate) {
 	s.history.Remember(at, rates, s.drift())
 }
 
+// Restore adds what the rates were before this process started.
+func (s *Screen) Restore(past []history.Sample) { s.history.Restore(past) }
+
 func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	v, ok := s.view(s.opts.Status(), code(r.URL.Query().Get("quote")))
 	var body bytes.Buffer

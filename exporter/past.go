@@ -1,0 +1,44 @@
+// What was before this process started.
+
+package exporter
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/history"
+)
+
+const (
+	recallFor = 2 * time.Minute // a Prometheus, or the network to it, may start together with this process
+	maxJump   = 1.5             // from one sample to the next
+)
+
+// recall fetches the last day of rates, once there are current ones to compare them with, and gives them to who
+// shows them. It says in one line of the log how that went.
+func recall(ctx context.Context, s *settings, current <-chan struct{}, restore func([]history.Sample)) {
+	if s.historyURL == nil {
+		return
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case <-current:
+	}
+	source := history.Source{URL: s.historyURL, Selector: s.selector, MaxAge: s.maxAge, Jump: maxJump}
+	past, err := backoff.Retry(ctx, func() ([]history.Sample, error) { return source.Fetch(ctx, time.Now()) },
+		backoff.WithMaxElapsedTime(recallFor))
+	log := s.logger.With("host", s.historyURL.Host, "selector", s.selector)
+	switch {
+	case ctx.Err() != nil: // the program ends
+	case err != nil:
+		log.Warn("The last day of rates cannot be fetched: the screen's changes and curves begin now. Check --history.prometheus-url", "err", err)
+	case len(past) == 0:
+		log.Warn("Prometheus has no rates of the last day: the screen's changes and curves begin now. Check --history.selector")
+	default:
+		restore(past)
+		log.Info("The last day of rates was fetched", "samples", len(past), "from", past[0].At.UTC().Format(time.RFC3339))
+	}
+}
