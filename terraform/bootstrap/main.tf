@@ -9,6 +9,8 @@ resource "aws_kms_key" "state" {
   description             = "Terraform states of ${var.name}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
+
+  tags = { Environment = "bootstrap" }
 }
 
 resource "aws_kms_alias" "state" {
@@ -111,6 +113,25 @@ data "aws_iam_policy_document" "bucket" {
       test     = "Bool"
       variable = "aws:SecureTransport"
       values   = ["false"]
+    }
+  }
+
+  # A backend with encrypt = true and no kms_key_id asks for a key of S3 instead of the bucket's own.
+  statement {
+    sid       = "OwnKey"
+    effect    = "Deny"
+    actions   = ["s3:PutObject"]
+    resources = ["${aws_s3_bucket.state[each.key].arn}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "s3:x-amz-server-side-encryption"
+      values   = ["AES256"]
     }
   }
 }

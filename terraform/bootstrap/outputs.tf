@@ -13,9 +13,9 @@ output "plan_role_arn" {
   value       = aws_iam_role.plan.arn
 }
 
-output "permissions_boundary" {
-  description = "For permissions_boundary in environments/*.tfvars, so that the pipeline may make roles."
-  value       = aws_iam_policy.boundary.name
+output "permissions_boundaries" {
+  description = "For permissions_boundary in environments/*.tfvars: the pipeline of an environment makes no role without it."
+  value       = { for environment, policy in aws_iam_policy.boundary : environment => policy.name }
 }
 
 output "backend" {
@@ -27,7 +27,6 @@ output "backend" {
         key          = "bootstrap.tfstate"
         region       = "${var.region}"
         use_lockfile = true
-        encrypt      = true
       }
     }
   EOT

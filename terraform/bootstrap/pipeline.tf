@@ -10,6 +10,19 @@ locals {
   issuer  = "token.actions.githubusercontent.com"
   github  = var.create_github_oidc_provider ? aws_iam_openid_connect_provider.github[0].arn : "${local.arn}:iam::${local.account}:oidc-provider/${local.issuer}"
 
+  # How GitHub's tokens name the repository. Since 15 July 2026 a repository that is made, renamed or transferred has the ids of owner and
+  # repository in it (https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens).
+  repository = split("/", var.github_repository)
+  subjects = concat(
+    var.github_repository_ids == null || var.trust_subject_without_ids ? ["repo:${var.github_repository}"] : [],
+    [for ids in [var.github_repository_ids] : "repo:${local.repository[0]}@${ids.owner}/${local.repository[1]}@${ids.repository}" if ids != null],
+  )
+
+  # Tags of what the pipeline of an environment must leave alone. The key of the states is bootstrap's.
+  others = { for environment in var.environments : environment => setsubtract(["bootstrap", "dev", "staging", "production"], [environment]) }
+
+  eks_kinds = ["cluster", "nodegroup", "addon", "access-entry", "podidentityassociation"]
+
   # What Terraform asks on each plan. No secret can be read by these.
   reads = [
     "aps:DescribeLoggingConfiguration", "aps:DescribeWorkspace", "aps:ListTagsForResource",
@@ -54,7 +67,7 @@ data "aws_iam_policy_document" "trust" {
     condition {
       test     = "StringEquals"
       variable = "${local.issuer}:sub"
-      values   = ["repo:${var.github_repository}:${each.value}"]
+      values   = [for subject in local.subjects : "${subject}:${each.value}"]
     }
   }
 }
@@ -93,33 +106,86 @@ resource "aws_iam_role_policy" "plan" {
   policy = data.aws_iam_policy_document.plan.json
 }
 
-# Whatever policies the pipeline gives to a role that it makes, the role can do no more than this.
+# Whatever policies the pipeline of an environment gives to a role that it makes, the role can do no more than this, and nothing to what is
+# tagged as another environment's. What has no such tag is within reach: an account of its own for production is the stronger wall.
 data "aws_iam_policy_document" "boundary" {
+  for_each = var.environments
+
   statement {
     sid = "Nodes"
     actions = [
       "acm:DescribeCertificate", "acm:ListCertificates",
-      "autoscaling:*", "ec2:*", "eks:*", "eks-auth:*", "elasticloadbalancing:*",
-      "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer",
-      "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ListGrants", "kms:ReEncrypt*",
-      "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents",
+      "autoscaling:*", "ec2:*", "elasticloadbalancing:*",
+      "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:BatchImportUpstreamImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer",
+      "logs:DescribeLogGroups",
     ]
     resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [var.region]
+    }
+  }
+
+  statement {
+    sid     = "Cluster"
+    actions = ["eks:*", "eks-auth:*"]
+    resources = [for kind in local.eks_kinds :
+    "${local.arn}:eks:${var.region}:${local.account}:${kind}/${var.name}-${each.key}${kind == "cluster" ? "" : "/*"}"]
+  }
+
+  statement {
+    sid     = "Logs"
+    actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = [for group in ["/aws/eks/${var.name}-${each.key}/cluster", "/aws/vpc-flow-log/${var.name}-${each.key}"] :
+    "${local.arn}:logs:${var.region}:${local.account}:log-group:${group}*"]
+  }
+
+  statement {
+    sid       = "Keys"
+    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ListGrants", "kms:ReEncrypt*"]
+    resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [each.key]
+    }
+  }
+
+  # Volumes are encrypted with AWS's own key, which has no tag of ours.
+  statement {
+    sid       = "VolumeKeys"
+    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"]
+    resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["ec2.${var.region}.amazonaws.com"]
+    }
   }
 
   statement {
     sid       = "Metrics"
     actions   = ["aps:RemoteWrite"]
     resources = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [each.key]
+    }
   }
 
   statement {
     sid       = "Secrets"
     actions   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
-    resources = ["${local.arn}:secretsmanager:${var.region}:${local.account}:secret:${var.name}-*"]
+    resources = ["${local.arn}:secretsmanager:${var.region}:${local.account}:secret:${var.name}-${each.key}/*"]
   }
 
-  # Auto Mode makes the instance profile of its nodes itself.
+  # Auto Mode makes the instance profile of its nodes itself, and gives it the node's role.
   statement {
     sid       = "InstanceProfiles"
     actions   = ["iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:GetInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:TagInstanceProfile"]
@@ -129,7 +195,7 @@ data "aws_iam_policy_document" "boundary" {
   statement {
     sid       = "NodeRole"
     actions   = ["iam:GetRole", "iam:PassRole"]
-    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-*"]
+    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-node"]
 
     condition {
       test     = "StringEqualsIfExists"
@@ -143,12 +209,33 @@ data "aws_iam_policy_document" "boundary" {
     actions   = ["iam:CreateServiceLinkedRole"]
     resources = ["${local.arn}:iam::${local.account}:role/aws-service-role/*"]
   }
+
+  statement {
+    sid       = "OtherEnvironments"
+    effect    = "Deny"
+    actions   = ["autoscaling:*", "ec2:*", "elasticloadbalancing:*", "kms:*"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Project"
+      values   = [var.name]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = local.others[each.key]
+    }
+  }
 }
 
 resource "aws_iam_policy" "boundary" {
-  name        = "${var.name}-boundary"
-  description = "The most that a role made by the pipeline of ${var.name} can do"
-  policy      = data.aws_iam_policy_document.boundary.json
+  for_each = var.environments
+
+  name        = "${var.name}-${each.key}-boundary"
+  description = "The most that a role made by the pipeline of ${var.name} can do in ${each.key}"
+  policy      = data.aws_iam_policy_document.boundary[each.key].json
 }
 
 data "aws_iam_policy_document" "deploy" {
@@ -186,10 +273,10 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid       = "OtherEnvironments"
-    effect    = "Deny"
-    actions   = ["ec2:Associate*", "ec2:Attach*", "ec2:Authorize*", "ec2:Create*", "ec2:Delete*", "ec2:Detach*", "ec2:Disassociate*", "ec2:Modify*", "ec2:Release*", "ec2:Replace*", "ec2:Revoke*", "ec2:RunInstances"]
-    resources = ["*"]
+    sid         = "OtherEnvironments"
+    effect      = "Deny"
+    not_actions = concat(local.reads, ["kms:Decrypt", "kms:GenerateDataKey"]) # of the states' key, see StateKey
+    resources   = ["*"]
 
     condition {
       test     = "StringEquals"
@@ -198,8 +285,21 @@ data "aws_iam_policy_document" "deploy" {
     }
 
     condition {
-      test     = "StringNotEquals"
+      test     = "StringEquals"
       variable = "aws:ResourceTag/Environment"
+      values   = local.others[each.key]
+    }
+  }
+
+  # A cluster that is not there yet has no ARN for IAM to look at.
+  statement {
+    sid       = "NewCluster"
+    actions   = ["eks:CreateCluster"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/Environment"
       values   = [each.key]
     }
   }
@@ -207,7 +307,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid     = "Cluster"
     actions = ["eks:*"]
-    resources = [for kind in ["cluster", "nodegroup", "addon", "access-entry", "podidentityassociation"] :
+    resources = [for kind in local.eks_kinds :
     "${local.arn}:eks:${var.region}:${local.account}:${kind}/${var.name}-${each.key}${kind == "cluster" ? "" : "/*"}"]
   }
 
@@ -219,7 +319,7 @@ data "aws_iam_policy_document" "deploy" {
     condition {
       test     = "StringEquals"
       variable = "iam:PermissionsBoundary"
-      values   = [aws_iam_policy.boundary.arn]
+      values   = [aws_iam_policy.boundary[each.key].arn]
     }
   }
 
@@ -267,9 +367,10 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["*"]
   }
 
+  # What is being created has no tags yet: the tags of the request count.
   statement {
-    sid       = "Keys"
-    actions   = ["kms:CreateKey"]
+    sid       = "NewKeys"
+    actions   = ["kms:CreateKey", "kms:TagResource"]
     resources = ["*"]
 
     condition {
@@ -305,7 +406,7 @@ data "aws_iam_policy_document" "deploy" {
 
   statement {
     sid       = "NewWorkspace"
-    actions   = ["aps:CreateWorkspace"]
+    actions   = ["aps:CreateWorkspace", "aps:TagResource"]
     resources = ["*"]
 
     condition {

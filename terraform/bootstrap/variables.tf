@@ -53,6 +53,24 @@ variable "github_repository" {
   }
 }
 
+variable "github_repository_ids" {
+  description = "Numeric ids of the repository and its owner, which GitHub writes into the tokens of repositories made, renamed or transferred since 15 July 2026: gh api repos/OWNER/NAME --jq '{owner: .owner.id, repository: .id}'. null for an older repository."
+  type        = object({ owner = number, repository = number })
+  default     = null
+
+  validation {
+    condition     = var.github_repository_ids == null ? true : alltrue([for id in values(var.github_repository_ids) : id > 0 && floor(id) == id])
+    error_message = "github_repository_ids has an id that is no whole number above 0. This prints both: gh api repos/${var.github_repository} --jq '{owner: .owner.id, repository: .id}'"
+  }
+}
+
+variable "trust_subject_without_ids" {
+  description = "With github_repository_ids: whether tokens without the ids are trusted as well. Leave it on until a run of the pipeline has shown which form its tokens have; off, whoever gets hold of the repository's name later gets no role."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "create_github_oidc_provider" {
   description = "Whether to make the account's identity provider for GitHub. An account has one at most: false if it is there."
   type        = bool

@@ -4,7 +4,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.100, < 7.0"
+      version = "~> 5.100"
     }
   }
 
@@ -12,7 +12,7 @@ terraform {
   backend "s3" {
     key          = "cluster.tfstate"
     use_lockfile = true
-    encrypt      = true
+    # No encrypt: it would ask S3 for a key of its own, where the bucket's default is the key of bootstrap/.
   }
 }
 

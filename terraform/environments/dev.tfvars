@@ -3,7 +3,7 @@
 environment          = "dev"
 region               = "eu-central-1"
 tags                 = { Team = "e-commerce" }
-permissions_boundary = null
+permissions_boundary = "coingecko-exporter-dev-boundary"
 
 network = {
   cidr                       = "10.20.0.0/16"

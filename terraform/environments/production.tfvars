@@ -3,7 +3,7 @@
 environment          = "production"
 region               = "eu-central-1"
 tags                 = { Team = "e-commerce" }
-permissions_boundary = null
+permissions_boundary = "coingecko-exporter-production-boundary"
 
 network = {
   cidr                       = "10.22.0.0/16"

@@ -3,7 +3,7 @@
 environment          = "staging"
 region               = "eu-central-1"
 tags                 = { Team = "e-commerce" }
-permissions_boundary = null
+permissions_boundary = "coingecko-exporter-staging-boundary"
 
 network = {
   cidr                       = "10.21.0.0/16"

@@ -4,7 +4,7 @@ terraform {
   required_providers {
     helm = {
       source  = "hashicorp/helm"
-      version = "~> 3.0"
+      version = "~> 3.2"
     }
   }
 
@@ -12,7 +12,7 @@ terraform {
   backend "s3" {
     key          = "platform.tfstate"
     use_lockfile = true
-    encrypt      = true
+    # No encrypt: it would ask S3 for a key of its own, where the bucket's default is the key of bootstrap/.
   }
 }
 
