@@ -21,11 +21,10 @@ const (
 	cacheQuery = 64          // bytes of a query that is worth keeping an answer for
 )
 
-// cache stands before a handler whose answer to a GET depends on nothing but the path, the query, the
+// cache stands before handlers whose answer to a GET depends on nothing but the path, the query, the
 // headers Accept and Accept-Encoding, and what the poller knows. An answer is void when it is older than
 // cacheAge, when a poll has ended since, and when the rates in it have expired.
 type cache struct {
-	next   http.Handler
 	status func() poller.Status
 
 	mu    sync.Mutex
@@ -49,21 +48,23 @@ type cachedAnswer struct {
 	body   []byte
 }
 
-func newCache(next http.Handler, status func() poller.Status) *cache {
-	return &cache{next: next, status: status, slots: map[cacheKey]*cacheSlot{}}
+func newCache(status func() poller.Status) *cache {
+	return &cache{status: status, slots: map[cacheKey]*cacheSlot{}}
 }
 
-func (c *cache) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !cacheable(r) {
-		c.next.ServeHTTP(w, r)
-		return
-	}
-	slot := c.slot(r)
-	a, now := slot.answer.Load(), c.status()
-	if !a.good(now) {
-		a = c.make(slot, r)
-	}
-	a.write(w, now)
+func (c *cache) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !cacheable(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		slot := c.slot(r)
+		a, now := slot.answer.Load(), c.status()
+		if !a.good(now) {
+			a = c.make(slot, next, r)
+		}
+		a.write(w, now)
+	})
 }
 
 // cacheable says whether nothing but the key decides about the answer. Conditions and ranges do, and so
@@ -95,7 +96,7 @@ func (c *cache) slot(r *http.Request) *cacheSlot {
 	return s
 }
 
-func (c *cache) make(slot *cacheSlot, r *http.Request) *cachedAnswer {
+func (c *cache) make(slot *cacheSlot, next http.Handler, r *http.Request) *cachedAnswer {
 	slot.making.Lock()
 	defer slot.making.Unlock()
 	// What is known is asked before the answer is made: if it changes meanwhile, the answer is void at once.
@@ -104,7 +105,7 @@ func (c *cache) make(slot *cacheSlot, r *http.Request) *cachedAnswer {
 		return a // somebody else has made it meanwhile
 	}
 	into := &recorder{header: http.Header{}, status: http.StatusOK}
-	c.next.ServeHTTP(into, r)
+	next.ServeHTTP(into, r)
 	a := &cachedAnswer{of: of, status: into.status, header: into.header, body: into.body.Bytes()}
 	a.header.Set("Content-Length", strconv.Itoa(len(a.body)))
 	slot.answer.Store(a)

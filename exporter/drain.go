@@ -1,4 +1,4 @@
-// Servers, and a shutdown that answers everybody first.
+// A shutdown that answers everybody first.
 
 package exporter
 
@@ -13,27 +13,6 @@ import (
 
 	"github.com/prometheus/exporter-toolkit/web"
 )
-
-// Time-outs of the servers, so that slow or silent clients hold nothing for long.
-const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second
-	writeTimeout      = 30 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 32 << 10
-)
-
-func newServer(h http.Handler, l *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(l.Handler(), slog.LevelDebug), // what clients do wrong is no trouble of ours
-	}
-}
 
 // drainer is a server that can be ended without cutting off a request. http.Server's own Shutdown drops
 // requests that come on connections it has accepted already: it closes them as soon as the request was

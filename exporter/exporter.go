@@ -139,7 +139,7 @@ func build(s *settings) (_ *exporter, err error) {
 		Observers:   []poller.Observer{rates, e.screen},
 	})
 	e.health.poller = e.poller
-	e.handler = newHandler(s, e.poller, e.health, newMetrics(s, rates), e.screen)
+	e.handler = newHandler(s, e.poller, e.health, rates, e.screen)
 	return e, nil
 }
 
@@ -170,9 +170,7 @@ func (e *exporter) serve(ctx context.Context) error {
 		if err != nil {
 			return inUse(err, "--web.health-listen-address")
 		}
-		mux := http.NewServeMux()
-		e.health.register(mux)
-		probes := newServer(mux, s.logger)
+		probes := newServer(e.health.handler(), s.logger)
 		s.logger.Info("Listening for probes", "address", l.Addr().String())
 		g.Add(func() error { return probes.Serve(l) }, func(error) { probes.Close() })
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -53,7 +54,7 @@ func link(ctx context.Context, t *testing.T, upstream http.Handler, who coingeck
 		BackoffMin: time.Minute, BackoffMax: 15 * time.Minute, Logger: s.logger, Observers: []poller.Observer{rates},
 	})
 	go p.Run(ctx)
-	return newHandler(s, p, &health{started: time.Now(), poller: p}, newMetrics(s, rates), noScreen{})
+	return newHandler(s, p, &health{started: time.Now(), poller: p}, rates, screen.New(screen.Options{Status: p.Status}))
 }
 
 var (

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -80,7 +81,6 @@ func newApp(s *settings) *kingpin.Application {
 	app := kingpin.New(name, "Prometheus exporter and wall screen for CoinGecko's exchange rates of bitcoin. "+
 		"It polls on a timer of its own, so that any number of scrapers spends one quota. "+
 		"Each flag can also be set by the environment variable that stands behind it.")
-	app.DefaultEnvars()
 	app.Version(version.Print(name))
 	app.HelpFlag.Short('h')
 
@@ -135,7 +135,10 @@ func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 	app.Terminate(func(int) { helped = true })
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
-	_, err := app.Parse(args)
+	err := readEnvironment(app, args, getenv)
+	if err == nil {
+		_, err = app.Parse(args)
+	}
 	if helped {
 		return nil, errHelped
 	}
@@ -156,9 +159,9 @@ func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 
 func (s *settings) checkWeb() error {
 	switch p := s.telemetryPath; {
-	case !regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`).MatchString(p):
+	case !regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`).MatchString(p), p != path.Clean(p):
 		return fmt.Errorf("--web.telemetry-path=%q is no path such as /metrics", p)
-	case p == relayPath, strings.HasPrefix(p, "/-/"), strings.HasPrefix(p, "/screen"):
+	case p == relayPath, strings.HasPrefix(p+"/", "/-/"), strings.HasPrefix(p, "/screen"):
 		return fmt.Errorf("--web.telemetry-path=%q is taken by another endpoint; /metrics is free", p)
 	}
 	if s.maxRequests < 0 {

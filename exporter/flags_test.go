@@ -72,6 +72,9 @@ func TestWrongSettings(t *testing.T) {
 		"telemetry path":        {args: []string{"--web.telemetry-path=metrics"}, want: `--web.telemetry-path="metrics" is no path such as /metrics`},
 		"telemetry pattern":     {args: []string{"--web.telemetry-path=/{x...}"}, want: "is no path such as /metrics"},
 		"telemetry path taken":  {args: []string{"--web.telemetry-path=/-/ready"}, want: `--web.telemetry-path="/-/ready" is taken by another endpoint; /metrics is free`},
+		"telemetry dots":        {args: []string{"--web.telemetry-path=/metrics/.."}, want: `--web.telemetry-path="/metrics/.." is no path such as /metrics`},
+		"telemetry dot":         {args: []string{"--web.telemetry-path=/./metrics"}, want: "is no path such as /metrics"},
+		"telemetry of probes":   {args: []string{"--web.telemetry-path=/-"}, want: "is taken by another endpoint"},
 		"telemetry root":        {args: []string{"--web.telemetry-path=/"}, want: "is no path such as /metrics"},
 		"history URL":           {args: []string{"--history.prometheus-url=prometheus:9090"}, want: "--history.prometheus-url: \"prometheus:9090\" has no http:// or https:// with a host behind it; it looks like http://prometheus:9090"},
 		"history URL, password": {args: []string{"--history.prometheus-url=http://user:pa55 word@h:x"}, want: "--history.prometheus-url: not a URL; it looks like http://prometheus:9090"},
@@ -180,8 +183,9 @@ func TestRecommendedInterval(t *testing.T) {
 }
 
 func TestEnvironmentSetsFlags(t *testing.T) {
-	for k, v := range map[string]string{
-		"COINGECKO_EXPORTER_COINGECKO_URL":        "http://a/api/v3\nhttp://b/api/v3",
+	t.Setenv("COINGECKO_EXPORTER_RATES_MAX_AGE", "the process's own environment is none of Run's business")
+	environment := map[string]string{
+		"COINGECKO_EXPORTER_COINGECKO_URL":        "http://a/api/v3\r\nhttp://b/api/v3\n",
 		"COINGECKO_EXPORTER_RATES_MAX_AGE":        "30m",
 		"COINGECKO_EXPORTER_SCREEN_COINS":         "BTC, eth",
 		"COINGECKO_EXPORTER_SCREEN_QUOTE":         "EUR",
@@ -189,19 +193,30 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 		"COINGECKO_EXPORTER_WEB_LISTEN_ADDRESS":   ":1\n:2",
 		"COINGECKO_EXPORTER_COINGECKO_INTERVAL":   "20s",
 		"COINGECKO_EXPORTER_WEB_SHUTDOWN_TIMEOUT": "3s",
-	} {
-		t.Setenv(k, v)
+		"COINGECKO_EXPORTER_WEB_SHUTDOWN_DELAY":   "nonsense that a flag overrides",
+
+		"COINGECKO_EXPORTER_WEB_DISABLE_EXPORTER_METRICS": "true",
 	}
-	s, err := parse([]string{"--coingecko.interval=30s"}, none, io.Discard, io.Discard)
+	getenv := func(name string) string { return environment[name] }
+	s, err := parse([]string{"--coingecko.interval=30s", "--web.shutdown-delay=1s"}, getenv, io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(s.endpoints) != 2 || s.endpoints[1].URL.Host != "b" || s.maxAge != 30*time.Minute || strings.Join(s.coins, "+") != "btc+eth" ||
-		s.quote != "eur" || s.maxRequests != 7 || len(*s.web.WebListenAddresses) != 2 || s.shutdownTimeout != 3*time.Second {
+		s.quote != "eur" || s.maxRequests != 7 || len(*s.web.WebListenAddresses) != 2 || !s.disableExporterMetrics || s.shutdownTimeout != 3*time.Second {
 		t.Errorf("got %+v", s)
 	}
 	if s.interval != 30*time.Second {
 		t.Errorf("the flag did not win over the environment: %v", s.interval)
+	}
+
+	// Help tells the defaults of the program, and a mistake is told with the variable that holds it.
+	var help, stderr strings.Builder
+	if code := Run(t.Context(), []string{"--help"}, getenv, &help, &stderr); code != 0 || !strings.Contains(help.String(), `--screen.quote="usd"`) {
+		t.Errorf("exit code %d, %s%s", code, &help, &stderr)
+	}
+	if _, err = parse(nil, getenv, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), `COINGECKO_EXPORTER_WEB_SHUTDOWN_DELAY="nonsense that a flag overrides": `) {
+		t.Errorf("error %v", err)
 	}
 }
 

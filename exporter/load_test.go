@@ -70,7 +70,7 @@ func serveBare(dir string) {
 	}
 	s := poller.Status{Snapshot: &poller.Snapshot{Rates: rates}, LastSuccess: time.Now(), LastPoll: time.Now()}
 	var c prometheus.Collector = collector.New(collector.Options{Status: func() poller.Status { return s }})
-	mux.Handle("/"+asText, newMetrics(&settings{logger: slog.New(slog.DiscardHandler)}, c).handler)
+	mux.Handle("/"+asText, newMetrics(&settings{logger: slog.New(slog.DiscardHandler)}, c, uncached))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)

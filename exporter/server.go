@@ -1,13 +1,10 @@
-// The web side: what is served where, and whether it is ready.
+// The web side: what is served where, and the time-outs of who serves it.
 
 package exporter
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -18,99 +15,57 @@ import (
 	"github.com/prometheus/exporter-toolkit/bootstrap"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
 )
 
-// grace is how long a new process waits for its first rates before it says that it is ready without: an upstream
-// that is down must not keep it away for ever. A configuration that the upstream refuses must: an upgrade to a wrong
-// key or plan then fails, and the pods that have rates stay.
-const grace = 2 * time.Minute
+// Time-outs of the servers, so that slow or silent clients hold nothing for long.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
 
-// health answers the probes.
-type health struct {
-	poller   *poller.Poller
-	started  time.Time
-	draining atomic.Bool
-}
-
-// ready says whether rates can be had from here. Once it was, it stays so until shutdown begins: a roll
-// during an outage must not replace pods that still hold good rates.
-func (h *health) ready() bool {
-	if h.draining.Load() {
-		return false
-	}
-	select {
-	case <-h.poller.First():
-		return true
-	default:
-		return time.Since(h.started) >= grace && !h.poller.Status().Refused
+func newServer(h http.Handler, l *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(l.Handler(), slog.LevelDebug), // what clients do wrong is no trouble of ours
 	}
 }
-
-func (h *health) serveHealthy(w http.ResponseWriter, _ *http.Request) {
-	fmt.Fprintln(w, "Healthy.")
-}
-
-func (h *health) serveReady(w http.ResponseWriter, _ *http.Request) {
-	switch {
-	case h.ready():
-		fmt.Fprintln(w, "Ready.")
-	case h.draining.Load():
-		http.Error(w, "Not ready: shutting down.", http.StatusServiceUnavailable)
-	default:
-		http.Error(w, "Not ready: no rates yet. "+whyNone(h.poller.Status()), http.StatusServiceUnavailable)
-	}
-}
-
-func (h *health) register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /-/healthy", h.serveHealthy)
-	mux.HandleFunc("GET /-/ready", h.serveReady)
-}
-
-// registrar is anything that brings endpoints of its own.
-type registrar interface{ Register(mux *http.ServeMux) }
 
 // newHandler routes. Unknown paths are 404 and other methods 405, both from http.ServeMux.
-func newHandler(s *settings, p *poller.Poller, h *health, m metrics, screen registrar) http.Handler {
-	mux := http.NewServeMux()
-	screen.Register(mux)
-	mux.Handle("GET "+s.telemetryPath, m.handler)
-	mux.Handle("GET "+relayPath, &relay{status: p.Status})
-	h.register(mux)
+func newHandler(s *settings, p *poller.Poller, h *health, rates prometheus.Collector, page *screen.Screen) http.Handler {
+	cached := newCache(p.Status)
+	packed := func(next http.Handler) http.Handler { return cached.wrap(gzhttp.GzipHandler(next)) }
+	limited := http.NewServeMux()
+	page.Register(func(pattern string, next http.Handler) { limited.Handle(pattern, packed(next)) })
+	limited.Handle("GET "+s.telemetryPath, newMetrics(s, rates, packed))
+	limited.Handle("GET "+relayPath, packed(&relay{status: p.Status}))
 
-	packed := gzhttp.GzipHandler(mux) // which leaves alone what promhttp has packed
-	cached := newCache(packed, p.Status)
-	scraped := m.instrument(cached)
 	toolkit := &bootstrap.Bootstrap{Logger: s.logger, MaxRequests: s.maxRequests}
-	limited := toolkit.MaxRequestsHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == s.telemetryPath {
-			scraped.ServeHTTP(w, r)
-			return
-		}
-		cached.ServeHTTP(w, r)
-	}))
+	mux := http.NewServeMux()
+	mux.Handle("/", toolkit.MaxRequestsHandler(limited))
+	mux.Handle("/-/", h.handler()) // never a second old, and a crowd must not make the process look dead
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.draining.Load() {
 			w.Header().Set("Connection", "close") // so that the client comes back to somebody else
 		}
 		w.Header()["X-Content-Type-Options"] = nosniff
-		if strings.HasPrefix(r.URL.Path, "/-/") { // is never a second old, and a crowd must not make the process look dead
-			packed.ServeHTTP(w, r)
-			return
-		}
-		limited.ServeHTTP(w, r)
+		mux.ServeHTTP(w, r)
 	})
 }
 
 var nosniff = []string{"nosniff"}
 
-// metrics are /metrics, and what counts its readers.
-type metrics struct {
-	handler    http.Handler
-	instrument func(http.Handler) http.Handler
-}
-
-// newMetrics serves what was collected. The exporter's own metrics can be left out.
-func newMetrics(s *settings, rates prometheus.Collector) metrics {
+// newMetrics serves what was collected, wrapped as told; scrapes are counted, however they are answered.
+// The exporter's own metrics, these counts among them, can be left out.
+func newMetrics(s *settings, rates prometheus.Collector, wrap func(http.Handler) http.Handler) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(rates, versioncollector.NewCollector("coingecko_exporter"))
 	options := promhttp.HandlerOpts{
@@ -119,9 +74,9 @@ func newMetrics(s *settings, rates prometheus.Collector) metrics {
 		ErrorHandling:     promhttp.ContinueOnError, // one bad series must not hide the others
 	}
 	if s.disableExporterMetrics {
-		return metrics{promhttp.HandlerFor(r, options), func(h http.Handler) http.Handler { return h }}
+		return wrap(promhttp.HandlerFor(r, options))
 	}
 	options.Registry = r
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return metrics{promhttp.HandlerFor(r, options), func(h http.Handler) http.Handler { return promhttp.InstrumentMetricHandler(r, h) }}
+	return promhttp.InstrumentMetricHandler(r, wrap(promhttp.HandlerFor(r, options)))
 }

@@ -26,10 +26,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
 )
 
 func promtool(t *testing.T, metrics string) {
@@ -344,9 +346,8 @@ func TestTLSAndBasicAuth(t *testing.T) {
 func TestMaxRequests(t *testing.T) {
 	s := &settings{telemetryPath: "/metrics", maxRequests: 1, logger: slog.New(slog.DiscardHandler)}
 	begun, release := make(chan bool), make(chan bool)
-	slow := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { begun <- true; <-release })
 	p := poller.New(poller.Options{})
-	h := newHandler(s, p, &health{poller: p, started: time.Now()}, metrics{slow, func(h http.Handler) http.Handler { return h }}, noScreen{})
+	h := newHandler(s, p, &health{poller: p, started: time.Now()}, slowCollector(func() { begun <- true; <-release }), screen.New(screen.Options{Status: p.Status}))
 	answer := func(path string) int {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
@@ -364,9 +365,11 @@ func TestMaxRequests(t *testing.T) {
 	first.Wait()
 }
 
-type noScreen struct{}
+// slowCollector is a collector that takes its time, and collects nothing.
+type slowCollector func()
 
-func (noScreen) Register(*http.ServeMux) {}
+func (slowCollector) Describe(chan<- *prometheus.Desc)   {}
+func (c slowCollector) Collect(chan<- prometheus.Metric) { c() }
 
 // process runs the exporter as a process of its own, on a free port of loopback.
 func process(t *testing.T, log *output, args ...string) *exec.Cmd {

@@ -17,13 +17,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// CoinGecko's codes for a key that does not belong to the host that was asked.
-// Source: https://docs.coingecko.com/docs/common-errors-rate-limit
-const (
-	CodeProKeyOnDemoHost = 10010
-	CodeDemoKeyOnProHost = 10011
-)
-
 // MaxEntries is how many currencies an answer may hold. CoinGecko sent 61 in 2021 and 76 in 2026.
 const MaxEntries = 500
 

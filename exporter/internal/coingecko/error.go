@@ -3,6 +3,7 @@
 package coingecko
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -26,6 +27,13 @@ const (
 func Reasons() []Reason {
 	return []Reason{Timeout, Network, RateLimited, Unauthorized, HTTPError, BadPayload}
 }
+
+// CoinGecko's codes for a key that does not belong to the host that was asked.
+// Source: https://docs.coingecko.com/docs/common-errors-rate-limit
+const (
+	CodeProKeyOnDemoHost = 10010
+	CodeDemoKeyOnProHost = 10011
+)
 
 // Upstream says who was asked. It is the label `upstream` of the poll counters.
 type Upstream string
@@ -110,4 +118,50 @@ func (e *Error) Explain() string {
 	default:
 		return who + " sent an answer that cannot be trusted."
 	}
+}
+
+// refused sorts an answer whose status is not 200.
+func refused(fail *Error, resp *http.Response, body []byte) {
+	fail.Code, fail.Detail = complaint(body)
+	switch s := resp.StatusCode; {
+	case s == http.StatusTooManyRequests:
+		fail.Reason, fail.Wait = RateLimited, askedWait(resp.Header, time.Now())
+	case s == http.StatusUnauthorized, s == http.StatusForbidden,
+		s == http.StatusBadRequest && (fail.Code == CodeProKeyOnDemoHost || fail.Code == CodeDemoKeyOnProHost):
+		fail.Reason = Unauthorized
+	default:
+		fail.Reason = HTTPError
+	}
+	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
+		host := "somewhere else"
+		if u, err := resp.Location(); err == nil {
+			host = u.Host
+		}
+		fail.Detail = "redirected to " + host + ", which is not followed; if that is the place to ask, put it into --coingecko.url"
+	}
+}
+
+// complaint looks for CoinGecko's own code and words in the body of an error. It knows the shapes
+// that were met: {"error": text}, {"status": {"error_code", "error_message"}} and {"error_code"} on top.
+func complaint(body []byte) (code int, text string) {
+	var in struct {
+		Error  any `json:"error"`
+		Code   any `json:"error_code"`
+		Status any `json:"status"`
+	}
+	if json.Unmarshal(body, &in) != nil {
+		return 0, ""
+	}
+	status, _ := in.Status.(map[string]any)
+	for _, c := range []any{in.Code, status["error_code"]} {
+		if f, ok := c.(float64); ok && code == 0 {
+			code = int(f)
+		}
+	}
+	for _, t := range []any{in.Error, status["error_message"]} {
+		if s, ok := t.(string); ok && text == "" {
+			text = clip(s, maxExcerpt)
+		}
+	}
+	return code, text
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -109,21 +108,9 @@ func plain(v slog.Value) any {
 	case slog.KindDuration:
 		return v.Duration().String()
 	case slog.KindAny:
-		switch x := v.Any().(type) {
-		case nil:
-			return nil
-		case error:
-			return x.Error()
-		case fmt.Stringer:
-			return x.String()
-		default:
-			switch reflect.TypeOf(x).Kind() {
-			case reflect.Bool, reflect.String, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-				reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
-				return x
-			default:
-				return fmt.Sprintf("%+v", x)
-			}
+		// fmt lives through a method that panics and a pointer that is nil; the encoders do not.
+		if x := v.Any(); x != nil {
+			return fmt.Sprintf("%+v", x)
 		}
 	}
 	return v.Any()

@@ -91,21 +91,24 @@ func TestValues(t *testing.T) {
 		value any
 		want  string
 	}{
-		"text":     {"plain", "v=plain"},
-		"words":    {`two "words"`, `v="two \"words\""`},
-		"lines":    {"a\nb", `v="a\nb"`},
-		"number":   {42, "v=42"},
-		"fraction": {1.5, "v=1.5"},
-		"truth":    {true, "v=true"},
-		"duration": {90 * time.Second, "v=1m30s"},
-		"time":     {time.Date(2026, 11, 23, 15, 0, 0, 0, time.FixedZone("", 3600)), "v=2026-11-23T14:00:00Z"},
-		"error":    {errors.New("no route"), `v="no route"`},
-		"stringer": {netip.MustParseAddr("::1"), "v=::1"},
-		"list":     {[]string{"a", "b"}, `v="[a b]"`},
-		"map":      {map[string]int{"b": 2, "a": 1}, `v="map[a:1 b:2]"`},
-		"struct":   {point{1, 2}, `v="{X:1 Y:2}"`},
-		"nil":      {nil, "v=null"},
-		"own kind": {Level("x"), "v=x"},
+		"text":              {"plain", "v=plain"},
+		"words":             {`two "words"`, `v="two \"words\""`},
+		"lines":             {"a\nb", `v="a\nb"`},
+		"number":            {42, "v=42"},
+		"fraction":          {1.5, "v=1.5"},
+		"truth":             {true, "v=true"},
+		"duration":          {90 * time.Second, "v=1m30s"},
+		"time":              {time.Date(2026, 11, 23, 15, 0, 0, 0, time.FixedZone("", 3600)), "v=2026-11-23T14:00:00Z"},
+		"error":             {errors.New("no route"), `v="no route"`},
+		"stringer":          {netip.MustParseAddr("::1"), "v=::1"},
+		"list":              {[]string{"a", "b"}, `v="[a b]"`},
+		"map":               {map[string]int{"b": 2, "a": 1}, `v="map[a:1 b:2]"`},
+		"struct":            {point{1, 2}, `v="{X:1 Y:2}"`},
+		"nil":               {nil, "v=null"},
+		"own kind":          {Level("x"), "v=x"},
+		"nil error":         {(*broken)(nil), "v=<nil>"},
+		"error that panics": {&broken{}, `v="%!v(PANIC=Error method: no text)"`},
+		"text that panics":  {wrong("x"), `v="%!v(PANIC=String method: no text)"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, b := logger(t, "info", "logfmt")
@@ -116,6 +119,22 @@ func TestValues(t *testing.T) {
 		})
 	}
 }
+
+// broken is an error without a text.
+type broken struct{ text string }
+
+func (b *broken) Error() string {
+	if b.text == "" {
+		panic("no text")
+	}
+	return b.text
+}
+
+// wrong cannot be written, whoever tries.
+type wrong string
+
+func (wrong) String() string               { panic("no text") }
+func (wrong) MarshalText() ([]byte, error) { panic("no text") }
 
 // Level is a type of its own over a plain one.
 type Level string

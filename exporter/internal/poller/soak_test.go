@@ -83,6 +83,8 @@ func TestSoak(t *testing.T) {
 		status := func() poller.Status { return p.Status() }
 		c := collector.New(collector.Options{Status: status})
 		page := screen.New(screen.Options{Status: status, Quote: "usd", Logger: slog.New(slog.DiscardHandler)})
+		routes := http.NewServeMux()
+		page.Register(routes.Handle)
 		p = poller.New(poller.Options{
 			Client: client, Interval: interval, MinInterval: poller.MinInterval, MaxAge: 15 * time.Minute,
 			BackoffMin: time.Minute, BackoffMax: 15 * time.Minute, Logger: logger, Observers: []poller.Observer{c, page},
@@ -116,7 +118,7 @@ func TestSoak(t *testing.T) {
 					n += len(m.GetMetric())
 				}
 				series = max(series, n)
-				page.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?quote=eur", nil))
+				routes.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?quote=eur", nil))
 			}
 			sim.Recover()
 			time.Sleep(30 * time.Minute) // so that both looks are at good times

@@ -69,7 +69,7 @@ func serve(t *testing.T, o Options) *exporter {
 			(*f)(w, r)
 			return
 		}
-		e.screen.Load().ServeHTTP(w, r)
+		served(e.screen.Load()).ServeHTTP(w, r)
 	})
 	e.Server = httptest.NewServer(e.handler)
 	t.Cleanup(func() { e.CloseClientConnections(); e.Close() })
@@ -392,7 +392,7 @@ func fits(t *testing.T, b tab) {
 	} {
 		s := newScreen(t, c.options, c.status)
 		remember(s, rates, 1440, nil)
-		server := httptest.NewServer(s)
+		server := httptest.NewServer(served(s))
 		b.do(chromedp.Navigate(server.URL))
 		sizes := [][2]int64{{1920, 1080}, {390, 844}}
 		if c.name == "healthy" || c.name == "thirteen-simulated-missed" {

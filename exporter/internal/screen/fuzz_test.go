@@ -19,7 +19,7 @@ func FuzzQuery(f *testing.F) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.URL.RawQuery = query
 		w := httptest.NewRecorder()
-		s.ServeHTTP(w, r)
+		served(s).ServeHTTP(w, r)
 		return w.Code, w.Body.String(), strings.Count(w.Body.String(), "<")
 	}
 	_, _, choices := serve("quote=none")

@@ -40,7 +40,7 @@ type Screen struct {
 	build   string
 	history *history.History
 	drift   func() time.Duration
-	mux     http.ServeMux
+	routes  map[string]http.Handler // by the pattern of http.ServeMux
 }
 
 //go:embed page.html screen.css screen.js screen.svg
@@ -75,7 +75,7 @@ func New(opts Options) *Screen {
 	if opts.MetricsPath == "" {
 		opts.MetricsPath = "/metrics"
 	}
-	s := &Screen{opts: opts, history: &history.History{}, drift: clockDrift()}
+	s := &Screen{opts: opts, history: &history.History{}, drift: clockDrift(), routes: map[string]http.Handler{}}
 	// Relative, so that they also lead somewhere behind a reverse proxy that adds a prefix.
 	s.links = []link{
 		{"." + opts.MetricsPath, "Metrics"},
@@ -94,11 +94,11 @@ func New(opts Options) *Screen {
 		}
 		all.Write(content)
 		if mediaType, ok := assets[name]; ok {
-			s.mux.Handle("GET /"+name, asset(name, mediaType, content))
+			s.routes["GET /"+name] = asset(name, mediaType, content)
 		}
 	}
 	s.build = hex.EncodeToString(all.Sum(nil)[:8])
-	s.mux.HandleFunc("GET /{$}", s.serve)
+	s.routes["GET /{$}"] = http.HandlerFunc(s.serve)
 	return s
 }
 
@@ -114,16 +114,12 @@ func clockDrift() func() time.Duration {
 	}
 }
 
-// Register puts the page at / and its assets beside it. Other paths stay free.
-func (s *Screen) Register(mux *http.ServeMux) {
-	mux.Handle("/{$}", s)
-	for name := range assets {
-		mux.Handle("/"+name, s)
+// Register hands over the page at / and its assets beside it, each with its pattern for http.ServeMux.
+func (s *Screen) Register(handle func(pattern string, h http.Handler)) {
+	for pattern, h := range s.routes {
+		handle(pattern, h)
 	}
 }
-
-// ServeHTTP answers GET and HEAD for / and the assets, 405 for other methods there and 404 elsewhere.
-func (s *Screen) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // Polled remembers the new rates. It makes a Screen a poller.Observer.
 func (s *Screen) Polled(p poller.Poll) {

@@ -23,13 +23,18 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew; read them before you commit them")
 
+// served are the routes of a screen.
+func served(s *Screen) http.Handler {
+	mux := http.NewServeMux()
+	s.Register(mux.Handle)
+	return mux
+}
+
 // get asks a screen as a browser does, through the routes that it registers.
 func get(t testing.TB, s *Screen, target string) *http.Response {
 	t.Helper()
-	mux := http.NewServeMux()
-	s.Register(mux)
 	w := httptest.NewRecorder()
-	mux.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+	served(s).ServeHTTP(w, httptest.NewRequest("GET", target, nil))
 	return w.Result()
 }
 
@@ -254,7 +259,7 @@ func TestAssets(t *testing.T) {
 		q := httptest.NewRequest("GET", "/"+name, nil)
 		q.Header.Set("If-None-Match", r.Header.Get("ETag"))
 		w := httptest.NewRecorder()
-		s.ServeHTTP(w, q)
+		served(s).ServeHTTP(w, q)
 		if w.Code != 304 || w.Body.Len() > 0 {
 			t.Errorf("%s asked for again: %d with %d bytes, want 304", name, w.Code, w.Body.Len())
 		}
@@ -263,7 +268,7 @@ func TestAssets(t *testing.T) {
 
 func TestRoutes(t *testing.T) {
 	s := newScreen(t, Options{}, healthy(recorded(t)))
-	server := httptest.NewServer(s)
+	server := httptest.NewServer(served(s))
 	defer server.Close()
 	for _, c := range []struct {
 		method, path string
@@ -332,7 +337,7 @@ func TestBrowserThatGoesAwayIsNoError(t *testing.T) {
 	var log strings.Builder
 	s := newScreen(t, Options{}, healthy(recorded(t)))
 	s.opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	s.ServeHTTP(deaf{httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil))
+	served(s).ServeHTTP(deaf{httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil))
 	if log.Len() > 0 {
 		t.Errorf("logged: %s", log.String())
 	}
@@ -342,11 +347,11 @@ func BenchmarkScreen(b *testing.B) {
 	rates := recorded(b)
 	s := newScreen(b, Options{}, healthy(rates))
 	remember(s, rates, 1445, nil)
-	q := httptest.NewRequest("GET", "/", nil)
+	q, h := httptest.NewRequest("GET", "/", nil), served(s)
 	b.ReportAllocs()
 	for b.Loop() {
 		w := httptest.NewRecorder()
-		s.ServeHTTP(w, q)
+		h.ServeHTTP(w, q)
 		b.SetBytes(int64(w.Body.Len()))
 	}
 }

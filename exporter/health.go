@@ -1,0 +1,61 @@
+// Whether the process is alive, and whether it is ready.
+
+package exporter
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+)
+
+// grace is how long a new process waits for its first rates before it says that it is ready without: an upstream
+// that is down must not keep it away for ever. A configuration that the upstream refuses must: an upgrade to a wrong
+// key or plan then fails, and the pods that have rates stay.
+const grace = 2 * time.Minute
+
+// health answers the probes.
+type health struct {
+	poller   *poller.Poller
+	started  time.Time
+	draining atomic.Bool
+}
+
+// ready says whether rates can be had from here. Once it was, it stays so until shutdown begins: a roll
+// during an outage must not replace pods that still hold good rates.
+func (h *health) ready() bool {
+	if h.draining.Load() {
+		return false
+	}
+	select {
+	case <-h.poller.First():
+		return true
+	default:
+		return time.Since(h.started) >= grace && !h.poller.Status().Refused
+	}
+}
+
+func (h *health) serveHealthy(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintln(w, "Healthy.")
+}
+
+func (h *health) serveReady(w http.ResponseWriter, _ *http.Request) {
+	switch {
+	case h.ready():
+		fmt.Fprintln(w, "Ready.")
+	case h.draining.Load():
+		http.Error(w, "Not ready: shutting down.", http.StatusServiceUnavailable)
+	default:
+		http.Error(w, "Not ready: no rates yet. "+whyNone(h.poller.Status()), http.StatusServiceUnavailable)
+	}
+}
+
+// handler has the two endpoints, and nothing else.
+func (h *health) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /-/healthy", h.serveHealthy)
+	mux.HandleFunc("GET /-/ready", h.serveReady)
+	return mux
+}
