@@ -77,21 +77,25 @@ func (c *cluster) helm(args ...string) string {
 func (c *cluster) install(args ...string) string {
 	c.Helper()
 	start := time.Now()
-	out := c.helm(append([]string{"upgrade", "--install", release, chart, "--wait", "--timeout=4m", "--set", image(c.T, "E2E_IMAGE")}, args...)...)
+	out := c.helm(append([]string{"upgrade", "--install", release, chart, "--wait", "--timeout=4m", "--set", image(c.T, "image", "E2E_IMAGE")}, args...)...)
 	c.Logf("helm upgrade --install --wait %s: %.0f s", strings.Join(args, " "), time.Since(start).Seconds())
 	return out
 }
 
-// image gives the settings of an image that the environment names.
-func image(t *testing.T, variable string) string {
+// image gives the chart's settings below prefix for the image that the environment names, by tag or by digest.
+func image(t *testing.T, prefix, variable string) string {
 	t.Helper()
 	reference := os.Getenv(variable)
-	colon := strings.LastIndex(reference, ":")
-	if colon < 0 {
-		t.Fatalf("%s=%q is no image with a tag", variable, reference)
+	repository, digest, byDigest := strings.Cut(reference, "@")
+	tag := ""
+	if !byDigest {
+		colon := strings.LastIndex(reference, ":")
+		if colon <= strings.LastIndex(reference, "/") {
+			t.Fatalf("%s=%q is no image with a tag or digest", variable, reference)
+		}
+		repository, tag = reference[:colon], reference[colon+1:]
 	}
-	repository, tag := reference[:colon], reference[colon+1:]
-	return "image.repository=" + repository + ",image.tag=" + tag
+	return fmt.Sprintf("%[1]s.repository=%[2]s,%[1]s.tag=%[3]s,%[1]s.digest=%[4]s", prefix, repository, tag, digest)
 }
 
 func (c *cluster) kubectl(args ...string) string {
@@ -293,7 +297,7 @@ func TestLife(t *testing.T) {
 	t.Run("PrometheusSeesIt", func(t *testing.T) { c.prometheus(t, 3) })
 
 	c.underLoad(base, "upgrade to another image", func() {
-		c.install(append(settings, "--set", image(t, "E2E_IMAGE_NEXT"))...)
+		c.install(append(settings, "--set", image(t, "image", "E2E_IMAGE_NEXT"))...)
 	})
 	c.underLoad(base, "the poller's pod is killed", func() {
 		c.kubectl("delete", "pod", "--selector=app.kubernetes.io/component=poller", "--grace-period=0", "--force")
@@ -459,14 +463,17 @@ func (c *cluster) certificate() {
 	c.kubectl("create", "secret", "generic", "tls", "--from-file="+dir)
 }
 
-// TestScreen: the dedicated Grafana shows the wall to everybody, and nothing else.
-func TestScreen(t *testing.T) {
+// TestWall: the dedicated Grafana shows the wall to everybody, and nothing else.
+func TestWall(t *testing.T) {
 	if os.Getenv("E2E_WALL_IMAGE") == "" {
-		notRun(t, "the dedicated Grafana", "set E2E_WALL_IMAGE to a Grafana image that the cluster can pull")
+		notRun(t, "the dedicated Grafana", "set E2E_WALL_IMAGE to a Grafana image that the cluster can pull, or to chart for the one that the chart names")
 	}
 	c := newCluster(t)
-	own := "wall." + strings.ReplaceAll(image(t, "E2E_WALL_IMAGE"), ",image", ",wall.image") + ",wall.image.digest="
-	c.install("--set", "simulate=true,wall.enabled=true,wall.prometheusURL=http://prometheus-operated.monitoring:9090,"+own)
+	settings := "simulate=true,wall.enabled=true,wall.prometheusURL=http://prometheus-operated.monitoring:9090"
+	if os.Getenv("E2E_WALL_IMAGE") != "chart" {
+		settings += "," + image(t, "wall.image", "E2E_WALL_IMAGE")
+	}
+	c.install("--set", settings)
 	base := c.serviceURL(release+"-wall", 3000)
 	for path, want := range map[string]string{
 		"/api/dashboards/home":               "{\"redirectUri\":\"/d/coingecko-wall?kiosk\\u0026refresh=30s\\u0026_dash.hideTimePicker=true\\u0026_dash.hideVariables=true\\u0026_dash.hideLinks=true\"}",

@@ -44,9 +44,9 @@ test-chart: $(CHART_TOOLS) $(SCHEMAS) ## Test the chart: unit tests, schemas of 
 	@HELM=$(HELM) KUBECONFORM=$(KUBECONFORM) KUBE_SCORE=$(KUBE_SCORE) TOOLS=$(TOOLS) VERSIONS="$(KUBERNETES_VERSIONS)" \
 		charts/validate $(CHART) $(CHART_VALUES)
 
-# E2E_IMAGE and E2E_IMAGE_NEXT: images that the cluster has or can pull; they may be the same program.
+# E2E_IMAGE and E2E_IMAGE_NEXT: images that the cluster has or can pull, by tag or digest; they may be the same program.
 # E2E_PROMETHEUS=NAMESPACE/SERVICE:PORT: a Prometheus of the operator that looks for the label release=kube-prometheus-stack.
-# E2E_WALL_IMAGE: a Grafana that the cluster can pull.
+# E2E_WALL_IMAGE: a Grafana that the cluster can pull, or chart: the one that the chart names.
 e2e: export E2E_IMAGE      ?= ghcr.io/heycard/$(NAME):$(VERSION)
 e2e: export E2E_IMAGE_NEXT ?= $(E2E_IMAGE)
 e2e: $(HELM) ## Install, test, upgrade, break and remove the chart on the cluster of KUBECONFIG
