@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 // counting is a handler that counts how often it was asked.
@@ -161,11 +161,7 @@ func uncached(h http.Handler) http.Handler { return h }
 // whole is the exporter's handler over the recorded answer, and its collector's bare metrics handler.
 func whole(t testing.TB) (all, plain http.Handler) {
 	t.Helper()
-	body, err := os.ReadFile("internal/coingecko/testdata/exchange_rates-2026-06.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }))
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(simulator.Recorded()) }))
 	t.Cleanup(upstream.Close)
 	s, err := parse([]string{"--coingecko.url=" + upstream.URL}, none, io.Discard, io.Discard)
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 var load = flag.Duration("load", 0, "load whole processes for so long each, and print what they do: a benchmark and no test")
@@ -213,7 +214,7 @@ func TestLoad(t *testing.T) {
 		t.Skip("a benchmark: make bench runs it")
 	}
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.ServeFile(w, httptest.NewRequest(http.MethodGet, "/", nil), "coingecko/testdata/exchange_rates-2026-06.json")
+		w.Write(simulator.Recorded())
 	}))
 	t.Cleanup(upstream.Close)
 	pid, url := pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL)
@@ -241,11 +242,7 @@ func TestLoad(t *testing.T) {
 			}
 		}
 	}
-	answer, err := os.ReadFile("coingecko/testdata/exchange_rates-2026-06.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "rates.json"), answer, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "rates.json"), simulator.Recorded(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	barePid, bare := pinned(t, asBare+"="+dir, os.Args[0])

@@ -87,7 +87,7 @@ func mustFail(t testing.TB, c *coingecko.Client) *coingecko.Error {
 }
 
 func TestClientAsksAsCoinGeckoWants(t *testing.T) {
-	body := recorded(t, "exchange_rates-2026-06.json")
+	body := simulator.Recorded()
 	var got *http.Request
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got = r

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 func recorded(t testing.TB, name string) []byte {
@@ -26,12 +27,15 @@ func recorded(t testing.TB, name string) []byte {
 
 // The counts stand in the list of the recordings' origin, and were counted by hand.
 func TestDecodeRecordedAnswers(t *testing.T) {
-	for name, want := range map[string]map[coingecko.Kind]int{
-		"exchange_rates-2021-10.json": {coingecko.Crypto: 13, coingecko.Fiat: 46, coingecko.Commodity: 2},
-		"exchange_rates-2023-12.json": {coingecko.Crypto: 13, coingecko.Fiat: 47, coingecko.Commodity: 2},
-		"exchange_rates-2026-06.json": {coingecko.Crypto: 14, coingecko.Fiat: 60, coingecko.Commodity: 2},
+	for name, tc := range map[string]struct {
+		answer []byte
+		want   map[coingecko.Kind]int
+	}{
+		"2021-10": {recorded(t, "exchange_rates-2021-10.json"), map[coingecko.Kind]int{coingecko.Crypto: 13, coingecko.Fiat: 46, coingecko.Commodity: 2}},
+		"2023-12": {recorded(t, "exchange_rates-2023-12.json"), map[coingecko.Kind]int{coingecko.Crypto: 13, coingecko.Fiat: 47, coingecko.Commodity: 2}},
+		"2026-06": {simulator.Recorded(), map[coingecko.Kind]int{coingecko.Crypto: 14, coingecko.Fiat: 60, coingecko.Commodity: 2}},
 	} {
-		rates, rejected, err := coingecko.Decode(recorded(t, name))
+		rates, rejected, err := coingecko.Decode(tc.answer)
 		if err != nil || len(rejected) != 0 {
 			t.Fatalf("%s: rejected %v, error %v", name, rejected, err)
 		}
@@ -42,14 +46,14 @@ func TestDecodeRecordedAnswers(t *testing.T) {
 				t.Errorf("%s: %s stands before %s", name, rates[i-1].Code, r.Code)
 			}
 		}
-		if !maps.Equal(got, want) {
-			t.Errorf("%s: %v, want %v", name, got, want)
+		if !maps.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
 	}
 }
 
 func TestDecodeKeepsWhatWasSent(t *testing.T) {
-	rates, _, err := coingecko.Decode(recorded(t, "exchange_rates-2026-06.json"))
+	rates, _, err := coingecko.Decode(simulator.Recorded())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +73,7 @@ func TestDecodeKeepsWhatWasSent(t *testing.T) {
 }
 
 func TestEncodeIsReadBack(t *testing.T) {
-	rates, _, err := coingecko.Decode(recorded(t, "exchange_rates-2026-06.json"))
+	rates, _, err := coingecko.Decode(simulator.Recorded())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +270,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	body := recorded(b, "exchange_rates-2026-06.json")
+	body := simulator.Recorded()
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -277,7 +281,7 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	rates, _, err := coingecko.Decode(recorded(b, "exchange_rates-2026-06.json"))
+	rates, _, err := coingecko.Decode(simulator.Recorded())
 	if err != nil {
 		b.Fatal(err)
 	}

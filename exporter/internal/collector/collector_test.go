@@ -17,6 +17,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew; read them before you commit them")
@@ -41,15 +42,6 @@ func answer(t testing.TB, body []byte) ([]coingecko.Rate, map[coingecko.Rejectio
 	return rates, rejected
 }
 
-func recorded(t testing.TB) []byte {
-	t.Helper()
-	b, err := os.ReadFile("../coingecko/testdata/exchange_rates-2026-06.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func text(t testing.TB, c prometheus.Collector) []byte {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
@@ -68,7 +60,7 @@ func text(t testing.TB, c prometheus.Collector) []byte {
 }
 
 func TestGolden(t *testing.T) {
-	whole, _ := answer(t, recorded(t))
+	whole, _ := answer(t, simulator.Recorded())
 	const partly = `{"rates":{"btc":{"name":"Bitcoin","unit":"BTC","value":1.0,"type":"crypto"},` +
 		`"usd":{"name":"US Dollar","unit":"$","value":75817.765,"type":"fiat"},` +
 		`"new":{"name":"Quote \" and \\ and\nline","unit":"ل.ل","value":2,"type":"stablecoin"},` +
@@ -199,7 +191,7 @@ func TestBadTextCostsOneSeries(t *testing.T) {
 }
 
 func BenchmarkCollect(b *testing.B) {
-	rates, _ := answer(b, recorded(b))
+	rates, _ := answer(b, simulator.Recorded())
 	s := status(poller.Status{Snapshot: &poller.Snapshot{Rates: rates}, LastSuccess: now, LastPoll: now})
 	c := New(Options{Status: func() poller.Status { return s }})
 	r := prometheus.NewRegistry()

@@ -3,7 +3,6 @@ package history
 import (
 	"fmt"
 	"math"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 // fetched is when the newest rates of these tests left CoinGecko.
@@ -173,14 +173,7 @@ func TestCurve(t *testing.T) {
 }
 
 func TestHistoryIsSmall(t *testing.T) {
-	body, err := os.ReadFile("../coingecko/testdata/exchange_rates-2026-06.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rates, _, err := coingecko.Decode(body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rates := simulator.RecordedRates()
 	heap := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats

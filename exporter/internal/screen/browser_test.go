@@ -24,6 +24,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 var shots = flag.String("screenshots", "", "folder for pictures of the page in its states, to look at")
@@ -57,7 +58,7 @@ type exporter struct {
 func serve(t *testing.T, o Options) *exporter {
 	t.Helper()
 	e := &exporter{}
-	st := healthy(recorded(t))
+	st := healthy(simulator.RecordedRates())
 	st.Interval, st.Age = 2*time.Second, time.Second
 	e.status.Store(&st)
 	o.Status = func() poller.Status { return *e.status.Load() }
@@ -361,7 +362,7 @@ const misfit = `(() => {
 })()`
 
 func fits(t *testing.T, b tab) {
-	rates := recorded(t)
+	rates := simulator.RecordedRates()
 	ok := healthy(rates)
 	missed := overdue(ok, &coingecko.Error{Reason: coingecko.Network, Upstream: coingecko.CoinGecko}, 3*time.Minute)
 	var many []string

@@ -5,7 +5,6 @@ package screen
 import (
 	"log/slog"
 	"math"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -17,18 +16,8 @@ import (
 // fetched is when the recorded answer is taken to have left CoinGecko.
 var fetched = time.Date(2026, 6, 15, 14, 3, 22, 0, time.UTC)
 
-func recorded(t testing.TB) []coingecko.Rate {
-	t.Helper()
-	body, err := os.ReadFile("testdata/exchange_rates-2026-06.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rates, rejected, err := coingecko.Decode(body)
-	if err != nil || len(rejected) > 0 {
-		t.Fatalf("the recorded answer: %v, rejected %v", err, rejected)
-	}
-	return rates
-}
+// notYet is the status before the first poll.
+var notYet = poller.Status{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute}
 
 // with is rates with one of them put in or replaced.
 func with(rates []coingecko.Rate, r coingecko.Rate) []coingecko.Rate {

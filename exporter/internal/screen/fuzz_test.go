@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 // FuzzQuery: whatever stands behind the question mark, the page has the tags that it always has, and prices
 // in a currency that is there or none.
 func FuzzQuery(f *testing.F) {
-	rates := recorded(f)
+	rates := simulator.RecordedRates()
 	s := newScreen(f, Options{}, healthy(some(rates)))
 	// serve gives the status of a page, its text, and the tags in it.
 	serve := func(query string) (int, string, int) {

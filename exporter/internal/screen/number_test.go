@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 func TestNumber(t *testing.T) {
@@ -121,7 +122,7 @@ func TestClockNamesTheDayWhenItIsAnother(t *testing.T) {
 }
 
 func TestUnits(t *testing.T) {
-	got := units(recorded(t))
+	got := units(simulator.RecordedRates())
 	for code, want := range map[string]string{
 		"eur": "€", "gbp": "£", "lbp": "ل.ل", "pln": "zł", "idr": "Rp", "sats": "sats", "xau": "XAU", "btc": "BTC",
 		"usd": "USD", "ars": "ARS", "bmd": "BMD", "cop": "COP", // four times $

@@ -19,6 +19,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew; read them before you commit them")
@@ -59,42 +60,41 @@ func some(rates []coingecko.Rate) []coingecko.Rate {
 	return few
 }
 
-func TestPages(t *testing.T) {
-	all := recorded(t)
-	rates := some(all)
-	ok := healthy(rates)
-	none := poller.Status{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute}
-	tried := overdue(none, &coingecko.Error{Reason: coingecko.Network, Upstream: coingecko.CoinGecko}, 0)
-	gap := func(minute int) bool { return minute > 70 && minute < 90 }
+// pageCase is a screen that somebody asks for.
+type pageCase struct {
+	options Options
+	status  poller.Status
+	minutes int // of history
+	target  string
+}
 
+// show asks for the page of a case, over rates that are few enough to read.
+func (c pageCase) show(t *testing.T, all []coingecko.Rate) *http.Response {
+	t.Helper()
+	s := newScreen(t, c.options, c.status)
+	remember(s, all, c.minutes, func(minute int) bool { return minute > 70 && minute < 90 })
+	return get(t, s, c.target)
+}
+
+func TestPages(t *testing.T) {
+	all := simulator.RecordedRates()
+	ok := healthy(some(all))
 	for name, c := range map[string]struct {
-		options Options
-		status  poller.Status
-		minutes int // of history
-		target  string
-		code    int
+		pageCase
+		code int
 	}{
-		"first_start":        {Options{}, none, 0, "/", 200},
-		"first_poll_failed":  {Options{}, tried, 0, "/", 200},
-		"healthy_no_history": {Options{}, ok, 0, "/", 200},
-		"healthy":            {Options{MetricsPath: "/probe/metrics"}, ok, 100, "/", 200},
-		"healthy_day":        {Options{Coins: []string{"BTC", " eth", "btc", "gone"}}, healthy(all), 1440, "/?quote=", 200},
-		"quote_eur":          {Options{Coins: []string{"btc"}}, ok, 20, "/?quote=%20EUR", 200},
-		"quote_lbp":          {Options{Coins: []string{"btc"}}, ok, 20, "/?quote=lbp", 200},
-		"quote_btc":          {Options{}, ok, 20, "/?quote=btc", 200},
-		"missed":             {Options{Coins: []string{"btc"}}, overdue(ok, refusedKey(), 3*time.Minute), 5, "/", 200},
-		"missed_by_relay":    {Options{Coins: []string{"btc"}}, overdue(ok, nil, 3*time.Minute), 5, "/", 200},
-		"expired":            {Options{}, overdue(ok, refusedKey(), 11*time.Minute), 5, "/?quote=eur", 200},
-		"expired_by_relay":   {Options{}, overdue(ok, nil, 36*time.Hour), 5, "/", 200},
-		"simulated":          {Options{Coins: []string{"btc"}, Simulated: true}, ok, 20, "/", 200},
-		"simulated_expired":  {Options{Simulated: true}, overdue(ok, nil, 11*time.Minute), 20, "/", 200},
-		"bad_quote":          {Options{}, ok, 20, "/?quote=doge", 400},
-		"bad_quote_by_flag":  {Options{Quote: "doge"}, ok, 20, "/", 200},
+		"first_start": {pageCase{Options{}, notYet, 0, "/"}, 200},
+		"healthy":     {pageCase{Options{MetricsPath: "/probe/metrics"}, ok, 100, "/"}, 200},
+		"healthy_day": {pageCase{Options{Coins: []string{"BTC", " eth", "btc", "gone"}}, healthy(all), 1440, "/?quote="}, 200},
+		"quote_eur":   {pageCase{Options{Coins: []string{"btc"}}, ok, 20, "/?quote=%20EUR"}, 200},
+		"quote_btc":   {pageCase{Options{}, ok, 20, "/?quote=btc"}, 200},
+		"missed":      {pageCase{Options{Coins: []string{"btc"}}, overdue(ok, refusedKey(), 3*time.Minute), 5, "/"}, 200},
+		"expired":     {pageCase{Options{}, overdue(ok, refusedKey(), 11*time.Minute), 5, "/?quote=eur"}, 200},
+		"simulated":   {pageCase{Options{Coins: []string{"btc"}, Simulated: true}, ok, 20, "/"}, 200},
+		"bad_quote":   {pageCase{Options{}, ok, 20, "/?quote=doge"}, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScreen(t, c.options, c.status)
-			remember(s, all, c.minutes, gap)
-			r := get(t, s, c.target)
+			r := c.show(t, all)
 			if r.StatusCode != c.code {
 				t.Errorf("status %d, want %d", r.StatusCode, c.code)
 			}
@@ -116,15 +116,45 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// Pages that differ from those of the golden files in these words.
+func TestWords(t *testing.T) {
+	all := simulator.RecordedRates()
+	ok := healthy(some(all))
+	for name, c := range map[string]struct {
+		pageCase
+		holds []string
+	}{
+		"first poll failed": {pageCase{Options{}, overdue(notYet, &coingecko.Error{Reason: coingecko.Network, Upstream: coingecko.CoinGecko}, 0), 0, "/"}, []string{
+			"No rates yet", "CoinGecko cannot be reached.", "Next try at 14:04:17 UTC."}},
+		"healthy, no history": {pageCase{Options{}, ok, 0, "/"}, []string{
+			`<div class="curve"></div>`, `<div class="none"><dt>1 h</dt><dd>–</dd></div>`}},
+		"a price of many digits": {pageCase{Options{Coins: []string{"btc"}}, ok, 20, "/?quote=lbp"}, []string{
+			"Lebanese Pound", "columns-1 digits-13", "<span>6,790,586,630</span> <bdi>ل.ل</bdi>"}},
+		"missed by a relay":    {pageCase{Options{}, overdue(ok, nil, 3*time.Minute), 5, "/"}, []string{"A poll was missed", "No newer rates have come."}},
+		"expired by a relay":   {pageCase{Options{}, overdue(ok, nil, 36*time.Hour), 5, "/"}, []string{"No newer rates have come.", "1 d 12 h</span> ago", "2026-06-15 14:03:22 UTC"}},
+		"simulated, expired":   {pageCase{Options{Simulated: true}, overdue(ok, nil, 11*time.Minute), 20, "/"}, []string{"SIMULATED: No current rates", "</strong> rates, not real"}},
+		"a quote of the flags": {pageCase{Options{Quote: "doge"}, ok, 20, "/"}, []string{"No rate for &#34;doge&#34;", "Change --screen.quote, or choose one of these."}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page := body(t, c.show(t, all))
+			for _, words := range c.holds {
+				if !strings.Contains(page, words) {
+					t.Errorf("the page has no %q:\n%s", words, page)
+				}
+			}
+		})
+	}
+}
+
 // price is anything that could be taken for one.
 var price = regexp.MustCompile(`\d,\d{3}|\d\.\d\d`)
 
 func TestNoPriceWithoutFreshRates(t *testing.T) {
-	rates := recorded(t)
+	rates := simulator.RecordedRates()
 	for _, st := range []poller.Status{
 		overdue(healthy(rates), nil, 10*time.Minute+1),
 		overdue(healthy(rates), refusedKey(), 48*time.Hour),
-		{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute},
+		notYet,
 	} {
 		s := newScreen(t, Options{}, st)
 		s.opts.Version = ""
@@ -147,14 +177,14 @@ func TestDefaultTiles(t *testing.T) {
 		}
 		return strings.Join(labels, " ")
 	}
-	s := newScreen(t, Options{}, healthy(recorded(t)))
+	s := newScreen(t, Options{}, healthy(simulator.RecordedRates()))
 	if got, want := tiles(s, "/"), "BTC ETH BCH BNB DOT EOS LINK LTC SOL XLM XRP YFI"; got != want {
 		t.Errorf("tiles %q, want %q", got, want)
 	}
 	if got, want := tiles(s, "/?quote=eth"), "BTC BCH BNB DOT EOS LINK LTC SOL XLM XRP YFI"; got != want {
 		t.Errorf("tiles in eth %q, want %q", got, want)
 	}
-	s = newScreen(t, Options{Coins: []string{"usd"}}, healthy(recorded(t)))
+	s = newScreen(t, Options{Coins: []string{"usd"}}, healthy(simulator.RecordedRates()))
 	if got := tiles(s, "/"); got != "" {
 		t.Errorf("a tile %q for the quote itself", got)
 	}
@@ -174,7 +204,7 @@ func TestColumns(t *testing.T) {
 
 func TestHostileTextsAreHarmless(t *testing.T) {
 	const bad = `"><script>alert(1)</script><img src=x onerror=alert(1)>`
-	rates := with(recorded(t), coingecko.Rate{Code: "btc", Name: bad, Unit: bad, Type: "crypto", Value: 1})
+	rates := with(simulator.RecordedRates(), coingecko.Rate{Code: "btc", Name: bad, Unit: bad, Type: "crypto", Value: 1})
 	rates = with(rates, coingecko.Rate{Code: "eur", Name: bad, Unit: "'\"<b>", Type: "fiat", Value: 65223.37})
 	rates = with(rates, coingecko.Rate{Code: "zzz", Name: bad, Unit: bad, Type: bad, Value: 2})
 	st := overdue(healthy(rates), &coingecko.Error{Reason: coingecko.Network, Upstream: coingecko.Relay, Host: bad}, time.Minute)
@@ -199,7 +229,7 @@ func TestHostileTextsAreHarmless(t *testing.T) {
 }
 
 func TestPricesThatAreNoNumbersAreDashes(t *testing.T) {
-	rates := with(recorded(t), coingecko.Rate{Code: "btc", Name: "Bitcoin", Type: "crypto", Value: 1})
+	rates := with(simulator.RecordedRates(), coingecko.Rate{Code: "btc", Name: "Bitcoin", Type: "crypto", Value: 1})
 	rates = with(rates, coingecko.Rate{Code: "eth", Name: "Ether", Type: "crypto", Value: 1e-300})
 	rates = with(rates, coingecko.Rate{Code: "usd", Name: "Dollar", Type: "fiat", Value: math.MaxFloat64})
 	rates = with(rates, coingecko.Rate{Code: "eur", Name: "Euro", Type: "fiat", Value: 1e-300})
@@ -215,7 +245,7 @@ func TestPricesThatAreNoNumbersAreDashes(t *testing.T) {
 }
 
 func TestHeaders(t *testing.T) {
-	s := newScreen(t, Options{}, healthy(recorded(t)))
+	s := newScreen(t, Options{}, healthy(simulator.RecordedRates()))
 	r := get(t, s, "/")
 	for name, want := range map[string]string{
 		"Content-Type":           "text/html; charset=utf-8",
@@ -243,7 +273,7 @@ func TestHeaders(t *testing.T) {
 }
 
 func TestAssets(t *testing.T) {
-	s := newScreen(t, Options{}, healthy(recorded(t)))
+	s := newScreen(t, Options{}, healthy(simulator.RecordedRates()))
 	for name, mediaType := range assets {
 		r := get(t, s, "/"+name)
 		content := body(t, r)
@@ -267,7 +297,7 @@ func TestAssets(t *testing.T) {
 }
 
 func TestRoutes(t *testing.T) {
-	s := newScreen(t, Options{}, healthy(recorded(t)))
+	s := newScreen(t, Options{}, healthy(simulator.RecordedRates()))
 	server := httptest.NewServer(served(s))
 	defer server.Close()
 	for _, c := range []struct {
@@ -305,7 +335,7 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestPollsAreRemembered(t *testing.T) {
-	rates := recorded(t)
+	rates := simulator.RecordedRates()
 	s := newScreen(t, Options{}, healthy(rates))
 	var o poller.Observer = s
 	o.Polled(poller.Poll{Err: refusedKey()})
@@ -335,7 +365,7 @@ func (deaf) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestBrowserThatGoesAwayIsNoError(t *testing.T) {
 	var log strings.Builder
-	s := newScreen(t, Options{}, healthy(recorded(t)))
+	s := newScreen(t, Options{}, healthy(simulator.RecordedRates()))
 	s.opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	served(s).ServeHTTP(deaf{httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil))
 	if log.Len() > 0 {
@@ -344,7 +374,7 @@ func TestBrowserThatGoesAwayIsNoError(t *testing.T) {
 }
 
 func BenchmarkScreen(b *testing.B) {
-	rates := recorded(b)
+	rates := simulator.RecordedRates()
 	s := newScreen(b, Options{}, healthy(rates))
 	remember(s, rates, 1445, nil)
 	q, h := httptest.NewRequest("GET", "/", nil), served(s)

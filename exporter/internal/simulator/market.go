@@ -13,10 +13,14 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// recorded is an answer of June 2026. Every simulation starts from it.
-//
-//go:embed exchange_rates.json
+//go:embed exchange_rates-2026-06.json
 var recorded []byte
+
+// Recorded is an answer of CoinGecko, of June 2026. Every simulation starts from it.
+func Recorded() []byte { return slices.Clone(recorded) }
+
+// RecordedRates are the rates of that answer, sorted by code.
+func RecordedRates() []coingecko.Rate { return slices.Clone(recordedRates()) }
 
 var recordedRates = sync.OnceValue(func() []coingecko.Rate {
 	rates, _, err := coingecko.Decode(recorded)
