@@ -116,7 +116,7 @@ func (c *cache) make(slot *cacheSlot, next http.Handler, r *http.Request) *cache
 // so an answer from before a suspend is void.
 func (a *cachedAnswer) good(now poller.Status) bool {
 	return a != nil && now.Now.Sub(a.of.Now).Abs() <= cacheAge && now.Age-a.of.Age <= cacheAge &&
-		now.Snapshot == a.of.Snapshot && now.LastPoll.Equal(a.of.LastPoll)
+		now.Snapshot == a.of.Snapshot && (now.Previous == nil) == (a.of.Previous == nil) && now.LastPoll.Equal(a.of.LastPoll)
 }
 
 func (a *cachedAnswer) write(w http.ResponseWriter, now poller.Status) {

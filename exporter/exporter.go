@@ -112,12 +112,11 @@ func build(s *settings) (_ *exporter, err error) {
 		return nil, fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
 	}
 	status := func() poller.Status { return e.poller.Status() }
-	rates := collector.New(collector.Options{Status: status, Quota: s.quota(), Simulated: s.simulate})
+	rates := collector.New(collector.Options{Status: status, Quota: s.quota()})
 	e.screen = screen.New(screen.Options{
 		Status:      status,
 		Quote:       s.quote,
 		Coins:       s.coins,
-		Simulated:   s.simulate,
 		Version:     build,
 		MetricsPath: s.telemetryPath,
 		Logger:      s.logger,
@@ -135,6 +134,7 @@ func build(s *settings) (_ *exporter, err error) {
 		MaxAge:      s.maxAge,
 		BackoffMin:  s.backoffMin,
 		BackoffMax:  s.backoffMax,
+		Simulated:   s.simulate,
 		Logger:      s.logger,
 		Observers:   []poller.Observer{rates, e.screen},
 	})

@@ -68,8 +68,11 @@ func inCode(s string) string {
 // The README knows every metric of the exporter, its type and its labels, and none that is not there.
 func TestReadmeMetrics(t *testing.T) {
 	e := start(t, "--simulate")
-	eventually(t, "rates", func() bool { return up(t, e.url) })
-	_, body := get(t, e.url+"/metrics")
+	var body string
+	eventually(t, "two answers", func() bool {
+		_, body = get(t, e.url+"/metrics")
+		return strings.Contains(body, "coingecko_previous_exchange_rate")
+	})
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	there, err := parser.TextToMetricFamilies(strings.NewReader(body))
 	if err != nil {

@@ -47,6 +47,9 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	s := r.status()
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
+	if s.Simulated {
+		h.Set(coingecko.SimulatedHeader, "true")
+	}
 	// The next poll, and not at once even when that one is overdue.
 	due := max(s.NextPoll.Sub(s.Now), poller.MinInterval)
 	if s.Snapshot == nil {

@@ -12,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -96,6 +95,8 @@ type Answer struct {
 	Host     string            // where
 	Age      time.Duration     // of the rates when they were sent, as the header Age says; 0 without one
 	MaxAge   time.Duration     // of Cache-Control: the age at which newer rates are due; 0 without one
+
+	Simulated bool // the rates are not real: see SimulatedHeader
 }
 
 // ExchangeRates asks the endpoints in order until one answers, with anything. Every error is an *Error,
@@ -184,6 +185,8 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 		Host:     e.URL.Host,
 		Age:      seconds(resp.Header.Get("Age")),
 		MaxAge:   maxAge(resp.Header.Get("Cache-Control")),
+
+		Simulated: simulated(resp.Header),
 	}, true, nil
 }
 
@@ -250,49 +253,4 @@ func clip(s string, n int) string {
 		s = s[:n]
 	}
 	return strings.ToValidUTF8(s, "")
-}
-
-// seconds reads a header that counts seconds. Nonsense is 0; more than RFC 9111, section 1.2.2, wants
-// a cache to tell apart is as much as it wants told apart.
-func seconds(s string) time.Duration {
-	const most = 1 << 31
-	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
-	switch {
-	case errors.Is(err, strconv.ErrRange):
-		n = most
-	case err != nil:
-		return 0
-	}
-	return time.Duration(min(n, most)) * time.Second
-}
-
-func maxAge(cacheControl string) time.Duration {
-	for d := range strings.SplitSeq(cacheControl, ",") {
-		if name, value, ok := strings.Cut(strings.TrimSpace(d), "="); ok && strings.EqualFold(name, "max-age") {
-			return seconds(strings.Trim(value, `"`))
-		}
-	}
-	return 0
-}
-
-// resetLayout is that of x-ratelimit-reset, which is neither RFC 3339 nor a number.
-const resetLayout = "2006-01-02 15:04:05 -0700"
-
-// askedWait is how long a server that refused wants to be left alone; 0 when it did not say, or when
-// what it said has passed. Dates are compared with the server's own clock where it tells it.
-func askedWait(h http.Header, now time.Time) time.Duration {
-	if d, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = d
-	}
-	after := h.Get("Retry-After")
-	if w := seconds(after); w > 0 {
-		return w
-	}
-	if t, err := http.ParseTime(after); err == nil && t.After(now) {
-		return t.Sub(now)
-	}
-	if t, err := time.Parse(resetLayout, h.Get("X-Ratelimit-Reset")); err == nil && t.After(now) {
-		return t.Sub(now)
-	}
-	return 0
 }

@@ -15,9 +15,8 @@ import (
 
 // Options say what is collected.
 type Options struct {
-	Status    func() poller.Status
-	Quota     *coingecko.Plan // nil where polls spend no quota of CoinGecko's
-	Simulated bool            // the rates are simulated
+	Status func() poller.Status
+	Quota  *coingecko.Plan // nil where polls spend no quota of CoinGecko's
 }
 
 // Collector is a prometheus.Collector, and a poller.Observer for what is counted.
@@ -37,6 +36,9 @@ var (
 	rateDesc = desc("exchange_rate",
 		"Units of the currency that one bitcoin buys, as of coingecko_last_success_timestamp_seconds. Polled on a timer of its own, not when scraped. Absent when older than coingecko_rates_max_age_seconds.",
 		"currency", "kind")
+	previousDesc = desc("previous_exchange_rate",
+		"Units of the currency that one bitcoin bought, by the last answer whose content differed from that of coingecko_exchange_rate: CoinGecko repeats an answer until it refreshes. Absent before there were two, and when older than coingecko_rates_max_age_seconds.",
+		"currency", "kind")
 	infoDesc = desc("currency_info",
 		"A currency of the answer, with its name and unit for people. Always 1.",
 		"currency", "kind", "name", "unit")
@@ -54,7 +56,7 @@ var (
 		"Requests that CoinGecko's plan allows in a period. Absent where unknown or not spent.",
 		"period")
 	simulatedDesc = desc("exporter_simulated",
-		"Always 1, and only there with --simulate: these are not real rates.")
+		"Always 1, and only there where the rates are not real: with --simulate, and on relays of such an exporter.")
 )
 
 // New makes a collector in which every counter starts at 0.
@@ -104,7 +106,7 @@ func (c *Collector) Polled(p poller.Poll) {
 // Describe tells of every metric.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		rateDesc, infoDesc, upDesc, lastSuccessDesc, lastPollDesc, intervalDesc, maxAgeDesc, quotaDesc, simulatedDesc,
+		rateDesc, previousDesc, infoDesc, upDesc, lastSuccessDesc, lastPollDesc, intervalDesc, maxAgeDesc, quotaDesc, simulatedDesc,
 	} {
 		ch <- d
 	}
@@ -129,6 +131,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(infoDesc, 1, r.Code, string(r.Kind()), r.Name, r.Unit)
 		}
 	}
+	for _, r := range s.Previous {
+		gauge(previousDesc, r.Value, r.Code, string(r.Kind()))
+	}
 	up := 0.0
 	if s.Up() {
 		up = 1
@@ -150,7 +155,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(quotaDesc, float64(q.PerMonth), "month")
 		}
 	}
-	if c.options.Simulated {
+	if s.Simulated {
 		gauge(simulatedDesc, 1)
 	}
 	for _, counted := range c.counted() {

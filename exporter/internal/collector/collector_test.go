@@ -66,14 +66,14 @@ func TestGolden(t *testing.T) {
 		`"new":{"name":"Quote \" and \\ and\nline","unit":"ل.ل","value":2,"type":"stablecoin"},` +
 		`"eth":{"name":"Ether","unit":"ETH","value":null,"type":"crypto"},"eur":{"value":"1"},"gbp":{"value":-1},"XYZ":{"value":1}}}`
 	some, rejected := answer(t, []byte(partly))
+	before, _ := answer(t, []byte(`{"rates":{"btc":{"value":1,"type":"crypto"},"eth":{"value":35.5,"type":"crypto"},"usd":{"value":75900,"type":"fiat"}}}`))
 	fetched := now.Add(-23 * time.Second)
 	refused := &coingecko.Error{Reason: coingecko.Unauthorized, Upstream: coingecko.CoinGecko, Status: 401}
 
 	for name, tc := range map[string]struct {
-		status    poller.Status
-		polls     []poller.Poll
-		quota     *coingecko.Plan
-		simulated bool
+		status poller.Status
+		polls  []poller.Poll
+		quota  *coingecko.Plan
 	}{
 		"first-start": {status: status(poller.Status{}), quota: &plan},
 		"healthy": {
@@ -95,17 +95,16 @@ func TestGolden(t *testing.T) {
 			quota:  &plan,
 		},
 		"partly-bad": {
-			status: status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Age: 23 * time.Second, LastSuccess: fetched, LastPoll: fetched}),
+			status: status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Previous: before, Age: 23 * time.Second, LastSuccess: fetched, LastPoll: fetched}),
 			polls:  []poller.Poll{{Upstream: coingecko.Relay, Duration: 2 * time.Millisecond, Rejected: rejected}},
 		},
 		"simulated": {
-			status:    status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Age: time.Second, LastSuccess: fetched, LastPoll: fetched}),
-			polls:     []poller.Poll{{Upstream: coingecko.CoinGecko, Duration: 2 * time.Millisecond}},
-			simulated: true,
+			status: status(poller.Status{Snapshot: &poller.Snapshot{Rates: some}, Simulated: true, Age: time.Second, LastSuccess: fetched, LastPoll: fetched}),
+			polls:  []poller.Poll{{Upstream: coingecko.CoinGecko, Duration: 2 * time.Millisecond}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := New(Options{Status: func() poller.Status { return tc.status }, Quota: tc.quota, Simulated: tc.simulated})
+			c := New(Options{Status: func() poller.Status { return tc.status }, Quota: tc.quota})
 			for _, p := range tc.polls {
 				c.Polled(p)
 			}
@@ -192,7 +191,7 @@ func TestBadTextCostsOneSeries(t *testing.T) {
 
 func BenchmarkCollect(b *testing.B) {
 	rates, _ := answer(b, simulator.Recorded())
-	s := status(poller.Status{Snapshot: &poller.Snapshot{Rates: rates}, LastSuccess: now, LastPoll: now})
+	s := status(poller.Status{Snapshot: &poller.Snapshot{Rates: rates}, Previous: rates, LastSuccess: now, LastPoll: now})
 	c := New(Options{Status: func() poller.Status { return s }})
 	r := prometheus.NewRegistry()
 	r.MustRegister(c)

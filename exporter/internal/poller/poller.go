@@ -33,6 +33,7 @@ type Options struct {
 	MaxAge      time.Duration // of rates that are shown
 	BackoffMin  time.Duration // after 401, 403 and a 429 without a hint: grows from here
 	BackoffMax  time.Duration // to here
+	Simulated   bool          // what is asked is a simulation, also before it has said so
 	Logger      *slog.Logger
 	Observers   []Observer
 
@@ -90,6 +91,8 @@ func (p *Poller) Status() Status {
 		Refused:  k.refused,
 		Interval: k.interval,
 		MaxAge:   p.options.MaxAge,
+
+		Simulated: p.options.Simulated || k.snapshot != nil && k.snapshot.Simulated,
 	}
 	if !k.polled.IsZero() {
 		s.NextPoll = k.next.wall
@@ -99,6 +102,9 @@ func (p *Poller) Status() Status {
 		s.Age = now.since(k.snapshot.left)
 		if s.Age <= s.MaxAge {
 			s.Snapshot = k.snapshot
+			if !p.tooOld(k.snapshot.previousLeft, now) {
+				s.Previous = k.snapshot.previous
+			}
 		}
 	}
 	return s
@@ -136,7 +142,7 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 
 	if err == nil {
 		// The rates are as old as if they had left when they were asked for: older, never younger.
-		fresh := &Snapshot{Rates: answer.Rates, Upstream: answer.Upstream, left: begun.add(-answer.Age)}
+		fresh := p.snapshot(before.snapshot, answer, begun.add(-answer.Age), ended)
 		if err = p.shrunk(before.snapshot, fresh, answer.Host, ended); err == nil && newer(before.snapshot, fresh, answer.Age, ended) {
 			after.snapshot, outcome.Snapshot = fresh, fresh
 			after.interval = p.options.Interval
@@ -152,7 +158,7 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	}
 	after.next = p.next(begun, ended, answer, after.err)
 	p.known.Store(after)
-	if s := outcome.Snapshot; s != nil && !p.seen && ended.since(s.left) <= p.options.MaxAge {
+	if s := outcome.Snapshot; s != nil && !p.seen && !p.tooOld(s.left, ended) {
 		p.seen = true
 		close(p.first)
 	}
@@ -166,7 +172,7 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 // shrunk refuses an answer that lost more than half of the currencies. It compares with rates that are
 // still shown only: once they have expired there is nothing left to protect.
 func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
-	if old == nil || now.since(old.left) > p.options.MaxAge || 2*len(fresh.Rates) >= len(old.Rates) {
+	if old == nil || p.tooOld(old.left, now) || old.Simulated != fresh.Simulated || 2*len(fresh.Rates) >= len(old.Rates) {
 		return nil
 	}
 	return &coingecko.Error{
@@ -179,12 +185,13 @@ func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
 
 // newer says whether an answer brings rates that left CoinGecko later than those at hand. Of two relays
 // behind one name, one may lag: time must not run backwards. The age that an answer declares is not exact.
+// Between simulated rates and real ones there is no order: a relay that is turned to the others shows those.
 func newer(old, fresh *Snapshot, age time.Duration, now instant) bool {
 	inexact := time.Duration(0)
 	if age > 0 {
 		inexact = ageOfRelayed
 	}
-	return old == nil || now.since(old.left)-now.since(fresh.left) > inexact
+	return old == nil || old.Simulated != fresh.Simulated || now.since(old.left)-now.since(fresh.left) > inexact
 }
 
 // next says when to ask again.
@@ -245,7 +252,7 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 	} else {
 		l.Debug("Poll failed again", "reason", string(o.Err.Reason), "err", o.Err.Error())
 	}
-	if k.snapshot != nil && !p.expired && now.since(k.snapshot.left) > p.options.MaxAge {
+	if k.snapshot != nil && !p.expired && p.tooOld(k.snapshot.left, now) {
 		p.expired = true
 		p.options.Logger.Error("Rates have expired and are no longer shown", "fetched", k.snapshot.left.wall.UTC().Format(time.RFC3339),
 			"max_age", p.options.MaxAge.String())

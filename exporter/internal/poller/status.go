@@ -10,9 +10,13 @@ import (
 
 // Snapshot is one good answer, whole. It is never changed once it was published.
 type Snapshot struct {
-	Rates    []coingecko.Rate // sorted by code
-	Upstream coingecko.Upstream
-	left     instant // when the rates left CoinGecko
+	Rates     []coingecko.Rate // sorted by code
+	Simulated bool             // the rates are not real
+	Upstream  coingecko.Upstream
+
+	left         instant          // when the rates left CoinGecko
+	previous     []coingecko.Rate // of the last answer whose content differed
+	previousLeft instant          // when that was last sent
 }
 
 // Left is when the rates left CoinGecko, by this machine's clock.
@@ -30,6 +34,13 @@ type Status struct {
 	Refused     bool             // key, plan or host were refused, and no poll has succeeded since
 	Interval    time.Duration    // between polls, in force: of a relay's polls, the one of whoever asks CoinGecko
 	MaxAge      time.Duration    // of rates, in force
+
+	// Previous are the rates of the last answer before Snapshot whose content differed, sorted by code: CoinGecko
+	// repeats an answer until it refreshes. Nil before there were two, and once either is older than MaxAge.
+	Previous []coingecko.Rate
+
+	// Simulated says that the rates are not real, or were not before they expired.
+	Simulated bool
 }
 
 // Up says whether the last poll succeeded; false before the first.

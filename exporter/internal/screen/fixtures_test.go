@@ -82,6 +82,12 @@ func overdue(st poller.Status, err *coingecko.Error, age time.Duration) poller.S
 	return st
 }
 
+// simulated is a status whose rates are not real.
+func simulated(st poller.Status) poller.Status {
+	st.Simulated = true
+	return st
+}
+
 func refusedKey() *coingecko.Error {
 	return &coingecko.Error{Reason: coingecko.Unauthorized, Upstream: coingecko.CoinGecko, Host: "api.coingecko.com", Status: 401}
 }

@@ -26,7 +26,6 @@ type Options struct {
 	Status      func() poller.Status // asked for at each request
 	Quote       string               // code of the currency that prices are in, unless ?quote= says another
 	Coins       []string             // codes of the tiles, in their order; none: every coin but bits and sats
-	Simulated   bool                 // says on the page that its rates are not real
 	Version     string               // of the exporter
 	MetricsPath string               // where the metrics are; "/metrics" when empty
 	Logger      *slog.Logger

@@ -90,7 +90,7 @@ func TestPages(t *testing.T) {
 		"quote_btc":   {pageCase{Options{}, ok, 20, "/?quote=btc"}, 200},
 		"missed":      {pageCase{Options{Coins: []string{"btc"}}, overdue(ok, refusedKey(), 3*time.Minute), 5, "/"}, 200},
 		"expired":     {pageCase{Options{}, overdue(ok, refusedKey(), 11*time.Minute), 5, "/?quote=eur"}, 200},
-		"simulated":   {pageCase{Options{Coins: []string{"btc"}, Simulated: true}, ok, 20, "/"}, 200},
+		"simulated":   {pageCase{Options{Coins: []string{"btc"}}, simulated(ok), 20, "/"}, 200},
 		"bad_quote":   {pageCase{Options{}, ok, 20, "/?quote=doge"}, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestWords(t *testing.T) {
 			"Lebanese Pound", "columns-1 digits-13", "<span>6,790,586,630</span> <bdi>ل.ل</bdi>"}},
 		"missed by a relay":    {pageCase{Options{}, overdue(ok, nil, 3*time.Minute), 5, "/"}, []string{"A poll was missed", "No newer rates have come."}},
 		"expired by a relay":   {pageCase{Options{}, overdue(ok, nil, 36*time.Hour), 5, "/"}, []string{"No newer rates have come.", "1 d 12 h</span> ago", "2026-06-15 14:03:22 UTC"}},
-		"simulated, expired":   {pageCase{Options{Simulated: true}, overdue(ok, nil, 11*time.Minute), 20, "/"}, []string{"SIMULATED: No current rates", "</strong> rates, not real"}},
+		"simulated, expired":   {pageCase{Options{}, simulated(overdue(ok, nil, 11*time.Minute)), 20, "/"}, []string{"SIMULATED: No current rates", "</strong> rates, not real"}},
 		"a quote of the flags": {pageCase{Options{Quote: "doge"}, ok, 20, "/"}, []string{"No rate for &#34;doge&#34;", "Change --screen.quote, or choose one of these."}},
 	} {
 		t.Run(name, func(t *testing.T) {

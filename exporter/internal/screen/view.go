@@ -112,7 +112,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	v := view{
 		Build:           s.build,
 		Version:         s.opts.Version,
-		Simulated:       s.opts.Simulated,
+		Simulated:       st.Simulated,
 		Links:           s.links,
 		State:           fresh,
 		MaxAgeSeconds:   st.MaxAge.Seconds(),

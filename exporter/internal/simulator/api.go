@@ -159,6 +159,7 @@ func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, fail mode, t 
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Vary", "Accept-Encoding, Origin")
 	h.Set("Server", "cloudflare")
+	h.Set(coingecko.SimulatedHeader, "true") // the one thing in which it is not like CoinGecko
 	h.Set("Etag", etag(body))
 	if inm := r.Header.Get("If-None-Match"); inm != "" && strings.Contains(inm, h.Get("Etag")) {
 		w.WriteHeader(http.StatusNotModified)
