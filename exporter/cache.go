@@ -1,5 +1,5 @@
-// Answers that were given a moment ago, for readers who ask the same: what it costs to be read does not
-// grow with the number of readers.
+// Answers that were given a moment ago, for readers who ask the same: making an answer costs the same for one reader and
+// for a thousand. What net/http, the kernel and the connections cost still grows with them.
 
 package exporter
 

@@ -1,4 +1,4 @@
-// A shutdown that answers everybody first.
+// A shutdown that answers everybody who can be answered.
 
 package exporter
 
@@ -14,14 +14,20 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 )
 
-// drainer is a server that can be ended without cutting off a request. http.Server's own Shutdown drops
-// requests that come on connections it has accepted already: it closes them as soon as the request was
-// read. So the listeners are closed first, and Shutdown is called when nobody waits for an answer.
+// drainer is a server that can be ended without cutting off a request on a new connection. http.Server's own Shutdown
+// drops requests on connections that it has accepted and not read from: it closes them as soon as the request was read. So
+// the listeners are closed first, and Shutdown is called when nobody waits for an answer.
+//
+// What is still lost: a connection that the kernel has completed and nobody has accepted is reset when its listener closes,
+// and a request that a client sends on a kept connection just when that is closed as idle gets no answer. Nothing on this
+// side of the sockets can tell either. Both need a client that still comes here when it ends: --web.shutdown-delay is the
+// time for load balancers to go elsewhere, in which every answer also tells its client to close the connection.
 type drainer struct {
 	*http.Server
 	done chan struct{} // closed when no more connections are accepted
 
 	mu        sync.Mutex
+	draining  bool
 	listeners []net.Listener
 	busy      map[net.Conn]struct{} // connections on which a request may be under way
 }
@@ -32,6 +38,9 @@ func newDrainer(h http.Handler, l *slog.Logger) *drainer {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.listeners = append(d.listeners, l)
+		if d.draining { // it came up too late
+			l.Close()
+		}
 		return context.Background()
 	}
 	d.ConnState = func(c net.Conn, state http.ConnState) {
@@ -57,14 +66,19 @@ func (d *drainer) serve(s *settings) error {
 }
 
 // drain ends the server: not ready at once, still serving for the delay, then until every request that was
-// accepted is answered or the time-out has passed. It returns when nothing is served any more.
+// accepted is answered or the time-out has passed. It returns when nothing is served any more. Where nothing is
+// served to begin with, because a listener failed, it waits for nothing.
 func (d *drainer) drain(s *settings, h *health) {
 	h.draining.Store(true)
 	if s.shutdownDelay > 0 {
 		s.logger.Info("Shutting down: not ready, still serving", "delay", s.shutdownDelay.String())
-		time.Sleep(s.shutdownDelay)
+		select {
+		case <-time.After(s.shutdownDelay):
+		case <-d.done:
+		}
 	}
 	d.mu.Lock()
+	d.draining = true
 	for _, l := range d.listeners {
 		l.Close()
 	}

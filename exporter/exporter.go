@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os/signal"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -159,8 +160,11 @@ func (e *exporter) serve(ctx context.Context) error {
 		s.logger.Warn("SIMULATED: these rates are not real", "control", e.sim.ControlURL())
 	}
 
+	// From here on, and before anything listens, signals end the program in order. A second one ends it at once.
+	signalled, reset := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer reset()
 	var g oklog.Group
-	g.Add(oklog.SignalHandler(ctx, syscall.SIGTERM, syscall.SIGINT))
+	g.Add(func() error { <-signalled.Done(); return context.Cause(signalled) }, func(error) { reset() })
 
 	server := newDrainer(e.handler, s.logger)
 	g.Add(func() error { return server.serve(s) }, func(error) { server.drain(s, e.health) })
@@ -185,7 +189,7 @@ func (e *exporter) serve(ctx context.Context) error {
 	}
 
 	err := g.Run()
-	if errors.Is(err, oklog.ErrSignal) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Cause(signalled)) {
 		s.logger.Info("Stopped", "why", err.Error())
 		return nil
 	}

@@ -396,9 +396,10 @@ func TestPortInUse(t *testing.T) {
 	defer l.Close()
 	for _, flag := range []string{"--web.listen-address=", "--web.health-listen-address="} {
 		var stderr output
-		args := []string{"--simulate", "--web.listen-address=127.0.0.1:0"}
+		// Nothing is served, so nobody is waited for.
+		args := []string{"--simulate", "--web.shutdown-delay=1h", "--web.shutdown-timeout=1h", "--web.listen-address=127.0.0.1:0"}
 		if flag == "--web.listen-address=" {
-			args = args[:1]
+			args = args[:3]
 		}
 		if code := Run(t.Context(), append(args, flag+l.Addr().String()), none, io.Discard, &stderr); code != 1 {
 			t.Errorf("exit code %d", code)

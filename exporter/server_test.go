@@ -497,6 +497,30 @@ func TestShutdownTimeout(t *testing.T) {
 	}
 }
 
+// A shutdown that begins before anything listens does not wait for what will never come.
+func TestShutdownBeforeListening(t *testing.T) {
+	s := &settings{shutdownTimeout: time.Hour, logger: slog.New(slog.DiscardHandler)}
+	d := newDrainer(http.NotFoundHandler(), s.logger)
+	ended := make(chan bool)
+	go func() { d.drain(s, &health{}); close(ended) }()
+	eventually(t, "draining", func() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.draining })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Serve(l); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("served: %v", err)
+	}
+	close(d.done)
+	<-ended
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := Run(ctx, []string{"--simulate", "--web.listen-address=127.0.0.1:0", "--web.shutdown-timeout=1h"}, none, io.Discard, io.Discard); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // A socket that systemd hands over is served, and no other.
 func TestSocketActivation(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -157,15 +157,16 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 		outcome.Err, outcome.Upstream = after.err, after.err.Upstream
 	}
 	after.next = p.next(begun, ended, answer, after.err)
+	// Counters first: whoever sees that a poll has ended sees it counted, too, and may keep what he saw for a while.
+	for _, o := range p.options.Observers {
+		o.Polled(outcome)
+	}
 	p.known.Store(after)
 	if s := outcome.Snapshot; s != nil && !p.seen && !p.tooOld(s.left, ended) {
 		p.seen = true
 		close(p.first)
 	}
 	p.log(outcome, after, ended)
-	for _, o := range p.options.Observers {
-		o.Polled(outcome)
-	}
 	return after.next, nil
 }
 

@@ -32,11 +32,15 @@ type rig struct {
 	*Poller
 	log   *bytes.Buffer
 	polls []Poll      // all that ended
+	seen  []time.Time // when the poll before ended, as Status told an observer
 	asked []time.Time // when the upstream was asked
 	shift time.Duration
 }
 
-func (r *rig) Polled(p Poll) { r.polls = append(r.polls, p) }
+func (r *rig) Polled(p Poll) {
+	r.polls = append(r.polls, p)
+	r.seen = append(r.seen, r.Status().LastPoll)
+}
 
 // turn is what the goroutines of a test hand each other. They never run at the same time, because time
 // stands still while one of them does; the race detector sees that only where they share a lock.
@@ -129,6 +133,18 @@ func asRelay(_ *Options, e *coingecko.Endpoint) { e.Upstream = coingecko.Relay }
 func bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	synctest.Test(t, f)
+}
+
+// A scrape that is kept for a moment must not hold the rates of one poll and the counters of the one before.
+func TestPollsAreCountedBeforeTheyShow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, good) }))
+		first := time.Now()
+		pass(time.Minute)
+		if len(r.seen) != 2 || !r.seen[0].IsZero() || !r.seen[1].Equal(first) {
+			t.Errorf("when two polls were counted, the last one that showed was that of %v", r.seen)
+		}
+	})
 }
 
 func TestFirstPoll(t *testing.T) {

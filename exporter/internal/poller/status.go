@@ -61,7 +61,7 @@ type Poll struct {
 	Err      *coingecko.Error            // nil when the poll succeeded
 }
 
-// Observer is told of every poll, after it ended and its outcome was published.
+// Observer is told of every poll, after it ended and before Status tells its outcome.
 // It is called from the poller's goroutine and must not block.
 type Observer interface {
 	Polled(Poll)
