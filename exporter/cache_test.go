@@ -156,14 +156,12 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
-func uncached(h http.Handler) http.Handler { return h }
-
 // whole is the exporter's handler over the recorded answer, and its collector's bare metrics handler.
 func whole(t testing.TB) (all, plain http.Handler) {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(simulator.Recorded()) }))
 	t.Cleanup(upstream.Close)
-	s, err := parse([]string{"--coingecko.url=" + upstream.URL}, none, io.Discard, io.Discard)
+	s, err := parse([]string{"--coingecko.url=" + upstream.URL}, withKeyInEnv(""), io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // The part of the fault table that is about the process: its surroundings, its signals and its readers.
 
-package exporter
+package exporter_test
 
 import (
 	"bufio"
@@ -24,18 +24,19 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/heycard/coingecko-exporter/exporter"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // inShell is the exporter as a process that a line of shell prepares; the line ends with exec "$0" "$@".
-func inShell(t *testing.T, log *output, line string, env []string, args ...string) {
+func inShell(t *testing.T, line string, env []string, args ...string) (log *testbed.Log, base string) {
 	t.Helper()
-	c := exec.Command("sh", append([]string{"-c", line, os.Args[0], "--web.listen-address=127.0.0.1:0"}, args...)...)
+	c := exec.Command("sh", append([]string{"-c", line, os.Args[0]}, args...)...)
 	c.Env = env
-	spawn(t, log, c)
+	p := spawn(t, c)
+	return p.Log, p.URL()
 }
-
-// at is where the exporter of a log listens.
-func at(log *output) string { return "http://" + listening.FindStringSubmatch(log.String())[1] }
 
 // fast are flags for a process that polls its own simulator ten times a second.
 var fast = []string{"--simulate", "--coingecko.interval=100ms"}
@@ -48,7 +49,7 @@ func proxied(t *testing.T) {
 	u.certificate = u.ca.issue(t, time.Now().Add(time.Hour), "api.coingecko.com")
 	var broken atomic.Bool
 	broken.Store(true)
-	var seen output
+	var seen testbed.Log
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(&seen, r.Method, r.Host, r.Header)
 		if broken.Load() {
@@ -72,18 +73,17 @@ func proxied(t *testing.T) {
 		io.Copy(from, to)
 	}))
 	t.Cleanup(proxy.Close)
-	var log output
-	inShell(t, &log, `exec "$0" "$@"`, []string{"HTTPS_PROXY=" + proxy.URL, "NO_PROXY=", "no_proxy=", "SSL_CERT_FILE=" + u.ca.file},
+	log, base := inShell(t, `exec "$0" "$@"`, []string{"HTTPS_PROXY=" + proxy.URL, "NO_PROXY=", "no_proxy=", "SSL_CERT_FILE=" + u.ca.file},
 		"--coingecko.plan=demo", "--coingecko.interval=10s", "--coingecko.api-key-file="+filepath.Join(u.home, "key"))
-	eventually(t, "a failed poll", func() bool { return strings.Contains(log.String(), "Poll failed") })
+	testbed.Until(t, "a failed poll", func() bool { return strings.Contains(log.String(), "Poll failed") })
 	if !strings.Contains(log.String(), "reason=network") || !strings.Contains(log.String(), "Bad Gateway") {
-		t.Errorf("log: %s", &log)
+		t.Errorf("log: %s", log)
 	}
-	if _, page := get(t, at(&log)+"/"); !strings.Contains(page, "CoinGecko cannot be reached.") {
+	if _, page := get(t, base+"/"); !strings.Contains(page, "CoinGecko cannot be reached.") {
 		t.Errorf("screen:\n%s", page)
 	}
 	broken.Store(false)
-	eventually(t, "rates", func() bool { s := series(t, at(&log)); return s["coingecko_up"] == 1 && u.shown(t, s) > 0 })
+	testbed.Until(t, "rates", func() bool { s := series(t, base); return s["coingecko_up"] == 1 && u.shown(t, s) > 0 })
 	if got := seen.String(); !strings.Contains(got, "CONNECT api.coingecko.com:443") || strings.Contains(got, rightKey) {
 		t.Errorf("the proxy saw %s", got)
 	}
@@ -102,11 +102,10 @@ func readOnly(t *testing.T) {
 	} else {
 		t.Log("mounts cannot be changed here: the process may not write to files, and that is all")
 	}
-	var log output
-	inShell(t, &log, line, []string{"HOME=" + dir, "TMPDIR=" + dir}, fast...)
-	eventually(t, "rates", func() bool { return up(t, at(&log)) })
-	for _, path := range []string{"/", relayPath, "/-/ready"} {
-		if resp, _ := get(t, at(&log)+path); resp.StatusCode != 200 {
+	_, base := inShell(t, line, []string{"HOME=" + dir, "TMPDIR=" + dir}, fast...)
+	testbed.Until(t, "rates", func() bool { return up(t, base) })
+	for _, path := range []string{"/", exporter.RelayPath, "/-/ready"} {
+		if resp, _ := get(t, base+path); resp.StatusCode != 200 {
 			t.Errorf("%s answers %d", path, resp.StatusCode)
 		}
 	}
@@ -119,10 +118,8 @@ func readOnly(t *testing.T) {
 // The poller keeps the connection that it has. Scrapes wait until idle connections go, which the exporter
 // sees to itself after five seconds.
 func fewDescriptors(t *testing.T) {
-	var log output
-	inShell(t, &log, `ulimit -n 64; exec "$0" "$@"`, nil, fast...)
-	base := at(&log)
-	eventually(t, "rates", func() bool { return up(t, base) })
+	log, base := inShell(t, `ulimit -n 64; exec "$0" "$@"`, nil, fast...)
+	testbed.Until(t, "rates", func() bool { return up(t, base) })
 	http.DefaultClient.CloseIdleConnections()
 	var idle []net.Conn
 	for range 80 {
@@ -135,11 +132,11 @@ func fewDescriptors(t *testing.T) {
 	}
 	// All of them stay open, and say nothing.
 	begun := time.Now()
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testbed.Patience}
 	_, body := ask(t, c, http.MethodGet, base+"/metrics")
 	waited := time.Since(begun)
 	if !strings.Contains(body, "coingecko_up 1") {
-		t.Errorf("polls fail: %s", &log)
+		t.Errorf("polls fail: %s", log)
 	}
 	if waited < time.Second {
 		t.Errorf("answered after %v: it was never short of descriptors", waited)
@@ -148,36 +145,20 @@ func fewDescriptors(t *testing.T) {
 	for _, c := range idle {
 		c.Close()
 	}
-	eventually(t, "a scrape at once", func() bool {
-		begun := time.Now()
-		return up(t, base) && time.Since(begun) < 500*time.Millisecond
-	})
+	testbed.Until(t, "a scrape", func() bool { return up(t, base) })
 	first := series(t, base)[usd]
-	eventually(t, "rates that move", func() bool { return series(t, base)[usd] != first })
+	testbed.Until(t, "rates that move", func() bool { return series(t, base)[usd] != first })
 	if strings.Contains(log.String(), "Poll failed") || strings.Count(log.String(), "\n") > 20 {
-		t.Errorf("log: %s", &log)
+		t.Errorf("log: %s", log)
 	}
-}
-
-// built is the program as it is shipped: the test binary is larger, more so with the race detector.
-func built(t *testing.T) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	c := exec.Command("go", "build", "-o", file, ".")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return file
 }
 
 func littleMemory(t *testing.T) {
-	var log output
-	c := exec.Command(built(t), append([]string{"--web.listen-address=127.0.0.1:0"}, fast...)...)
+	c := exec.Command(testbed.Build(t, "."), fast...)
 	c.Env = []string{"GOMEMLIMIT=32MiB"}
-	p := spawn(t, &log, c)
-	base := at(&log)
-	eventually(t, "rates", func() bool { return up(t, base) })
+	p := spawn(t, c)
+	base := p.URL()
+	testbed.Until(t, "rates", func() bool { return up(t, base) })
 	var most, answered atomic.Int64
 	var readers sync.WaitGroup
 	stop := make(chan bool)
@@ -185,8 +166,8 @@ func littleMemory(t *testing.T) {
 		readers.Go(func() {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			c := &http.Client{Transport: transport, Timeout: 10 * time.Second}
-			for path := []string{"/metrics", "/", relayPath, "/?quote=eur"}[i%4]; ; {
+			c := &http.Client{Transport: transport, Timeout: testbed.Patience}
+			for path := []string{"/metrics", "/", exporter.RelayPath, "/?quote=eur"}[i%4]; ; {
 				select {
 				case <-stop:
 					return
@@ -205,9 +186,10 @@ func littleMemory(t *testing.T) {
 			}
 		})
 	}
-	for begun := time.Now(); time.Since(begun) < 2*time.Second; time.Sleep(20 * time.Millisecond) {
+	testbed.Until(t, "2,000 answers", func() bool {
 		most.Store(max(most.Load(), int64(proc(t, p.Process.Pid, "RssAnon"))<<10))
-	}
+		return answered.Load() > 2000 || t.Failed()
+	})
 	close(stop)
 	readers.Wait()
 	t.Logf("%d answers, at most %.1f MiB", answered.Load(), float64(most.Load())/(1<<20))
@@ -215,58 +197,50 @@ func littleMemory(t *testing.T) {
 		t.Errorf("%d bytes of memory", most.Load())
 	}
 	if !up(t, base) {
-		t.Errorf("log: %s", &log)
+		t.Errorf("log: %s", p.Log)
 	}
 }
 
 // As a machine that sleeps: whoever asks in the meantime gets no old rates when it goes on.
 func stopped(t *testing.T) {
-	var log output
-	p := process(t, &log, append(fast, "--rates.max-age=500ms")...)
-	base := at(&log)
-	eventually(t, "rates", func() bool { return up(t, base) })
-	for range 3 {
-		if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(100 * time.Millisecond) // a signal takes a moment
-		answered := make(chan map[string]float64)
-		go func() { answered <- series(t, base) }() // waits for the process to go on
-		time.Sleep(time.Second)
-		went := float64(time.Now().UnixMilli()) / 1e3
-		if err := p.Process.Signal(syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
-		s := <-answered
-		fetched := s["coingecko_last_success_timestamp_seconds"]
-		if _, there := s[usd]; there && went-fetched > 0.501 {
-			t.Errorf("rates %v s old were shown", went-fetched)
-		}
-		eventually(t, "new rates", func() bool {
-			s := series(t, base)
-			return s["coingecko_last_success_timestamp_seconds"] > went && s[usd] > 0
-		})
+	const maxAge = 3 * time.Second // a busy machine may be as slow
+	p := process(t, append(fast, "--rates.max-age="+maxAge.String())...)
+	testbed.Until(t, "rates", func() bool { return up(t, p.URL()) })
+	if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
 	}
+	testbed.Until(t, "it stands still", func() bool { return state(t, p.Process.Pid) == "T" })
+	answered := make(chan map[string]float64)
+	go func() { answered <- series(t, p.URL()) }() // waits for the process to go on
+	time.Sleep(maxAge + time.Second)
+	went := float64(time.Now().UnixMilli()) / 1e3
+	if err := p.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	s := <-answered
+	fetched := s["coingecko_last_success_timestamp_seconds"]
+	if _, there := s[usd]; there && went-fetched > maxAge.Seconds()+0.001 {
+		t.Errorf("rates %v s old were shown", went-fetched)
+	}
+	testbed.Until(t, "new rates", func() bool {
+		s := series(t, p.URL())
+		return s["coingecko_last_success_timestamp_seconds"] > went && s[usd] > 0
+	})
 }
 
-// ended waits for a process that got a signal. It ends soon.
-func ended(t *testing.T, p *exec.Cmd, log *output) *os.ProcessState {
+// ended waits for a process that got a signal. However busy the machine is, it must not wait for a time-out of its own: those
+// of the tests are an hour.
+func ended(t *testing.T, p *testbed.Exporter) *os.ProcessState {
 	t.Helper()
-	done := make(chan error, 1)
-	begun := time.Now()
-	go func() { done <- p.Wait() }()
 	select {
-	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("did not end: %s", log)
-	}
-	if d := time.Since(begun); d > 8*time.Second {
-		t.Errorf("took %v to end", d)
+	case <-p.Ended:
+	case <-time.After(testbed.Patience):
+		t.Fatalf("did not end: %s", p.Log)
 	}
 	return p.ProcessState
 }
 
-func terminate(t *testing.T, p *exec.Cmd) {
+func terminate(t *testing.T, p *testbed.Exporter) {
 	t.Helper()
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -277,19 +251,15 @@ func terminate(t *testing.T, p *exec.Cmd) {
 func endsWhileStarting(t *testing.T) {
 	clean := 0
 	for i := range 12 {
-		var log output
-		c := exec.Command(os.Args[0], "--simulate", "--web.listen-address=127.0.0.1:0")
+		c := exec.Command(os.Args[0], "--simulate", "--web.listen-address=127.0.0.1:0", "--web.shutdown-timeout=1h")
 		c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
-		c.Stderr = &log
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
+		p := &testbed.Exporter{Program: testbed.Start(t, c)}
 		time.Sleep(time.Duration(2*i*i) * time.Millisecond)
-		terminate(t, c)
-		s := ended(t, c, &log)
+		terminate(t, p)
+		s := ended(t, p)
 		killed := s.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM
-		if !killed && s.ExitCode() != 0 || killed && strings.Contains(log.String(), "Listening on") {
-			t.Errorf("after %d ms: %v\n%s", 2*i*i, s, &log)
+		if !killed && s.ExitCode() != 0 || killed && strings.Contains(p.Log.String(), "Listening on") {
+			t.Errorf("after %d ms: %v\n%s", 2*i*i, s, p.Log)
 		}
 		if s.ExitCode() == 0 {
 			clean++
@@ -308,42 +278,47 @@ func endsInPoll(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	t.Cleanup(stalled.Close)
-	var log output
-	p := process(t, &log, "--coingecko.url="+stalled.URL, "--coingecko.timeout=1h")
+	p := process(t, "--coingecko.url="+stalled.URL, "--coingecko.timeout=1h")
 	<-asked
 	terminate(t, p)
-	if s := ended(t, p, &log); s.ExitCode() != 0 || strings.Contains(log.String(), "Poll failed") {
-		t.Errorf("%v\n%s", s, &log)
+	if s := ended(t, p); s.ExitCode() != 0 || strings.Contains(p.Log.String(), "Poll failed") {
+		t.Errorf("%v\n%s", s, p.Log)
 	}
 }
 
 func endsBetweenPolls(t *testing.T) {
 	refusing := httptest.NewServer(answers(429, "", "Retry-After: 3600"))
 	t.Cleanup(refusing.Close)
-	var log output
-	p := process(t, &log, "--coingecko.url="+refusing.URL)
-	eventually(t, "a poll", func() bool { return strings.Contains(log.String(), "Poll failed") })
+	p := process(t, "--coingecko.url="+refusing.URL)
+	p.Says(t, "Poll failed")
 	terminate(t, p)
-	if s := ended(t, p, &log); s.ExitCode() != 0 {
-		t.Errorf("%v\n%s", s, &log)
+	if s := ended(t, p); s.ExitCode() != 0 {
+		t.Errorf("%v\n%s", s, p.Log)
 	}
 }
 
 // A request of which only the half has come when the signal does is answered, too.
 func endsInScrape(t *testing.T) {
-	var log output
-	p := process(t, &log, fast...)
-	eventually(t, "rates", func() bool { return up(t, at(&log)) })
-	http.DefaultClient.CloseIdleConnections()
-	c, err := net.Dial("tcp", strings.TrimPrefix(at(&log), "http://"))
+	p := process(t, append(fast, "--web.shutdown-timeout=1h")...)
+	testbed.Until(t, "rates", func() bool { return up(t, p.URL()) })
+	c, err := net.Dial("tcp", p.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n")
-	time.Sleep(100 * time.Millisecond) // it has been accepted
+	// Connections are accepted in turn: when a later one is answered, this one has been.
+	later := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	ask(t, later, http.MethodGet, p.URL()+"/metrics")
+	http.DefaultClient.CloseIdleConnections()
 	terminate(t, p)
-	time.Sleep(500 * time.Millisecond)
+	testbed.Until(t, "nobody listens any more", func() bool {
+		another, err := net.Dial("tcp", p.Address)
+		if err == nil {
+			another.Close()
+		}
+		return err != nil
+	})
 	io.WriteString(c, "\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
@@ -354,30 +329,32 @@ func endsInScrape(t *testing.T) {
 	if err != nil || resp.StatusCode != 200 || !resp.Close || !strings.Contains(string(body), usd) {
 		t.Errorf("%d, closing %v, error %v:\n%s", resp.StatusCode, resp.Close, err, body)
 	}
-	if s := ended(t, p, &log); s.ExitCode() != 0 {
-		t.Errorf("%v\n%s", s, &log)
+	if s := ended(t, p); s.ExitCode() != 0 {
+		t.Errorf("%v\n%s", s, p.Log)
 	}
 }
 
 // Whoever asks a second time does not want to wait.
 func endsTwice(t *testing.T) {
-	var log output
-	p := process(t, &log, "--simulate", "--web.shutdown-delay=1h")
+	p := process(t, "--simulate", "--web.shutdown-delay=1h")
 	terminate(t, p)
-	eventually(t, "draining", func() bool { return strings.Contains(log.String(), "Shutting down: not ready, still serving") })
-	if resp, _ := get(t, at(&log)+"/metrics"); resp.StatusCode != 200 {
-		t.Errorf("while draining: %d", resp.StatusCode)
+	p.Says(t, "Shutting down: not ready, still serving")
+	if resp, _ := get(t, p.URL()+"/-/ready"); resp.StatusCode != 503 || !resp.Close {
+		t.Errorf("readiness while draining: %d, closing %v", resp.StatusCode, resp.Close)
+	}
+	if resp, _ := get(t, p.URL()+"/metrics"); resp.StatusCode != 200 || !resp.Close {
+		t.Errorf("while draining: %d, closing %v", resp.StatusCode, resp.Close)
 	}
 	terminate(t, p)
-	if s := ended(t, p, &log); s.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
-		t.Errorf("%v\n%s", s, &log)
+	if s := ended(t, p); s.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		t.Errorf("%v\n%s", s, p.Log)
 	}
 }
 
 // goesOn says that polls and well-behaved readers go on, whatever else is under way: each is answered in time.
 func goesOn(t *testing.T, e *running) {
 	t.Helper()
-	c := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+	c := &http.Client{Transport: &http.Transport{}, Timeout: testbed.Patience}
 	defer c.CloseIdleConnections()
 	polls := func() float64 { return series(t, e.url)[`coingecko_polls_total{upstream="coingecko"}`] }
 	first := polls()
@@ -386,7 +363,7 @@ func goesOn(t *testing.T, e *running) {
 			t.Fatal(resp.Status)
 		}
 	}
-	eventually(t, "polls that go on", func() bool { return polls() > first+3 })
+	testbed.Until(t, "polls that go on", func() bool { return polls() > first+3 })
 	if !up(t, e.url) || strings.Contains(e.log.String(), "Poll failed") {
 		t.Errorf("log: %s", e.log)
 	}
@@ -412,21 +389,21 @@ func crowd(t *testing.T, e *running, n int, say string) []net.Conn {
 // Each has asked for more than the sockets hold, and takes none of it.
 func slowReaders(t *testing.T) {
 	e := start(t, fast...)
-	eventually(t, "rates", func() bool { return up(t, e.url) })
+	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
 	crowd(t, e, 50, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 100))
 	goesOn(t, e)
 }
 
 func halfOpen(t *testing.T) {
 	e := start(t, fast...)
-	eventually(t, "rates", func() bool { return up(t, e.url) })
+	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
 	crowd(t, e, 100, "")
 	half := crowd(t, e, 100, "GET /metrics HTTP/1.1\r\nHost: x\r\nX-")
 	goesOn(t, e)
 	// They are not kept for ever.
-	half[0].SetReadDeadline(time.Now().Add(15 * time.Second))
+	half[0].SetReadDeadline(time.Now().Add(testbed.Patience))
 	if _, err := io.ReadAll(half[0]); errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("a connection that says half a request is kept for more than 15 s")
+		t.Error("a connection that says half a request is kept")
 	}
 }
 
@@ -434,14 +411,17 @@ func halfOpen(t *testing.T) {
 // is room is served.
 func flooded(t *testing.T) {
 	e := start(t, append(fast, "--web.max-requests=4")...)
-	eventually(t, "rates", func() bool { return up(t, e.url) })
+	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
 	const polls = `coingecko_polls_total{upstream="coingecko"}`
 	first := series(t, e.url)[polls]
 	// These four hold all the room there is: answers that nobody takes.
 	holders := crowd(t, e, 4, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 400))
-	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second}
+	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: testbed.Patience}
 	t.Cleanup(c.CloseIdleConnections)
-	eventually(t, "refusals", func() bool { resp, _ := ask(t, c, http.MethodGet, e.url+relayPath); return resp.StatusCode == 503 })
+	testbed.Until(t, "refusals", func() bool {
+		resp, _ := ask(t, c, http.MethodGet, e.url+exporter.RelayPath)
+		return resp.StatusCode == 503
+	})
 	var served, refused atomic.Int64
 	var readers sync.WaitGroup
 	for range 32 {
@@ -477,7 +457,7 @@ func flooded(t *testing.T) {
 	for _, h := range holders {
 		h.Close()
 	}
-	eventually(t, "room again, and polls that went on", func() bool {
+	testbed.Until(t, "room again, and polls that went on", func() bool {
 		resp, _ := ask(t, c, http.MethodGet, e.url+"/metrics")
 		return resp.StatusCode == 200 && series(t, e.url)[polls] > first+3
 	})
@@ -507,7 +487,7 @@ func TestStartsAndStops(t *testing.T) {
 		}
 	}
 	t.Logf("%d starts and stops took %v", times, time.Since(begun).Round(time.Millisecond))
-	eventually(t, "as few goroutines and descriptors as before", func() bool {
+	testbed.Until(t, "as few goroutines and descriptors as before", func() bool {
 		return runtime.NumGoroutine() <= goroutines+5 && descriptors(t, os.Getpid()) <= open+5
 	})
 }
@@ -554,13 +534,13 @@ func TestWebConfig(t *testing.T) {
 			}
 			transport := &http.Transport{TLSClientConfig: c}
 			defer transport.CloseIdleConnections()
-			for _, path := range []string{"/metrics", "/", relayPath, "/-/ready"} {
+			for _, path := range []string{"/metrics", "/", exporter.RelayPath, "/-/ready"} {
 				req := httptest.NewRequest(http.MethodGet, base+path, nil)
 				req.RequestURI = ""
 				if tc.password != "" {
 					req.SetBasicAuth("prometheus", tc.password)
 				}
-				resp, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(req)
+				resp, err := (&http.Client{Transport: transport, Timeout: testbed.Patience}).Do(req)
 				status := 0
 				if err == nil {
 					defer resp.Body.Close()

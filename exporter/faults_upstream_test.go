@@ -1,7 +1,7 @@
 // The other side of the fault table: a CoinGecko over real sockets that can be broken and mended, with the
 // name server and the certificates that this takes.
 
-package exporter
+package exporter_test
 
 import (
 	"context"
@@ -28,7 +28,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
@@ -121,7 +121,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if broken {
 		u.asked = append(u.asked, time.Now())
 	}
-	if r.Method != http.MethodGet || r.URL.Path != relayPath || r.URL.RawQuery != "" {
+	if r.Method != http.MethodGet || r.URL.Path != exporter.RelayPath || r.URL.RawQuery != "" {
 		u.foul = append(u.foul, r.Method+" "+r.URL.String())
 	}
 	u.mu.Unlock()
@@ -382,32 +382,26 @@ func (n *nameServer) serve(c net.PacketConn) {
 	}
 }
 
-// hasty is the exporter as run starts it, but with its waits cut to milliseconds. It takes the upstreams
-// for CoinGecko.
-func hasty(t testing.TB, change func(*settings), args ...string) *running {
+func writePEM(t *testing.T, dir string, c tls.Certificate) {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: c.Certificate[0]},
+		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// hasty is the exporter with its waits cut to milliseconds. It takes the upstreams for CoinGecko.
+func hasty(t testing.TB, maxAge time.Duration, args ...string) *running {
 	t.Helper()
 	return launch(t, func(ctx context.Context, log io.Writer) int {
-		s, err := parse(append([]string{"--web.listen-address=127.0.0.1:0", "--coingecko.timeout=5s"}, args...), none, io.Discard, log)
-		if err != nil {
-			fmt.Fprintln(log, err)
-			return exitUsage
-		}
-		for i := range s.endpoints {
-			s.endpoints[i].Upstream = coingecko.CoinGecko
-		}
-		s.interval, s.minInterval, s.backoffMin, s.backoffMax = 30*time.Millisecond, 10*time.Millisecond, 20*time.Millisecond, 60*time.Millisecond
-		if change != nil {
-			change(s)
-		}
-		e, err := build(s)
-		if err != nil {
-			fmt.Fprintln(log, err)
-			return exitUsage
-		}
-		if err := e.serve(ctx); err != nil {
-			fmt.Fprintln(log, err)
-			return exitFailed
-		}
-		return exitOK
+		return exporter.RunHasty(ctx, append([]string{"--web.listen-address=127.0.0.1:0"}, args...), maxAge, log)
 	})
 }

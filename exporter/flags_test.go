@@ -1,9 +1,6 @@
 package exporter
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"net/url"
 	"os"
@@ -14,22 +11,6 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
-
-func writePEM(t *testing.T, dir string, c tls.Certificate) {
-	t.Helper()
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{
-		"cert.pem": {Type: "CERTIFICATE", Bytes: c.Certificate[0]},
-		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 func file(t *testing.T, content string) string {
 	t.Helper()
@@ -223,7 +204,7 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for flag, want := range map[string]string{"--help": "--coingecko.plan=keyless", "-h": "$COINGECKO_EXPORTER_COINGECKO_PLAN", "--version": "coingecko-exporter, version"} {
 		var stdout, stderr strings.Builder
-		if code := Run(t.Context(), []string{flag}, none, &stdout, &stderr); code != 0 {
+		if code := Run(t.Context(), []string{flag}, withKeyInEnv(""), &stdout, &stderr); code != 0 {
 			t.Errorf("%s: exit code %d", flag, code)
 		}
 		if !strings.Contains(stdout.String(), want) || stderr.Len() > 0 {

@@ -1,4 +1,4 @@
-package exporter
+package exporter_test
 
 import (
 	"io"
@@ -8,17 +8,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 func TestHealthCheck(t *testing.T) {
 	check := func(args ...string) (int, string) {
 		var stderr strings.Builder
-		code := Run(t.Context(), append(args, "--health.check"), none, io.Discard, &stderr)
+		code := exporter.Run(t.Context(), append(args, "--health.check"), none, io.Discard, &stderr)
 		return code, stderr.String()
 	}
 	ready := start(t, "--simulate")
-	eventually(t, "rates", func() bool { return up(t, ready.url) })
+	testbed.Until(t, "rates", func() bool { return up(t, ready.url) })
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(ready.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +53,7 @@ func TestHealthCheck(t *testing.T) {
 
 func TestHealthURL(t *testing.T) {
 	good := start(t, "--simulate")
-	eventually(t, "rates", func() bool { return up(t, good.url) })
+	testbed.Until(t, "rates", func() bool { return up(t, good.url) })
 	gone := simulate(t, simulator.Options{})
 	gone.Close()
 	waiting := start(t, "--coingecko.url="+gone.URL())
@@ -81,13 +83,13 @@ func TestHealthURL(t *testing.T) {
 		"a password":      {url: "http://a:secret@rates", code: 2, want: "a user or password in a URL"},
 	} {
 		var stderr strings.Builder
-		code := Run(t.Context(), append(tc.args, "--health.check", "--health.url="+tc.url), none, io.Discard, &stderr)
+		code := exporter.Run(t.Context(), append(tc.args, "--health.check", "--health.url="+tc.url), none, io.Discard, &stderr)
 		if said := stderr.String(); code != tc.code || !strings.Contains(said, tc.want) || strings.Contains(said, "secret@") || (tc.code == 0 && said != "") {
 			t.Errorf("%s: exit code %d, %q", what, code, said)
 		}
 	}
 	var stderr strings.Builder
-	if code := Run(t.Context(), []string{"--health.url=" + good.url}, none, io.Discard, &stderr); code != 2 || !strings.Contains(stderr.String(), "goes with --health.check") {
+	if code := exporter.Run(t.Context(), []string{"--health.url=" + good.url}, none, io.Discard, &stderr); code != 2 || !strings.Contains(stderr.String(), "goes with --health.check") {
 		t.Errorf("alone: exit code %d, %q", code, stderr.String())
 	}
 }

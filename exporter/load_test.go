@@ -1,11 +1,10 @@
-package exporter
+package exporter_test
 
 import (
 	"bytes"
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -22,10 +21,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 var load = flag.Duration("load", 0, "load whole processes for so long each, and print what they do: a benchmark and no test")
@@ -71,7 +72,7 @@ func serveBare(dir string) {
 	}
 	s := poller.Status{Snapshot: &poller.Snapshot{Rates: rates}, LastSuccess: time.Now(), LastPoll: time.Now()}
 	var c prometheus.Collector = collector.New(collector.Options{Status: func() poller.Status { return s }})
-	mux.Handle("/"+asText, newMetrics(&settings{logger: slog.New(slog.DiscardHandler)}, c, uncached))
+	mux.Handle("/"+asText, exporter.PlainMetrics(c))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
@@ -93,7 +94,7 @@ func shipped(t *testing.T) string {
 // pinned runs a program on the first core.
 func pinned(t *testing.T, env, program string, args ...string) (pid int, url string) {
 	t.Helper()
-	var log output
+	var log testbed.Log
 	c := exec.Command("taskset", append([]string{"-c", "0", program}, args...)...)
 	c.Env = append(os.Environ(), env, "GOMAXPROCS=1")
 	c.Stderr = &log
@@ -101,7 +102,7 @@ func pinned(t *testing.T, env, program string, args ...string) (pid int, url str
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	eventually(t, "listening", func() bool { return listening.MatchString(log.String()) })
+	testbed.Until(t, "listening", func() bool { return listening.MatchString(log.String()) })
 	return c.Process.Pid, "http://" + listening.FindStringSubmatch(log.String())[1]
 }
 
@@ -179,6 +180,17 @@ func proc(t *testing.T, pid int, field string) int {
 	return n
 }
 
+// state is a letter: T for a process that was stopped.
+func state(t *testing.T, pid int) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return rest[:1]
+}
+
 func descriptors(t *testing.T, pid int) int {
 	t.Helper()
 	f, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
@@ -218,13 +230,13 @@ func TestLoad(t *testing.T) {
 	}))
 	t.Cleanup(upstream.Close)
 	pid, url := pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL)
-	eventually(t, "rates", func() bool { return up(t, url) })
+	testbed.Until(t, "rates", func() bool { return up(t, url) })
 
 	formats := []struct{ name, path, accept, encoding string }{
 		{"text", "/metrics", "text/plain", "identity"},
 		{"openmetrics", "/metrics", "application/openmetrics-text; version=1.0.0", "identity"},
 		{"gzip", "/metrics", "text/plain", "gzip"},
-		{"relay", relayPath, "application/json", "gzip"},
+		{"relay", exporter.RelayPath, "application/json", "gzip"},
 		{"screen", "/", "text/html", "gzip"},
 	}
 	dir := t.TempDir()
@@ -266,7 +278,7 @@ func TestLoad(t *testing.T) {
 
 	// Memory, by a fresh process.
 	pid, url = pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL)
-	eventually(t, "rates", func() bool { return up(t, url) })
+	testbed.Until(t, "rates", func() bool { return up(t, url) })
 	goroutines := func() float64 { return series(t, url)["go_goroutines"] }
 	time.Sleep(1100 * time.Millisecond) // what is cached is as old as that
 	before, files := goroutines(), descriptors(t, pid)
@@ -275,7 +287,7 @@ func TestLoad(t *testing.T) {
 		fmt.Fprintf(&out, "%d readers: %.1f MiB at most, %.0f req/s, p99 %s\n", n, float64(m.rss)/1024, m.rate, m.p99)
 	}
 	http.DefaultClient.CloseIdleConnections()
-	eventually(t, "no descriptor left", func() bool { return descriptors(t, pid) <= files })
+	testbed.Until(t, "no descriptor left", func() bool { return descriptors(t, pid) <= files })
 	time.Sleep(1100 * time.Millisecond)
 	fmt.Fprintf(&out, "goroutines before %.0f, after %.0f; descriptors before %d, after %d\n", before, goroutines(), files, descriptors(t, pid))
 

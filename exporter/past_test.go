@@ -1,4 +1,4 @@
-package exporter
+package exporter_test
 
 import (
 	"fmt"
@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // An exporter that was just started shows the day before, from a Prometheus that was not there at first. The history's
@@ -64,19 +66,19 @@ func TestPastComesBack(t *testing.T) {
 
 	flags := []string{"--coingecko.url=" + sim.URL(), `--history.selector=namespace="shop"`, "--history.prometheus-url=" + strings.Replace(prometheus.URL, "//", "//reader:pa55word@", 1)}
 	e := start(t, flags...)
-	eventually(t, "the past", func() bool { return strings.Contains(e.log.String(), "The last day of rates was fetched") })
+	testbed.Until(t, "the past", func() bool { return strings.Contains(e.log.String(), "The last day of rates was fetched") })
 	if _, page := get(t, e.url+"/"); strings.Count(page, `class="curve" viewBox`) != 2 || !strings.Contains(page, "last 24 h") {
 		t.Errorf("not two coins with a curve of a day:\n%s", page)
 	}
 
 	flags[1] = `--history.selector=namespace="other"`
-	began := time.Now()
 	other := start(t, flags...)
+	began := time.Now()
 	other.stop()
-	if time.Since(began) > recallFor/2 {
+	if time.Since(began) > exporter.RecallFor/2 {
 		t.Error("the end waits for the past")
 	}
-	for _, log := range []*output{e.log, other.log} {
+	for _, log := range []*testbed.Log{e.log, other.log} {
 		if text := log.String(); strings.Contains(text, "pa55word") || strings.Contains(text, "reader") {
 			t.Errorf("the password is in the log:\n%s", text)
 		}

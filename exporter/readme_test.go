@@ -1,4 +1,4 @@
-package exporter
+package exporter_test
 
 import (
 	"bytes"
@@ -15,9 +15,11 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 var update = flag.Bool("update", false, "write the list of flags into the README")
@@ -31,8 +33,7 @@ func TestReadmeFlags(t *testing.T) {
 	}
 	var b strings.Builder
 	b.WriteString("| flag | default | |\n|---|---|---|\n")
-	app := newApp(&settings{})
-	for _, f := range app.Model().Flags {
+	for _, f := range exporter.Flags() {
 		if f.Hidden || f.Name == "help" || f.Name == "version" || strings.HasPrefix(f.Name, "help-") || strings.HasPrefix(f.Name, "completion-") {
 			continue
 		}
@@ -69,7 +70,7 @@ func inCode(s string) string {
 func TestReadmeMetrics(t *testing.T) {
 	e := start(t, "--simulate")
 	var body string
-	eventually(t, "two answers", func() bool {
+	testbed.Until(t, "two answers", func() bool {
 		_, body = get(t, e.url+"/metrics")
 		return strings.Contains(body, "coingecko_previous_exchange_rate")
 	})

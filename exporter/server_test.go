@@ -1,90 +1,29 @@
 package exporter
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
-
-func promtool(t *testing.T, metrics string) {
-	t.Helper()
-	tool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not on the PATH")
-	}
-	check := exec.Command(tool, "check", "metrics")
-	check.Stdin = strings.NewReader(metrics)
-	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("promtool check metrics: %v\n%s", err, out)
-	}
-}
-
-// openMetrics has Prometheus' own reader of OpenMetrics look at a scrape.
-func openMetrics(t *testing.T, body string) {
-	t.Helper()
-	tool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not on the PATH")
-	}
-	// It wants a time for every sample, which a scrape has not.
-	var b strings.Builder
-	for line := range strings.Lines(body) {
-		if !strings.HasPrefix(line, "#") {
-			line, _, _ = strings.Cut(line, " # ") // an exemplar
-			line = fmt.Sprintf("%s %d\n", strings.TrimSuffix(line, "\n"), time.Now().Unix())
-		}
-		b.WriteString(line)
-	}
-	dir := t.TempDir()
-	file := filepath.Join(dir, "scrape")
-	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(tool, "tsdb", "create-blocks-from", "openmetrics", file, dir).CombinedOutput(); err != nil {
-		t.Errorf("promtool cannot read it: %v\n%s", err, out)
-	}
-}
-
-func gunzip(t *testing.T, s string) string {
-	t.Helper()
-	z, err := gzip.NewReader(strings.NewReader(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
 
 // answered is a status that brought rates.
 func answered(age time.Duration) poller.Status {
@@ -176,21 +115,6 @@ func TestRelayEndpoint(t *testing.T) {
 	}
 }
 
-func TestRelayPacksItsAnswer(t *testing.T) {
-	e := start(t, "--simulate")
-	eventually(t, "rates", func() bool { return up(t, e.url) })
-	resp, packed := get(t, e.url+relayPath, "Accept-Encoding: gzip")
-	if resp.Header.Get("Content-Encoding") != "gzip" || resp.Header.Get("Vary") != "Accept-Encoding" || resp.Header.Get("Age") == "" {
-		t.Errorf("headers: %v", resp.Header)
-	}
-	if rates, _, err := coingecko.Decode([]byte(gunzip(t, packed))); err != nil || len(rates) != 76 {
-		t.Errorf("%d rates, error %v", len(rates), err)
-	}
-	if resp, body := ask(t, http.DefaultClient, http.MethodHead, e.url+relayPath); body != "" || resp.Header.Get("ETag") == "" {
-		t.Errorf("HEAD: %v %q", resp.Header, body)
-	}
-}
-
 func TestReadiness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &health{started: time.Now(), poller: poller.New(poller.Options{})}
@@ -271,78 +195,6 @@ func TestRefusedIsNeverReady(t *testing.T) {
 	})
 }
 
-// A certificate for 127.0.0.1, and its CA.
-func certificate(t *testing.T, dir string) *x509.CertPool {
-	t.Helper()
-	s := httptest.NewUnstartedServer(nil)
-	s.StartTLS()
-	defer s.Close()
-	pool := x509.NewCertPool()
-	pool.AddCert(s.Certificate())
-	writePEM(t, dir, s.TLS.Certificates[0])
-	return pool
-}
-
-func TestTLSAndBasicAuth(t *testing.T) {
-	dir := t.TempDir()
-	pool := certificate(t, dir)
-	hash, err := bcrypt.GenerateFromPassword([]byte("correct"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "web.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\nbasic_auth_users:\n  prometheus: %s\n", hash), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	e := start(t, "--simulate", "--web.config.file="+config, "--web.health-listen-address=127.0.0.1:0", "--log.level=debug")
-	base := strings.Replace(e.url, "http:", "https:", 1)
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
-	t.Cleanup(c.CloseIdleConnections)
-	with := func(password string) string {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.SetBasicAuth("prometheus", password)
-		return "Authorization: " + r.Header.Get("Authorization")
-	}
-	for _, tc := range []struct {
-		path   string
-		header string
-		status int
-	}{
-		{"/metrics", with("correct"), 200},
-		{"/", with("correct"), 200},
-		{"/metrics", with("wrong"), 401},
-		{"/metrics", "Accept: */*", 401},
-		{relayPath, "Accept: */*", 401},
-		{"/-/healthy", "Accept: */*", 401},
-	} {
-		if resp, _ := ask(t, c, http.MethodGet, base+tc.path, tc.header); resp.StatusCode != tc.status {
-			t.Errorf("%s with %s: %d, want %d", tc.path, tc.header, resp.StatusCode, tc.status)
-		}
-	}
-	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS11}}}
-	if resp, err := old.Get(base + "/metrics"); err == nil {
-		resp.Body.Close()
-		t.Error("TLS 1.1 was accepted")
-	}
-	if resp, _ := get(t, e.url+"/metrics"); resp.StatusCode != 400 {
-		t.Errorf("plain HTTP on the TLS port: %d", resp.StatusCode)
-	}
-
-	// The probes' listener is plain, and has nothing else.
-	var probes string
-	eventually(t, "the probes' address", func() bool {
-		_, after, ok := strings.Cut(e.log.String(), `msg="Listening for probes" address=`)
-		probes, _, _ = strings.Cut(after, "\n")
-		return ok && probes != ""
-	})
-	for path, want := range map[string]int{"/-/healthy": 200, "/-/ready": 200, "/metrics": 404, "/": 404, relayPath: 404} {
-		eventually(t, fmt.Sprintf("%s answers %d on the probes' listener", path, want), func() bool {
-			resp, _ := get(t, "http://"+probes+path)
-			return resp.StatusCode == want
-		})
-	}
-}
-
 func TestMaxRequests(t *testing.T) {
 	s := &settings{telemetryPath: "/metrics", maxRequests: 1, logger: slog.New(slog.DiscardHandler)}
 	begun, release := make(chan bool), make(chan bool)
@@ -371,116 +223,10 @@ type slowCollector func()
 func (slowCollector) Describe(chan<- *prometheus.Desc)   {}
 func (c slowCollector) Collect(chan<- prometheus.Metric) { c() }
 
-// process runs the exporter as a process of its own, on a free port of loopback.
-func process(t *testing.T, log *output, args ...string) *exec.Cmd {
-	t.Helper()
-	if log == nil {
-		log = &output{}
-	}
-	return spawn(t, log, exec.Command(os.Args[0], append([]string{"--web.listen-address=127.0.0.1:0"}, args...)...))
-}
-
-// spawn runs a command that becomes the exporter, and waits until it listens.
-func spawn(t *testing.T, log *output, c *exec.Cmd) *exec.Cmd {
-	t.Helper()
-	c.Env = append(append(os.Environ(), "TEST_AS_EXPORTER=1"), c.Env...)
-	c.Stderr = log
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	eventually(t, "listening", func() bool { return listening.MatchString(log.String()) })
-	return c
-}
-
-// Every request that was accepted is answered, whole, and the exit code is 0: with new connections
-// and with old ones, with a delay and without.
-func TestSIGTERMUnderLoad(t *testing.T) {
-	for _, tc := range []struct {
-		name      string
-		delay     time.Duration
-		keepAlive bool
-	}{
-		{"at once, a connection for each request", 0, false},
-		{"with a delay, a connection for each request", time.Second, false},
-		{"with a delay, connections kept", time.Second, true},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			var log output
-			p := process(t, &log, "--simulate", "--web.shutdown-delay="+tc.delay.String())
-			address := listening.FindStringSubmatch(log.String())[1]
-			eventually(t, "rates", func() bool { return up(t, "http://"+address) })
-
-			var answered, cut atomic.Int64
-			var readers sync.WaitGroup
-			stop := make(chan bool)
-			for range 8 {
-				readers.Go(func() {
-					transport := &http.Transport{DisableKeepAlives: !tc.keepAlive}
-					defer transport.CloseIdleConnections()
-					c := &http.Client{Transport: transport, Timeout: 10 * time.Second}
-					for {
-						select {
-						case <-stop:
-							return
-						default:
-						}
-						// Once connected, the answer has to come.
-						resp, err := c.Get("http://" + address + "/metrics")
-						if isRefused(err) {
-							return
-						}
-						if err == nil {
-							_, err = io.Copy(io.Discard, resp.Body)
-							resp.Body.Close()
-						}
-						if err != nil || resp.StatusCode != 200 {
-							cut.Add(1)
-							t.Errorf("a request was cut off: %v", err)
-							return
-						}
-						answered.Add(1)
-					}
-				})
-			}
-			eventually(t, "load", func() bool { return answered.Load() > 200 })
-			if err := p.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-			if tc.delay > 0 {
-				eventually(t, "not ready, and still serving", func() bool {
-					resp, err := http.Get("http://" + address + "/-/ready")
-					if err != nil {
-						return false
-					}
-					defer resp.Body.Close()
-					return resp.StatusCode == 503 && resp.Close
-				})
-			}
-			err := p.Wait()
-			close(stop)
-			readers.Wait()
-			if err != nil {
-				t.Errorf("exit: %v\n%s", err, &log)
-			}
-			t.Logf("%d requests answered, %d cut off", answered.Load(), cut.Load())
-		})
-	}
-}
-
-// isRefused says that there is nobody any more to accept a connection. A connection that the kernel had
-// taken for a listener which closed before it looked is reset before anything was sent back.
-func isRefused(err error) bool {
-	if err == nil {
-		return false
-	}
-	return strings.Contains(err.Error(), "connection refused") || strings.Contains(err.Error(), "connection reset by peer")
-}
-
 // A reader that never ends does not keep the process for longer than it was told.
 func TestShutdownTimeout(t *testing.T) {
 	s := &settings{shutdownTimeout: 50 * time.Millisecond}
-	var log output
+	var log testbed.Log
 	s.logger = slog.New(slog.NewTextHandler(&log, nil))
 	begun := make(chan bool)
 	d := newDrainer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { close(begun); <-r.Context().Done() }), s.logger)
@@ -503,7 +249,7 @@ func TestShutdownBeforeListening(t *testing.T) {
 	d := newDrainer(http.NotFoundHandler(), s.logger)
 	ended := make(chan bool)
 	go func() { d.drain(s, &health{}); close(ended) }()
-	eventually(t, "draining", func() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.draining })
+	testbed.Until(t, "draining", func() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.draining })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -516,56 +262,7 @@ func TestShutdownBeforeListening(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if code := Run(ctx, []string{"--simulate", "--web.listen-address=127.0.0.1:0", "--web.shutdown-timeout=1h"}, none, io.Discard, io.Discard); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-}
-
-// A socket that systemd hands over is served, and no other.
-func TestSocketActivation(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	c := exec.Command("sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" --simulate --web.systemd-socket`, os.Args[0])
-	c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
-	c.ExtraFiles = []*os.File{f}
-	pipe, err := c.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	lines := bufio.NewScanner(pipe)
-	for lines.Scan() {
-		if listening.MatchString(lines.Text()) {
-			break
-		}
-	}
-	if resp, _ := get(t, "http://"+l.Addr().String()+"/-/healthy"); resp.StatusCode != 200 {
-		t.Errorf("%d", resp.StatusCode)
-	}
-}
-
-// A scrape waits for nobody, least of all for an upstream that does not answer.
-func TestScrapeDoesNotWaitForThePoll(t *testing.T) {
-	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
-	t.Cleanup(hanging.Close)
-	e := start(t, "--coingecko.url="+hanging.URL, "--coingecko.timeout=1m")
-	c := &http.Client{Timeout: 10 * time.Second}
-	for range 10 {
-		if resp, _ := ask(t, c, http.MethodGet, e.url+"/metrics"); resp.StatusCode != 200 {
-			t.Fatal(resp.Status)
-		}
-	}
-	if code := e.stop(); code != 0 {
+	if code := Run(ctx, []string{"--simulate", "--web.listen-address=127.0.0.1:0", "--web.shutdown-timeout=1h"}, withKeyInEnv(""), io.Discard, io.Discard); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew; read them before you commit them")
@@ -126,21 +126,8 @@ func TestGolden(t *testing.T) {
 			if err != nil || len(problems) > 0 {
 				t.Errorf("lint: %v %v", problems, err)
 			}
-			promtool(t, got)
+			testbed.CheckMetrics(t, string(got))
 		})
-	}
-}
-
-func promtool(t *testing.T, metrics []byte) {
-	t.Helper()
-	tool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not on the PATH")
-	}
-	check := exec.Command(tool, "check", "metrics")
-	check.Stdin = bytes.NewReader(metrics)
-	if out, err := check.CombinedOutput(); err != nil {
-		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}
 }
 

@@ -1,0 +1,276 @@
+// The exporter as a whole, over real sockets and as a process of its own.
+
+package exporter_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/heycard/coingecko-exporter/exporter"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
+)
+
+// openMetrics has Prometheus' own reader of OpenMetrics look at a scrape.
+func openMetrics(t *testing.T, body string) {
+	t.Helper()
+	tool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not on the PATH")
+	}
+	// It wants a time for every sample, which a scrape has not.
+	var b strings.Builder
+	for line := range strings.Lines(body) {
+		if !strings.HasPrefix(line, "#") {
+			line, _, _ = strings.Cut(line, " # ") // an exemplar
+			line = fmt.Sprintf("%s %d\n", strings.TrimSuffix(line, "\n"), time.Now().Unix())
+		}
+		b.WriteString(line)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "scrape")
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(tool, "tsdb", "create-blocks-from", "openmetrics", file, dir).CombinedOutput(); err != nil {
+		t.Errorf("promtool cannot read it: %v\n%s", err, out)
+	}
+}
+
+func gunzip(t *testing.T, s string) string {
+	t.Helper()
+	z, err := gzip.NewReader(strings.NewReader(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestRelayPacksItsAnswer(t *testing.T) {
+	e := start(t, "--simulate")
+	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	resp, packed := get(t, e.url+exporter.RelayPath, "Accept-Encoding: gzip")
+	if resp.Header.Get("Content-Encoding") != "gzip" || resp.Header.Get("Vary") != "Accept-Encoding" || resp.Header.Get("Age") == "" {
+		t.Errorf("headers: %v", resp.Header)
+	}
+	if rates, _, err := coingecko.Decode([]byte(gunzip(t, packed))); err != nil || len(rates) != 76 {
+		t.Errorf("%d rates, error %v", len(rates), err)
+	}
+	if resp, body := ask(t, http.DefaultClient, http.MethodHead, e.url+exporter.RelayPath); body != "" || resp.Header.Get("ETag") == "" {
+		t.Errorf("HEAD: %v %q", resp.Header, body)
+	}
+}
+
+func TestTLSAndBasicAuth(t *testing.T) {
+	dir := t.TempDir()
+	ca := newAuthority(t)
+	writePEM(t, dir, *ca.issue(t, time.Now().Add(time.Hour), "127.0.0.1"))
+	hash, err := bcrypt.GenerateFromPassword([]byte("correct"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "web.yml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\nbasic_auth_users:\n  prometheus: %s\n", hash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := start(t, "--simulate", "--web.config.file="+config, "--web.health-listen-address=127.0.0.1:0", "--log.level=debug")
+	base := strings.Replace(e.url, "http:", "https:", 1)
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.pool()}}}
+	t.Cleanup(c.CloseIdleConnections)
+	with := func(password string) string {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.SetBasicAuth("prometheus", password)
+		return "Authorization: " + r.Header.Get("Authorization")
+	}
+	for _, tc := range []struct {
+		path   string
+		header string
+		status int
+	}{
+		{"/metrics", with("correct"), 200},
+		{"/", with("correct"), 200},
+		{"/metrics", with("wrong"), 401},
+		{"/metrics", "Accept: */*", 401},
+		{exporter.RelayPath, "Accept: */*", 401},
+		{"/-/healthy", "Accept: */*", 401},
+	} {
+		if resp, _ := ask(t, c, http.MethodGet, base+tc.path, tc.header); resp.StatusCode != tc.status {
+			t.Errorf("%s with %s: %d, want %d", tc.path, tc.header, resp.StatusCode, tc.status)
+		}
+	}
+	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.pool(), MaxVersion: tls.VersionTLS11}}}
+	if resp, err := old.Get(base + "/metrics"); err == nil {
+		resp.Body.Close()
+		t.Error("TLS 1.1 was accepted")
+	}
+	if resp, _ := get(t, e.url+"/metrics"); resp.StatusCode != 400 {
+		t.Errorf("plain HTTP on the TLS port: %d", resp.StatusCode)
+	}
+
+	// The probes' listener is plain, and has nothing else.
+	var probes string
+	testbed.Until(t, "the probes' address", func() bool {
+		_, after, ok := strings.Cut(e.log.String(), `msg="Listening for probes" address=`)
+		probes, _, _ = strings.Cut(after, "\n")
+		return ok && probes != ""
+	})
+	for path, want := range map[string]int{"/-/healthy": 200, "/-/ready": 200, "/metrics": 404, "/": 404, exporter.RelayPath: 404} {
+		testbed.Until(t, fmt.Sprintf("%s answers %d on the probes' listener", path, want), func() bool {
+			resp, _ := get(t, "http://"+probes+path)
+			return resp.StatusCode == want
+		})
+	}
+}
+
+// process runs the exporter as a process of its own, on a free port of loopback.
+func process(t *testing.T, args ...string) *testbed.Exporter {
+	t.Helper()
+	return spawn(t, exec.Command(os.Args[0], args...))
+}
+
+// spawn runs a command that becomes the exporter, and waits until it listens.
+func spawn(t *testing.T, c *exec.Cmd) *testbed.Exporter {
+	t.Helper()
+	c.Env = append(append(os.Environ(), "TEST_AS_EXPORTER=1"), c.Env...)
+	return testbed.StartExporter(t, c)
+}
+
+// Every request that was accepted is answered, whole, and the exit code is 0: with new connections
+// and with old ones, with a delay and without.
+func TestSIGTERMUnderLoad(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		delay     time.Duration
+		keepAlive bool
+	}{
+		{"at once, a connection for each request", 0, false},
+		{"with a delay, a connection for each request", time.Second, false},
+		{"with a delay, connections kept", time.Second, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			p := process(t, "--simulate", "--web.shutdown-timeout=1h", "--web.shutdown-delay="+tc.delay.String())
+			testbed.Until(t, "rates", func() bool { return up(t, p.URL()) })
+
+			var answered, cut atomic.Int64
+			var readers sync.WaitGroup
+			stop := make(chan bool)
+			for range 8 {
+				readers.Go(func() {
+					transport := &http.Transport{DisableKeepAlives: !tc.keepAlive}
+					defer transport.CloseIdleConnections()
+					c := &http.Client{Transport: transport, Timeout: testbed.Patience}
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						// Once connected, the answer has to come.
+						resp, err := c.Get(p.URL() + "/metrics")
+						if isRefused(err) {
+							return
+						}
+						if err == nil {
+							_, err = io.Copy(io.Discard, resp.Body)
+							resp.Body.Close()
+						}
+						if err != nil || resp.StatusCode != 200 {
+							cut.Add(1)
+							t.Errorf("a request was cut off: %v", err)
+							return
+						}
+						answered.Add(1)
+					}
+				})
+			}
+			testbed.Until(t, "load", func() bool { return answered.Load() > 200 })
+			terminate(t, p)
+			s := ended(t, p)
+			close(stop)
+			readers.Wait()
+			if s.ExitCode() != 0 {
+				t.Errorf("exit: %v\n%s", s, p.Log)
+			}
+			t.Logf("%d requests answered, %d cut off", answered.Load(), cut.Load())
+		})
+	}
+}
+
+// isRefused says that there is nobody any more to accept a connection. A connection that the kernel had
+// taken for a listener which closed before it looked is reset before anything was sent back.
+func isRefused(err error) bool {
+	if err == nil {
+		return false
+	}
+	return strings.Contains(err.Error(), "connection refused") || strings.Contains(err.Error(), "connection reset by peer")
+}
+
+// A socket that systemd hands over is served, and no other.
+func TestSocketActivation(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	c := exec.Command("sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" --simulate --web.systemd-socket`, os.Args[0])
+	c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
+	c.ExtraFiles = []*os.File{f}
+	pipe, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
+	lines := bufio.NewScanner(pipe)
+	for lines.Scan() {
+		if listening.MatchString(lines.Text()) {
+			break
+		}
+	}
+	if resp, _ := get(t, "http://"+l.Addr().String()+"/-/healthy"); resp.StatusCode != 200 {
+		t.Errorf("%d", resp.StatusCode)
+	}
+}
+
+// A scrape waits for nobody, least of all for an upstream that does not answer.
+func TestScrapeDoesNotWaitForThePoll(t *testing.T) {
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(hanging.Close)
+	e := start(t, "--coingecko.url="+hanging.URL, "--coingecko.timeout=1m")
+	c := &http.Client{Timeout: testbed.Patience}
+	for range 10 {
+		if resp, _ := ask(t, c, http.MethodGet, e.url+"/metrics"); resp.StatusCode != 200 {
+			t.Fatal(resp.Status)
+		}
+	}
+	if code := e.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

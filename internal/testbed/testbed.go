@@ -1,0 +1,241 @@
+// Package testbed runs real programs beside a test, and waits for what they do.
+package testbed
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience is how long a test waits for what has to come. A machine that is busy is slow, and that is no reason to fail.
+const Patience = 5 * time.Minute
+
+// Eventually waits until a check finds nothing wrong. At the end of its patience it tells what is still wrong.
+func Eventually(t testing.TB, what string, check func() error) {
+	t.Helper()
+	end := time.Now().Add(Patience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within %v: %v", what, Patience, err)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// Until waits for something that another goroutine or process brings about.
+func Until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	Eventually(t, what, func() error {
+		if ok() {
+			return nil
+		}
+		return errors.New("it has not come")
+	})
+}
+
+// Tool finds a program under one of its names, or skips the test.
+func Tool(t testing.TB, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Skipf("%s is not installed", names[0])
+	return ""
+}
+
+// FreeAddress is one of loopback where nothing listens yet.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Run runs a program to its end and gives what it says. Its failure is the test's.
+func Run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// Build builds a program of this module, as "./stack/backfill", and gives its file.
+func Build(t testing.TB, program string) string {
+	t.Helper()
+	root := strings.TrimSpace(Run(t, "go", "list", "-m", "-f", "{{.Dir}}"))
+	file := filepath.Join(t.TempDir(), "program")
+	Run(t, "go", "build", "-C", root, "-o", file, program)
+	return file
+}
+
+// Log is what a program says. It can be read meanwhile.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Program is a program that runs until the test ends, or Stop.
+type Program struct {
+	*exec.Cmd
+	Log   *Log
+	Ended chan struct{} // closed when it has ended
+}
+
+// Start starts a program. What it says is shown if the test fails.
+func Start(t testing.TB, c *exec.Cmd) *Program {
+	t.Helper()
+	p := &Program{Cmd: c, Log: &Log{}, Ended: make(chan struct{})}
+	c.Stdout, c.Stderr = p.Log, p.Log
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = c.Wait(); close(p.Ended) }() // how it ended stands in ProcessState
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(c.Path), p.Log)
+		}
+	})
+	return p
+}
+
+// Stop ends the program: politely, and by force if it does not.
+func (p *Program) Stop() {
+	_ = p.Process.Signal(syscall.SIGTERM) // an error is that it has ended
+	select {
+	case <-p.Ended:
+	case <-time.After(Patience):
+		_ = p.Process.Kill()
+		<-p.Ended
+	}
+}
+
+// Says waits until the program says what fits a pattern, and gives the pattern's groups.
+func (p *Program) Says(t testing.TB, pattern string) []string {
+	t.Helper()
+	var groups []string
+	look := regexp.MustCompile(pattern)
+	Eventually(t, "to be told "+pattern, func() error {
+		if groups = look.FindStringSubmatch(p.Log.String()); groups != nil {
+			return nil
+		}
+		select {
+		case <-p.Ended:
+			t.Fatalf("%s has ended: %v\n%s", p.Path, p.ProcessState, p.Log)
+		default:
+		}
+		return fmt.Errorf("it says\n%s", p.Log)
+	})
+	return groups
+}
+
+// Server is a Prometheus or an Alertmanager that is ready.
+type Server struct {
+	*Program
+	Address string
+}
+
+// Serve starts one at an address.
+func Serve(t testing.TB, address, program string, args ...string) *Server {
+	t.Helper()
+	s := &Server{Start(t, exec.Command(program, append(args, "--web.listen-address="+address)...)), address}
+	Eventually(t, program+" is ready", func() error {
+		code, _, err := Get("http://" + address + "/-/ready")
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("it answers %d", code)
+		}
+		return err
+	})
+	return s
+}
+
+// Exporter is an exporter that runs.
+type Exporter struct {
+	*Program
+	Address string
+	Control string // URL of its simulator's control; empty without --simulate
+}
+
+// URL is where it serves.
+func (e *Exporter) URL() string { return "http://" + e.Address }
+
+// StartExporter starts an exporter on a free port.
+func StartExporter(t testing.TB, c *exec.Cmd) *Exporter {
+	t.Helper()
+	c.Args = append(c.Args, "--web.listen-address=127.0.0.1:0")
+	e := &Exporter{Program: Start(t, c)}
+	e.Address = e.Says(t, `msg="Listening on" address=(\S+)`)[1]
+	if m := regexp.MustCompile(`control=(http://\S+/)`).FindStringSubmatch(e.Log.String()); m != nil {
+		e.Control = m[1]
+	}
+	return e
+}
+
+// Get asks for a URL, once.
+func Get(url string) (status int, body string, _ error) {
+	answer, err := (&http.Client{Timeout: Patience}).Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(text), err
+}
+
+// Post presses a button, such as one of the simulator's control.
+func Post(t testing.TB, url string) {
+	t.Helper()
+	answer, err := http.Post(url, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(answer.Body)
+		t.Fatalf("%s: %s: %s", url, answer.Status, text)
+	}
+}
+
+// CheckMetrics has promtool look at a scrape.
+func CheckMetrics(t testing.TB, text string) {
+	t.Helper()
+	c := exec.Command(Tool(t, "promtool"), "check", "metrics")
+	c.Stdin = strings.NewReader(text)
+	if out, err := c.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
