@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v2"
+
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 const runbooks = "https://github.com/heycard/coingecko-exporter/blob/main/alerts/runbooks/"
@@ -74,21 +76,9 @@ func glob(t *testing.T, pattern string) []string {
 	return names
 }
 
-// tool finds a command under one of its names, or skips the test.
-func tool(t *testing.T, names ...string) string {
-	t.Helper()
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Skipf("%s is not installed", names[0])
-	return ""
-}
-
 func TestPromtoolFindsNothingToSayAboutTheRules(t *testing.T) {
 	t.Parallel()
-	promtool := tool(t, "promtool")
+	promtool := testbed.Tool(t, "promtool")
 	out, err := exec.Command(promtool, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, glob(t, "*.rules.yaml")...)...).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
@@ -96,7 +86,7 @@ func TestPromtoolFindsNothingToSayAboutTheRules(t *testing.T) {
 }
 
 func TestPromtoolTests(t *testing.T) {
-	promtool := tool(t, "promtool")
+	promtool := testbed.Tool(t, "promtool")
 	for _, name := range glob(t, "tests/*.test.yaml") {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +99,7 @@ func TestPromtoolTests(t *testing.T) {
 
 func TestAlertmanagerAcceptsTheExample(t *testing.T) {
 	t.Parallel()
-	amtool := tool(t, "amtool")
+	amtool := testbed.Tool(t, "amtool")
 	if out, err := exec.Command(amtool, "check-config", "alertmanager.example.yaml").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -225,12 +225,14 @@ func (p *panel) decimals(n int) *panel { return p.set("fieldConfig.defaults.deci
 // none is what stands there when there is no data.
 func (p *panel) none(s string) *panel { return p.set("fieldConfig.defaults.noValue", s) }
 
-// lately shows the last five minutes, in short steps, whatever the time range: for panels that need no
+// lastFiveMinutes shows the last five minutes, in short steps, whatever the time range: for panels that need no
 // past, so that what they show is less than a step old.
-func (p *panel) lately() *panel { return p.set("timeFrom", "5m").set("hideTimeOverride", true) }
+func (p *panel) lastFiveMinutes() *panel {
+	return p.set("timeFrom", "5m").set("hideTimeOverride", true)
+}
 
-// bare takes away the panel's box.
-func (p *panel) bare() *panel {
+// withoutBox takes away the panel's box.
+func (p *panel) withoutBox() *panel {
 	p.Transparent = true
 	return p
 }

@@ -4,12 +4,9 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,9 +16,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 const (
@@ -30,118 +28,21 @@ const (
 	shortLived  = 10 * time.Second // --rates.max-age of the exporter whose rates expire
 )
 
-// process is a program that the test started.
-type process struct {
-	*exec.Cmd
-	address string
-	log     *bytes.Buffer
-}
-
-func start(t *testing.T, name string, args ...string) *process {
-	t.Helper()
-	p := &process{Cmd: exec.Command(name, args...), log: &bytes.Buffer{}}
-	p.Stdout, p.Stderr = p.log, p.log
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.stop)
-	return p
-}
-
-func (p *process) stop() {
-	if p.ProcessState == nil {
-		_ = p.Process.Signal(syscall.SIGTERM)
-		_ = p.Wait()
-	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func eventually(t *testing.T, what string, limit time.Duration, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(limit); !done(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within %v", what, limit)
-		}
-	}
-}
-
-// exporter starts an exporter and gives it with the control address of its simulator, empty without one.
-func exporter(t *testing.T, binary string, args ...string) (p *process, control string) {
-	t.Helper()
-	address := freeAddress(t)
-	cmd := exec.Command(binary, append(args, "--web.listen-address="+address)...)
-	cmd.Env = append(os.Environ(), "COINGECKO_API_KEY=CG-test")
-	lines, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p = &process{Cmd: cmd, address: address, log: &bytes.Buffer{}}
-	t.Cleanup(p.stop)
-	listening := make(chan string)
-	go func() {
-		at := ""
-		for s := bufio.NewScanner(lines); s.Scan(); {
-			if m := regexp.MustCompile(`control=(\S+?)/?(\s|$)`).FindStringSubmatch(s.Text()); m != nil {
-				at = m[1]
-			}
-			if strings.Contains(s.Text(), "Listening on") {
-				listening <- at
-			}
-		}
-	}()
-	select {
-	case control = <-listening:
-	case <-time.After(20 * time.Second):
-		t.Fatal("the exporter does not start")
-	}
-	return p, control
-}
-
-func command(t *testing.T, name string, args ...string) {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-}
-
 // prometheus is a Prometheus over a folder, started again after each block that is put there.
 type prometheus struct {
 	t      *testing.T
 	dir    string
 	config string
-	*process
+	*testbed.Server
 }
 
 func (p *prometheus) restart() {
 	p.t.Helper()
-	if p.process != nil {
-		p.stop()
+	if p.Server != nil {
+		p.Stop()
 	}
-	address := freeAddress(p.t)
-	p.process = start(p.t, "prometheus", "--config.file="+p.config, "--storage.tsdb.path="+p.dir,
-		"--storage.tsdb.retention.time=30d", "--web.listen-address="+address)
-	p.address = address
-	eventually(p.t, "Prometheus starts", 30*time.Second, func() bool {
-		answer, err := http.Get("http://" + address + "/-/ready")
-		if err != nil {
-			return false
-		}
-		answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
-	})
+	p.Server = testbed.Serve(p.t, testbed.FreeAddress(p.t), testbed.Tool(p.t, "prometheus"), "--config.file="+p.config, "--storage.tsdb.path="+p.dir,
+		"--storage.tsdb.retention.time=30d", "--query.timeout=10m")
 }
 
 type series struct {
@@ -152,7 +53,7 @@ type series struct {
 
 // ask calls the API. A query that does not parse or cannot run is an error.
 func (p *prometheus) ask(path string, q url.Values, into any) error {
-	answer, err := http.Get("http://" + p.address + "/api/v1/" + path + "?" + q.Encode())
+	answer, err := http.Get("http://" + p.Address + "/api/v1/" + path + "?" + q.Encode())
 	if err != nil {
 		return err
 	}
@@ -203,7 +104,7 @@ func oldAlerts(t *testing.T, dir string, from time.Time) {
 	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	command(t, "promtool", "tsdb", "create-blocks-from", "openmetrics", path, dir)
+	testbed.Run(t, "promtool", "tsdb", "create-blocks-from", "openmetrics", path, dir)
 }
 
 // viewer runs dashboards' queries as Grafana would for somebody who looks at a moment.
@@ -502,52 +403,48 @@ func (v viewer) shown(b boardJSON) (n int, where string) {
 }
 
 // filled waits until the tiles show so many values.
-func (v viewer) filled(b boardJSON, want int) {
+func (v *viewer) filled(b boardJSON, want int) {
 	v.t.Helper()
-	n, where := 0, ""
-	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+	testbed.Eventually(v.t, "values in the tiles", func() error {
 		v.at = time.Now()
-		if n, where = v.shown(b); n >= want {
-			return
+		if n, where := v.shown(b); n < want {
+			return fmt.Errorf("they show %d and not %d:%s", n, want, where)
 		}
-	}
-	v.t.Fatalf("the tiles show %d values and not %d:%s", n, want, where)
+		return nil
+	})
 }
 
 // emptied waits until the tiles show nothing. Its moment is the next whole minute: the curves end at
 // whole minutes, and a price that went within one was true when it began.
-func (v viewer) emptied(b boardJSON) {
+func (v *viewer) emptied(b boardJSON) {
 	v.t.Helper()
-	n, where := 0, ""
-	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+	testbed.Eventually(v.t, "tiles without a value", func() error {
 		v.at = time.Now().Truncate(time.Minute).Add(time.Minute)
-		if n, where = v.shown(b); n == 0 {
-			return
+		if n, where := v.shown(b); n > 0 {
+			return fmt.Errorf("they show %d:%s", n, where)
 		}
-	}
-	v.t.Errorf("the tiles still show %d values:%s", n, where)
+		return nil
+	})
 }
 
 func TestQueries(t *testing.T) {
-	for _, tool := range []string{"promtool", "prometheus"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("not run here: the dashboards' queries in a real Prometheus (%s is missing)", tool)
-		}
-	}
+	testbed.Tool(t, "promtool")
+	testbed.Tool(t, "prometheus")
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "coingecko-exporter")
-	command(t, "go", "build", "-o", binary, "..")
+	binary := testbed.Build(t, ".")
 	list := boards(t)
 	wall := list[0]
 
-	simulated, control := exporter(t, binary, "--simulate")
-	shortly, shortControl := exporter(t, binary, "--simulate", "--rates.max-age="+shortLived.String())
+	simulated := testbed.StartExporter(t, exec.Command(binary, "--simulate"))
+	shortly := testbed.StartExporter(t, exec.Command(binary, "--simulate", "--rates.max-age="+shortLived.String()))
 	// One that CoinGecko's plan counts for and that cannot reach it: through a proxy that is not there.
 	proxy := filepath.Join(dir, "http.yaml")
-	if err := os.WriteFile(proxy, []byte("proxy_url: http://"+freeAddress(t)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(proxy, []byte("proxy_url: http://"+testbed.FreeAddress(t)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cut, _ := exporter(t, binary, "--coingecko.plan=simulated", "--coingecko.http-config-file="+proxy, "--coingecko.interval=10s")
+	unreachable := exec.Command(binary, "--coingecko.plan=demo", "--coingecko.http-config-file="+proxy, "--coingecko.interval=10s")
+	unreachable.Env = append(os.Environ(), "COINGECKO_API_KEY=CG-test")
+	cut := testbed.StartExporter(t, unreachable)
 
 	rules, err := filepath.Abs("../alerts")
 	if err != nil {
@@ -558,8 +455,8 @@ func TestQueries(t *testing.T) {
 		"global":     map[string]any{"scrape_interval": scrapes.String(), "evaluation_interval": evaluations.String()},
 		"rule_files": []string{rules + "/*.rules.yaml"},
 		"scrape_configs": []any{
-			map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{simulated.address, cut.address}}}},
-			map[string]any{"job_name": "shortly", "static_configs": []any{map[string]any{"targets": []string{shortly.address}}}},
+			map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{simulated.Address, cut.Address}}}},
+			map[string]any{"job_name": "shortly", "static_configs": []any{map[string]any{"targets": []string{shortly.Address}}}},
 		},
 	})
 	if err != nil {
@@ -570,10 +467,9 @@ func TestQueries(t *testing.T) {
 	}
 
 	// Eight days, and an hour of alerts four hours ago.
-	data, backfill := filepath.Join(dir, "data"), filepath.Join(dir, "backfill")
-	command(t, "go", "build", "-o", backfill, "../stack/backfill")
-	command(t, backfill, "--control="+control+"/", "--instance="+simulated.address, "--data="+data,
-		"--rules="+rules+"/*.rules.yaml", "--listen="+freeAddress(t))
+	data := filepath.Join(dir, "data")
+	testbed.Run(t, testbed.Build(t, "./stack/backfill"), "--control="+simulated.Control, "--instance="+simulated.Address, "--data="+data,
+		"--rules="+rules+"/*.rules.yaml", "--listen="+testbed.FreeAddress(t))
 	alertsAt := time.Now().Add(-4 * time.Hour)
 	oldAlerts(t, data, alertsAt)
 	p := &prometheus{t: t, dir: data, config: config}
@@ -593,10 +489,10 @@ func TestQueries(t *testing.T) {
 	}
 
 	// Live, with rates of each exporter that has some.
-	fresh := viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter"}}
-	short := viewer{p, time.Now(), map[string]string{"job": "shortly"}}
-	eventually(t, "live rates and rules", 3*time.Minute, func() bool {
-		s, err := p.instant(`count by (job) (time() - timestamp(`+price+`) < 15) and on () coingecko:store_coin:info{currency="sol"}`, time.Now())
+	fresh := &viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter"}}
+	short := &viewer{p, time.Now(), map[string]string{"job": "shortly"}}
+	testbed.Until(t, "live rates and rules", func() bool {
+		s, err := p.instant(`count by (job) (time() - timestamp(`+price+`) < 60) and on () coingecko:store_coin:info{currency="sol"}`, time.Now())
 		return err == nil && len(s) == 2
 	})
 	fresh.filled(wall, 5*12+6+4+5) // the board, the legend of the chart, cross rates and movers
@@ -609,7 +505,7 @@ func TestQueries(t *testing.T) {
 		for _, b := range list {
 			fresh.visit(b, fresh.look(b), found)
 		}
-		prices(t, fresh, wall)
+		prices(t, *fresh, wall)
 	})
 	t.Run("from the URL", func(t *testing.T) {
 		p.t = t
@@ -681,11 +577,7 @@ func TestQueries(t *testing.T) {
 	})
 	t.Run("rates expired", func(t *testing.T) {
 		p.t, short.t = t, t
-		answer, err := http.Post(shortControl+"/fail/garbage", "", nil)
-		if err != nil || answer.StatusCode != http.StatusOK {
-			t.Fatalf("the simulator does not fail: %v %v", answer, err)
-		}
-		answer.Body.Close()
+		testbed.Post(t, shortly.Control+"fail/garbage")
 		short.emptied(wall)
 		short.at = time.Now()
 		short.visit(list[2], short.look(list[2]), found)
@@ -695,7 +587,7 @@ func TestQueries(t *testing.T) {
 	})
 	t.Run("exporter gone", func(t *testing.T) {
 		p.t, fresh.t = t, t
-		simulated.stop()
+		simulated.Stop()
 		fresh.emptied(wall)
 		fresh.at = time.Now()
 		gone := viewer{p, time.Now(), map[string]string{"job": "never-there"}}

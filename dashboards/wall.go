@@ -74,7 +74,7 @@ func wall() *dashboard {
 
 	d.add(header()...)
 	d.add(board()...)
-	d.add(aside()...)
+	d.add(alertsAndMoves()...)
 	return d
 }
 
@@ -95,7 +95,7 @@ func header() []*panel {
 			`Data provided by <a href="https://www.coingecko.com" target="_blank" rel="noopener">CoinGecko</a></div>`+
 			`<div style="font-size:22px;line-height:28px;margin:4px -8px 0 -8px;color:`+dim+`;white-space:nowrap">`+
 			over("13.3%", "coin")+over("26.7%", "now")+over("20%", "last 24 h")+over("20%", "1 h")+over("20%", "24 h")+`</div>`,
-			"What the wall shows, whose data it is, and the heads of the columns below.", place{0, 0, 15, 4}).bare(),
+			"What the wall shows, whose data it is, and the heads of the columns below.", place{0, 0, 15, 4}).withoutBox(),
 		stat("", "Whether the rates come from CoinGecko or from the simulator. From coingecko_exporter_simulated.", place{15, 0, 4, 3},
 			instant(`max(coingecko_exporter_simulated{`+exporters+`}) or 0 * max(coingecko_up{`+exporters+`})`, "")).
 			unit("none").none("NO EXPORTER").
@@ -143,9 +143,9 @@ func board() []*panel {
 			set("options.text", map[string]any{"valueSize": 36}).none("–")) // both columns alike
 	}
 	for _, p := range list {
-		p.set("options.orientation", "horizontal").bare()
+		p.set("options.orientation", "horizontal").withoutBox()
 		if p != curve {
-			p.lately()
+			p.lastFiveMinutes()
 		}
 	}
 	return list
@@ -176,7 +176,8 @@ func signed(p *panel) *panel {
 		)
 }
 
-func aside() []*panel {
+// alertsAndMoves is the right side of the wall: what fires, how the accepted coins moved, cross rates, and the largest moves.
+func alertsAndMoves() []*panel {
 	const quotes = `label_replace(coingecko:store_quote:info, "currency", "$1", "quote", "(.+)")`
 	const every = `{` + exporters + `}`
 	courses := `((` + price + accepted + ` / on (namespace, job, currency, quote) (` + price + accepted + ` @ start()) - 1)` +
@@ -201,11 +202,11 @@ func aside() []*panel {
 			unit("percentunit").set("maxDataPoints", 1440).custom("lineWidth", 3).set("options.legend.showLegend", false).none("No current prices"),
 		stat("", "Which line is which: the coins of the chart, in its colours.", place{15, 16, 9, 2}, ranged(courses, "{{unit}}")).
 			unit("percentunit").set("maxDataPoints", 1440).set("options.textMode", "name").set("options.orientation", "vertical").
-			set("fieldConfig.defaults.color.mode", "palette-classic").bare(),
+			set("fieldConfig.defaults.color.mode", "palette-classic").withoutBox(),
 		stat("Cross rates", "Rates between the quote of this wall and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
 			place{15, 18, 4, 8},
 			current(price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
-				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info`, every, "1 {{currency}} in {{quote}}")).lately().
+				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info`, every, "1 {{currency}} in {{quote}}")).lastFiveMinutes().
 			unit("none").decimals(4).set("options.textMode", "value_and_name").set("options.orientation", "horizontal").
 			steps(ink).set("options.text", map[string]any{"titleSize": 26, "valueSize": 32}).none("–"),
 		signed(stat("Largest moves in 24 h, all currencies", "The five currencies of any kind that moved most against the quote in 24 hours, "+

@@ -6,14 +6,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // A block is a fenced block of commands.
@@ -128,9 +130,7 @@ func TestTags(t *testing.T) {
 func workTree(t *testing.T) string {
 	t.Helper()
 	for _, command := range []string{"git", "make", "bash", "curl"} {
-		if _, err := exec.LookPath(command); err != nil {
-			t.Skipf("%s is not installed", command)
-		}
+		testbed.Tool(t, command)
 	}
 	scratch := t.TempDir()
 	shell(t, "..", `git ls-files -z --cached | while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
@@ -151,7 +151,7 @@ func environment() []string {
 
 func shell(t *testing.T, folder, script string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*testbed.Patience)
 	defer cancel()
 	c := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	c.Dir, c.Env, c.WaitDelay = folder, environment(), 5*time.Second
@@ -163,42 +163,12 @@ func shell(t *testing.T, folder, script string) {
 // simulate starts the exporter with simulated rates and says where it listens.
 func simulate(t *testing.T, folder string) string {
 	t.Helper()
-	c := exec.Command("bin/coingecko-exporter", "--simulate", "--web.listen-address=127.0.0.1:0")
-	c.Dir, c.Env = folder, environment()
-	log, err := c.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	listening, read := make(chan string, 1), make(chan struct{})
-	t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM)
-		<-read // all of the pipe, before Wait closes it
-		if err := c.Wait(); err != nil {
-			t.Errorf("the simulation: %v", err)
-		}
+	c := exec.Command(filepath.Join(folder, "bin/coingecko-exporter"), "--simulate")
+	c.Env = environment()
+	e := testbed.StartExporter(t, c)
+	testbed.Until(t, "rates", func() bool {
+		code, body, err := testbed.Get(e.URL() + "/metrics")
+		return err == nil && code == http.StatusOK && strings.Contains(body, "\ncoingecko_up 1\n")
 	})
-	go func() {
-		defer close(read)
-		defer close(listening)
-		lines := bufio.NewScanner(log)
-		for lines.Scan() {
-			if _, address, ok := strings.Cut(lines.Text(), `msg="Listening on" address=`); ok {
-				listening <- address
-			}
-		}
-	}()
-	select {
-	case address := <-listening:
-		if address == "" {
-			t.Fatal("the simulation ended")
-		}
-		shell(t, folder, "for i in {1..50}; do ! bin/coingecko-exporter --health.check --health.url=http://"+address+" || exit 0; sleep 0.2; done; exit 1")
-		return address
-	case <-time.After(30 * time.Second):
-		t.Fatal("the simulation does not say where it listens")
-		return ""
-	}
+	return e.Address
 }

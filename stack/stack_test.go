@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v2"
+
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 const maxAge = 20 * time.Second // of rates, so that they grow old within a test's patience
@@ -37,7 +39,7 @@ func TestSystem(t *testing.T) {
 	}
 	s := start(t)
 
-	s.step("targets are up, with the past behind them", 2*time.Minute, func() error {
+	s.step("targets are up, with the past behind them", func() error {
 		if err := s.up("coingecko-exporter", "prometheus", "alertmanager"); err != nil {
 			return err
 		}
@@ -56,16 +58,16 @@ func TestSystem(t *testing.T) {
 		return nil
 	})
 	if s.grafana {
-		s.step("Grafana has a data source and all dashboards", 2*time.Minute, s.dashboards)
+		s.step("Grafana has a data source and all dashboards", s.dashboards)
 	}
 
 	s.silence("kept over a restart")
 	s.control("swing/xrp?change=-0.3")
 	s.restart("alertmanager")
-	s.step("a swing reaches Alertmanager", 4*time.Minute, func() error {
+	s.step("a swing reaches Alertmanager", func() error {
 		return s.alerting(true, "CoinGeckoPriceSwing", "currency", "xrp", "severity", "critical")
 	})
-	s.step("a silence outlives a restart of Alertmanager", time.Minute, func() error {
+	s.step("a silence outlives a restart of Alertmanager", func() error {
 		var silences []struct{ Comment string }
 		if err := get(s.alertmanager+"/api/v2/silences", &silences); err != nil || len(silences) != 1 || silences[0].Comment != "kept over a restart" {
 			return fmt.Errorf("the silences are %v (%w)", silences, err)
@@ -73,32 +75,32 @@ func TestSystem(t *testing.T) {
 		return nil
 	})
 	s.control("swing/xrp?change=0.42")
-	s.step("the swing is over", 4*time.Minute, func() error {
+	s.step("the swing is over", func() error {
 		return errors.Join(
 			s.alerting(false, "CoinGeckoPriceSwing", "currency", "xrp"),
 			s.equal(`count(currency_quote:coingecko_price:ratio{currency="xrp",quote="usd"})`, 1))
 	})
 
 	s.control("fail/error")
-	s.step("polls fail", time.Minute, func() error { return s.equal(`coingecko_up`, 0) })
-	s.step("rates are no longer fresh", time.Minute, func() error { return s.equal(`job:coingecko_rates_fresh:bool`, 0) })
-	s.step("rates that are too old are gone", time.Minute, func() error {
-		code, metrics, err := fetch(s.exporter + "/metrics")
+	s.step("polls fail", func() error { return s.equal(`coingecko_up`, 0) })
+	s.step("rates are no longer fresh", func() error { return s.equal(`job:coingecko_rates_fresh:bool`, 0) })
+	s.step("rates that are too old are gone", func() error {
+		code, metrics, err := testbed.Get(s.exporter + "/metrics")
 		if err != nil || code != http.StatusOK || strings.Contains(metrics, "\ncoingecko_exchange_rate{") {
 			return fmt.Errorf("the exporter answers %d and still shows rates (%w)", code, err)
 		}
-		if code, _, err := fetch(s.exporter + "/api/v3/exchange_rates"); code != http.StatusServiceUnavailable {
+		if code, _, err := testbed.Get(s.exporter + "/api/v3/exchange_rates"); code != http.StatusServiceUnavailable {
 			return fmt.Errorf("the relay endpoint answers %d (%w)", code, err)
 		}
 		return errors.Join(
 			s.none(`coingecko_exchange_rate`), s.none(`currency_quote:coingecko_price:ratio`),
 			s.alerting(false, "CoinGeckoPriceSwing"))
 	})
-	s.step("old rates reach Alertmanager", 4*time.Minute, func() error {
+	s.step("old rates reach Alertmanager", func() error {
 		return s.alerting(true, "CoinGeckoRatesStale", "severity", "critical")
 	})
 	s.control("recover")
-	s.step("everything is well again", 2*time.Minute, func() error {
+	s.step("everything is well again", func() error {
 		return errors.Join(
 			s.equal(`coingecko_up`, 1), s.equal(`job:coingecko_rates_fresh:bool`, 1),
 			s.equal(`count(currency_quote:coingecko_price:ratio{currency="btc",quote="usd"})`, 1),
@@ -123,7 +125,7 @@ func TestSystem(t *testing.T) {
 	}
 	for _, part := range []string{"prometheus", "exporter"} {
 		s.restart(part)
-		s.step("after a restart of the "+part+" nothing is lost and it goes on", 2*time.Minute, func() error {
+		s.step("after a restart of the "+part+" nothing is lost and it goes on", func() error {
 			err := s.up("coingecko-exporter", "prometheus", "alertmanager")
 			for expr, n := range known {
 				err = errors.Join(err, s.equal(expr, n))
@@ -134,7 +136,7 @@ func TestSystem(t *testing.T) {
 		})
 	}
 
-	s.step("all rules are healthy", time.Minute, s.rules)
+	s.step("all rules are healthy", s.rules)
 	s.interrupt()
 }
 
@@ -344,9 +346,7 @@ func ports(t *testing.T) []string {
 func start(t *testing.T) *system {
 	t.Helper()
 	for _, names := range [][]string{{"make"}, {"prometheus"}, {"promtool"}, {"alertmanager", "prometheus-alertmanager"}} {
-		if !slices.ContainsFunc(names, func(name string) bool { _, err := exec.LookPath(name); return err == nil }) {
-			t.Skip(names[0] + " is not on the PATH")
-		}
+		testbed.Tool(t, names...)
 	}
 	_, err := exec.LookPath("grafana")
 	s := &system{t: t, grafana: err == nil, temporary: t.TempDir(), ended: make(chan struct{})}
@@ -393,7 +393,7 @@ func start(t *testing.T) *system {
 		syscall.Kill(-s.make.Process.Pid, syscall.SIGINT)
 		select {
 		case <-s.ended:
-		case <-time.After(time.Minute):
+		case <-time.After(testbed.Patience):
 			syscall.Kill(-s.make.Process.Pid, syscall.SIGKILL)
 		}
 		if t.Failed() {
@@ -419,24 +419,19 @@ func (s *system) listen(r io.Reader) {
 }
 
 // step waits until a check succeeds.
-func (s *system) step(name string, patience time.Duration, check func() error) {
+func (s *system) step(name string, check func() error) {
 	s.t.Helper()
 	began := time.Now()
-	for {
+	testbed.Eventually(s.t, name, func() error {
 		err := check()
-		if err == nil {
-			s.t.Logf("%s, after %v", name, time.Since(began).Round(time.Second))
-			return
-		}
 		select {
 		case <-s.ended:
 			s.t.Fatalf("%s? The stack has ended; before: %v", name, err)
-		case <-time.After(500 * time.Millisecond):
+		default:
 		}
-		if time.Since(began) > patience {
-			s.t.Fatalf("%s? Not after %v: %v", name, patience, err)
-		}
-	}
+		return err
+	})
+	s.t.Logf("%s, after %v", name, time.Since(began).Round(time.Second))
 }
 
 // control presses one of the simulator's buttons.
@@ -445,14 +440,7 @@ func (s *system) control(button string) {
 	s.mu.Lock()
 	control := s.controls[len(s.controls)-1]
 	s.mu.Unlock()
-	answer, err := http.Post(control+button, "", nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		s.t.Fatalf("%s: %s", button, answer.Status)
-	}
+	testbed.Post(s.t, control+button)
 }
 
 // restart ends one part and starts it again.
@@ -474,7 +462,7 @@ func (s *system) restart(part string) {
 	if out, err := command.CombinedOutput(); err != nil {
 		s.t.Fatalf("restart of %s: %v\n%s", part, err, out)
 	}
-	s.step("another "+part+" runs", 2*time.Minute, func() error {
+	s.step("another "+part+" runs", func() error {
 		if now, err := s.number(started); err != nil || now <= before {
 			return fmt.Errorf("it started at %v, and before at %v (%w)", now, before, err)
 		}
@@ -493,8 +481,8 @@ func (s *system) interrupt() {
 	}
 	select {
 	case <-s.ended:
-	case <-time.After(time.Minute):
-		s.t.Fatal("a minute after Ctrl-C it still runs")
+	case <-time.After(testbed.Patience):
+		s.t.Fatal("after Ctrl-C it still runs")
 	}
 	for _, setting := range s.env {
 		_, port, _ := strings.Cut(setting, "=")
@@ -684,7 +672,7 @@ func (s *system) dashboards() error {
 
 // get reads JSON.
 func get(url string, into any) error {
-	code, text, err := fetch(url)
+	code, text, err := testbed.Get(url)
 	if err != nil {
 		return err
 	}
@@ -692,15 +680,4 @@ func get(url string, into any) error {
 		return fmt.Errorf("%s: %d %.300s", url, code, text)
 	}
 	return json.Unmarshal([]byte(text), into)
-}
-
-func fetch(url string) (int, string, error) {
-	client := http.Client{Timeout: 20 * time.Second}
-	answer, err := client.Get(url)
-	if err != nil {
-		return 0, "", err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	return answer.StatusCode, string(text), err
 }

@@ -47,6 +47,9 @@ func main() {
 	}
 }
 
+// patience is for machines that are slow or busy: a query of a rule over all the past, and Prometheus' start.
+const patience = 15 * time.Minute
+
 type backfill struct {
 	control, instance, data, rules, listen string
 	span, step                             time.Duration
@@ -127,7 +130,7 @@ func (b *backfill) pass(ctx context.Context, rules []rule) error {
 
 	running, stop := context.WithCancel(ctx)
 	prometheus := b.command(running, "prometheus", "--config.file="+config, "--storage.tsdb.path="+b.data,
-		"--storage.tsdb.retention.time=10y", "--web.listen-address="+b.listen, "--log.level=error")
+		"--storage.tsdb.retention.time=10y", "--web.listen-address="+b.listen, "--log.level=error", "--query.timeout="+patience.String())
 	if err := prometheus.Start(); err != nil {
 		stop()
 		return err
@@ -139,14 +142,18 @@ func (b *backfill) pass(ctx context.Context, rules []rule) error {
 		return err
 	}
 
-	return b.tool(ctx, "promtool", "tsdb", "create-blocks-from", "--quiet", "--max-block-duration=486h", "rules",
+	err = b.tool(ctx, "promtool", "tsdb", "create-blocks-from", "--quiet", "--max-block-duration=486h", "rules",
 		"--url=http://"+b.listen, "--output-dir="+b.data, "--eval-interval="+b.step.String(),
 		"--start="+strconv.FormatInt(b.end.Add(-b.span).Unix(), 10), "--end="+strconv.FormatInt(b.end.Unix(), 10), file)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w\nIf this machine is too slow for %v of rates, ask for less: make stack HISTORY=26h, which is --span=26h here", err, b.span)
+	}
+	return err
 }
 
 // ready waits until Prometheus answers.
 func (b *backfill) ready(ctx context.Context, ended <-chan struct{}) error {
-	deadline := time.After(time.Minute)
+	deadline := time.After(patience)
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.listen+"/-/ready", http.NoBody)
 		if err != nil {
@@ -164,7 +171,7 @@ func (b *backfill) ready(ctx context.Context, ended <-chan struct{}) error {
 		case <-ended:
 			return errors.New("prometheus ended before it was ready; what it says is above")
 		case <-deadline:
-			return fmt.Errorf("prometheus is not ready at %s after a minute", b.listen)
+			return fmt.Errorf("prometheus is not ready at %s after %v", b.listen, patience)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
