@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -86,16 +87,63 @@ func parse(t *testing.T, file string) object {
 	return o
 }
 
-// TestRules: Prometheus gets the rules that alerts/ tests, and with the default values the settings that lie there.
+// TestFiles: what the chart packs are copies of what lies elsewhere, and no links, which Flux leaves out of what it fetches.
+func TestFiles(t *testing.T) {
+	wanted := map[string]string{}
+	for folder, pattern := range map[string]string{"rules": "../alerts/*.rules.yaml", "dashboards": "../dashboards/*.json"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) < 3 {
+			t.Fatalf("found %s, %v", files, err)
+		}
+		for _, file := range files {
+			if filepath.Base(file) != "store.rules.yaml" { // which the chart writes from its values
+				wanted[chart+"/files/"+folder+"/"+filepath.Base(file)] = file
+			}
+		}
+	}
+	files, err := filepath.Glob(chart + "/files/*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if wanted[file] == "" {
+			t.Errorf("%s has no original: make chart-files", file)
+		}
+	}
+	for file, original := range wanted {
+		if info, err := os.Lstat(file); err != nil || !info.Mode().IsRegular() || !bytes.Equal(read(t, file), read(t, original)) {
+			t.Errorf("%s is not a copy of %s: make chart-files (%v)", file, original, err)
+		}
+	}
+}
+
+// TestRules: Prometheus gets the rules that alerts/ tests, each selector with the release's namespace, and with the
+// default values the settings that lie there.
 func TestRules(t *testing.T) {
 	objects := render(t, "--set=prometheusRule.enabled=true")
 	files, err := filepath.Glob("../alerts/*.rules.yaml")
-	if err != nil || len(files) != 4 {
+	if err != nil || len(files) < 4 {
 		t.Fatalf("found %s, %v", files, err)
 	}
+	scoped := strings.NewReplacer(`namespace="rates",`, "", `{namespace="rates"}`, "", "-rates", "")
 	for _, file := range files {
 		topic := strings.TrimSuffix(filepath.Base(file), ".rules.yaml")
 		got, want := named(t, objects, "PrometheusRule", chart+"-"+topic)["spec"].(object), parse(t, file)
+		for _, group := range got["groups"].([]any) {
+			for _, rule := range group.(object)["rules"].([]any) {
+				rule := rule.(object)
+				rule["expr"] = scoped.Replace(rule["expr"].(string))
+				switch {
+				case topic == "store":
+					if at(rule, "labels", "namespace") != "rates" {
+						t.Errorf("a setting of all namespaces: %v", rule)
+					}
+					delete(rule["labels"].(object), "namespace")
+				case at(rule, "annotations", "dashboard_url") != nil:
+					rule["annotations"].(object)["dashboard_url"] = scoped.Replace(at(rule, "annotations", "dashboard_url").(string))
+				}
+			}
+		}
 		if topic == "store" { // settings have no order
 			for _, o := range []object{got, want} {
 				sortRules(o)
@@ -104,6 +152,46 @@ func TestRules(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: the chart has\n%v\nand the file\n%v", file, got, want)
 		}
+	}
+}
+
+var (
+	quoted = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"|'[^']*'|`[^`]*`|#[^\n]*")
+	lists  = regexp.MustCompile(`\b(?:by|on|without|ignoring|group_left|group_right)\s*\([^)]*\)`)
+	names  = regexp.MustCompile(`([a-zA-Z0-9_:.]+)\s*(\(|\{[^}]*\})?`)
+	words  = strings.Fields("and or unless by on without ignoring group_left group_right offset bool start end")
+)
+
+// TestScope: no selector of any rule sees another namespace. What is not a function, a keyword or a list of labels is a selector.
+func TestScope(t *testing.T) {
+	selectors := 0
+	for _, o := range render(t, "--set=prometheusRule.enabled=true") {
+		if o["kind"] != "PrometheusRule" {
+			continue
+		}
+		for _, group := range at(o, "spec", "groups").([]any) {
+			for _, rule := range group.(object)["rules"].([]any) {
+				expr := rule.(object)["expr"].(string)
+				plain := lists.ReplaceAllString(quoted.ReplaceAllStringFunc(expr, func(s string) string {
+					if s == `"rates"` {
+						return s
+					}
+					return `""`
+				}), " ")
+				for _, m := range names.FindAllStringSubmatch(plain, -1) {
+					if m[2] == "(" || slices.Contains(words, m[1]) || strings.Contains(".0123456789", m[1][:1]) {
+						continue
+					}
+					selectors++
+					if !strings.HasPrefix(m[2], `{namespace="rates"`) {
+						t.Errorf("%s%s sees all namespaces, in\n%s", m[1], m[2], expr)
+					}
+				}
+			}
+		}
+	}
+	if selectors < 100 {
+		t.Errorf("only %d selectors were found", selectors)
 	}
 }
 
@@ -117,20 +205,63 @@ func sortRules(rules object) {
 	}
 }
 
-// TestDashboards: Grafana gets the generated files, byte for byte but for the last line's end.
+// TestDashboards: Grafana gets the generated files, but for what tells one shop's from another's: file, uid, title, links
+// and the namespace that they begin with.
 func TestDashboards(t *testing.T) {
-	objects := render(t, "--set=wall.enabled=true,wall.prometheusURL=http://prometheus")
-	for _, name := range []string{"wall", "analysis", "exporter"} {
-		want := strings.TrimSpace(string(read(t, "../dashboards/coingecko-"+name+".json")))
-		if got := at(named(t, objects, "ConfigMap", chart+"-"+name+"-dashboard"), "data", "coingecko-"+name+".json"); got != want {
-			t.Errorf("%s is not the file of dashboards/", name)
+	board := func(namespace, name string) (dashboard map[string]any) {
+		objects := render(t, "--namespace="+namespace, "--set=wall.enabled=true,wall.prometheusURL=http://prometheus")
+		file := "coingecko-" + name
+		text := at(named(t, objects, "ConfigMap", chart+"-"+name+"-dashboard"), "data", file+"-"+namespace+".json").(string)
+		if dedicated := at(named(t, objects, "ConfigMap", chart+"-wall"), "data", "coingecko-wall.json"); name == "wall" && dedicated != text {
+			t.Error("the dedicated Grafana has another wall")
 		}
-		if name == "wall" {
-			if got := at(named(t, objects, "ConfigMap", chart+"-wall"), "data", "coingecko-wall.json"); got != want {
-				t.Error("the dedicated Grafana has another wall")
+		text = strings.ReplaceAll(text, "/d/"+file+"-"+namespace, "/d/"+file)
+		if err := json.Unmarshal([]byte(text), &dashboard); err != nil {
+			t.Fatal(err)
+		}
+		return dashboard
+	}
+	for _, name := range []string{"wall", "analysis", "exporter"} {
+		got, other := board("rates", name), board("shop-two", name)
+		var want map[string]any
+		if err := json.Unmarshal(read(t, "../dashboards/coingecko-"+name+".json"), &want); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"uid", "title"} {
+			if got[key] == want[key] || got[key] == other[key] {
+				t.Errorf("%s: two shops have the %s %v", name, key, got[key])
+			}
+			got[key] = want[key]
+		}
+		scoped := false
+		list := func(dashboard map[string]any) []any { return dashboard["templating"].(map[string]any)["list"].([]any) }
+		for i, variable := range list(got) {
+			if v := variable.(map[string]any); v["name"] == "namespace" {
+				scoped = v["type"] == "custom" && v["current"].(map[string]any)["value"] == "rates"
+				list(got)[i] = list(want)[i]
 			}
 		}
+		if !scoped {
+			t.Errorf("%s does not begin with the release's namespace", name)
+		}
+		for _, link := range regexp.MustCompile(`/d/coingecko-[a-z-]+`).FindAllString(toJSON(t, got), -1) {
+			if !strings.HasSuffix(link, "-rates") && link != "/d/coingecko-"+name {
+				t.Errorf("%s has a link to the dashboards of all shops: %s", name, link)
+			}
+		}
+		if strings.ReplaceAll(toJSON(t, got), "-rates\"", "\"") != toJSON(t, want) && strings.ReplaceAll(toJSON(t, got), "-rates", "") != toJSON(t, want) {
+			t.Errorf("%s is not the file of dashboards/", name)
+		}
 	}
+}
+
+func toJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestNothingMoreThanNeeded: whatever is set, no object gives rights, no pod has a token, and each keeps to the
@@ -201,8 +332,12 @@ func TestSchema(t *testing.T) {
 	if err := json.Unmarshal(read(t, chart+"/values.schema.json"), &schema); err != nil {
 		t.Fatal(err)
 	}
-	delete(schema["properties"].(map[string]any), "global") // a parent chart's
-	compareSchema(t, "", schema, parse(t, chart+"/values.yaml"))
+	values := parse(t, chart+"/values.yaml")
+	delete(values, "global")
+	for _, key := range []string{"global", "enabled", "tags"} { // a parent chart's
+		delete(schema["properties"].(map[string]any), key)
+	}
+	compareSchema(t, "", schema, values)
 }
 
 func compareSchema(t *testing.T, path string, schema map[string]any, values object) {
@@ -239,14 +374,14 @@ func TestVersions(t *testing.T) {
 	}
 	images := at(about, "annotations", "artifacthub.io/images").(string)
 	wall := at(parse(t, chart+"/values.yaml"), "wall", "image")
-	for _, image := range []string{"coingecko-exporter:" + want, at(wall, "repository").(string) + ":" + at(wall, "tag").(string)} {
+	for _, image := range []string{"coingecko-exporter:" + want, at(wall, "registry").(string) + "/" + at(wall, "repository").(string) + ":" + at(wall, "tag").(string)} {
 		if !strings.Contains(images, image+"\n") {
 			t.Errorf("Chart.yaml's list of images lacks %s", image)
 		}
 	}
 }
 
-// TestPackage: what helm packs is what the chart needs, with files where links were.
+// TestPackage: what helm packs is what the chart needs.
 func TestPackage(t *testing.T) {
 	render(t)
 	dir := t.TempDir()
@@ -281,9 +416,85 @@ func TestPackage(t *testing.T) {
 			t.Errorf("%s is missing among %s", name, names)
 		}
 	}
-	for name, source := range map[string]string{"files/rules/data.rules.yaml": "../alerts/data.rules.yaml", "files/dashboards/coingecko-wall.json": "../dashboards/coingecko-wall.json"} {
-		if !bytes.Equal(packed[name], read(t, source)) {
-			t.Errorf("%s is not %s", name, source)
+	for _, name := range []string{"files/rules/prices.rules.yaml", "files/dashboards/coingecko-wall.json"} {
+		if !bytes.Equal(packed[name], read(t, chart+"/"+name)) {
+			t.Errorf("%s is packed as something else", name)
+		}
+	}
+}
+
+// TestIncomplete: a copy of the chart that lost files says so, and is not installed without alerts or dashboards.
+func TestIncomplete(t *testing.T) {
+	render(t)
+	for what, spoil := range map[string]func(string) error{
+		"files/rules/*.rules.yaml": func(dir string) error { return os.RemoveAll(dir + "/files/rules") },
+		"files/dashboards/*.json":  func(dir string) error { return os.RemoveAll(dir + "/files/dashboards") },
+		"files/rules/data.rules.yaml holds no rules": func(dir string) error {
+			return os.WriteFile(dir+"/files/rules/data.rules.yaml", []byte("../../../../alerts/data.rules.yaml"), 0o600)
+		},
+		"files/dashboards/coingecko-wall.json holds": func(dir string) error { return os.WriteFile(dir+"/files/dashboards/coingecko-wall.json", nil, 0o600) },
+	} {
+		dir := t.TempDir() + "/" + chart
+		if err := os.CopyFS(dir, os.DirFS(chart)); err != nil {
+			t.Fatal(err)
+		}
+		if err := spoil(dir); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(os.Getenv("HELM"), "template", dir, "--set=prometheusRule.enabled=true").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "the chart is incomplete: ") || !strings.Contains(string(out), what) {
+			t.Errorf("without %s: %v %.500s", what, err, out)
+		}
+	}
+}
+
+// TestUmbrella: as a dependency it is switched by condition and by tag, and takes what the parent shares.
+func TestUmbrella(t *testing.T) {
+	render(t)
+	parent, err := filepath.Abs(chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies:\n" +
+			"  - {name: coingecko-exporter, version: '*', repository: 'file://" + parent + "', condition: coingecko-exporter.enabled, tags: [rates]}\n",
+		"values.yaml": "global: {imageRegistry: mirror.example.com, imagePullSecrets: [one, {name: two}], storageClass: fast}\ntags: {rates: true}\n" +
+			"coingecko-exporter: {imagePullSecrets: [{name: three}], wall: {enabled: true, prometheusURL: 'http://prometheus'}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	helm := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(os.Getenv("HELM"), args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("helm %s: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	helm("dependency", "build", dir)
+	for _, tc := range []struct {
+		set  string
+		want bool
+	}{
+		{"tags.rates=true", true}, {"tags.rates=false", false}, {"coingecko-exporter.enabled=true", true}, {"coingecko-exporter.enabled=false", false},
+	} {
+		out := helm("template", "shop", dir, "--set", tc.set)
+		if strings.Contains(out, "kind: Deployment") != tc.want {
+			t.Errorf("with %s: %.300s", tc.set, out)
+		}
+		if !tc.want {
+			continue
+		}
+		for _, image := range regexp.MustCompile(`image: .*`).FindAllString(out, -1) {
+			if !strings.HasPrefix(image, `image: "mirror.example.com/`) {
+				t.Errorf("with %s: %s", tc.set, image)
+			}
+		}
+		if pods, secrets := strings.Count(out, "serviceAccountName:"), strings.Count(out, "- name: one\n"); pods < 3 || secrets != pods {
+			t.Errorf("of %d pods %d have the parent's secret", pods, secrets)
 		}
 	}
 }

@@ -95,7 +95,7 @@ func image(t *testing.T, prefix, variable string) string {
 		}
 		repository, tag = reference[:colon], reference[colon+1:]
 	}
-	return fmt.Sprintf("%[1]s.repository=%[2]s,%[1]s.tag=%[3]s,%[1]s.digest=%[4]s", prefix, repository, tag, digest)
+	return fmt.Sprintf("%[1]s.registry=,%[1]s.repository=%[2]s,%[1]s.tag=%[3]s,%[1]s.digest=%[4]s", prefix, repository, tag, digest)
 }
 
 func (c *cluster) kubectl(args ...string) string {
@@ -476,8 +476,8 @@ func TestWall(t *testing.T) {
 	c.install("--set", settings)
 	base := c.serviceURL(release+"-wall", 3000)
 	for path, want := range map[string]string{
-		"/api/dashboards/home":               "{\"redirectUri\":\"/d/coingecko-wall?kiosk\\u0026refresh=30s\\u0026_dash.hideTimePicker=true\\u0026_dash.hideVariables=true\\u0026_dash.hideLinks=true\"}",
-		"/api/dashboards/uid/coingecko-wall": `"uid":"coingecko-wall"`,
+		"/api/dashboards/home":                              "{\"redirectUri\":\"/d/coingecko-wall-" + c.namespace + "?kiosk\\u0026refresh=30s\\u0026_dash.hideTimePicker=true\\u0026_dash.hideVariables=true\\u0026_dash.hideLinks=true\"}",
+		"/api/dashboards/uid/coingecko-wall-" + c.namespace: `"uid":"coingecko-wall-` + c.namespace,
 	} {
 		if status, body, err := get(base + path); err != nil || status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %.300s %v", path, status, body, err)

@@ -18,6 +18,11 @@
 {{- end }}
 {{- end }}
 
+{{- /* The namespace of all objects that have none of their own. */}}
+{{- define "coingecko-exporter.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
 {{- define "coingecko-exporter.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (include "coingecko-exporter.fullname" .) .Values.serviceAccount.name }}
@@ -31,43 +36,55 @@ app.kubernetes.io/name: {{ include "coingecko-exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "coingecko-exporter.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "coingecko-exporter.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/part-of: coingecko-exporter
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- /* A map's values as strings: --set makes numbers of what looks like one. */}}
+{{- define "coingecko-exporter.strings" -}}
+{{- $strings := dict }}
+{{- range $key, $value := . }}
+{{- if and (kindIs "float64" $value) (eq (floor $value) $value) }}
+{{- $value = int64 $value }}
 {{- end }}
+{{- $_ := set $strings $key (toString $value) }}
+{{- end }}
+{{- toYaml $strings }}
 {{- end }}
 
-{{- /* The metadata of an object: dict root, name; and optionally component, namespace, labels, annotations. */}}
+{{- define "coingecko-exporter.labels" -}}
+{{- $labels := include "coingecko-exporter.selectorLabels" . | fromYaml }}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- $_ := set $labels "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" .Release.Service }}
+{{- $_ := set $labels "app.kubernetes.io/part-of" "coingecko-exporter" }}
+{{- toYaml (merge (include "coingecko-exporter.strings" .Values.commonLabels | fromYaml) $labels) }}
+{{- end }}
+
+{{- /* The metadata of an object: dict root, name; and optionally component, namespace; of (values with its labels and annotations); labels and annotations of ours. */}}
 {{- define "coingecko-exporter.metadata" -}}
 {{- $root := .root -}}
+{{- $of := .of | default dict -}}
 name: {{ .name }}
-namespace: {{ .namespace | default $root.Release.Namespace }}
+namespace: {{ .namespace | default (include "coingecko-exporter.namespace" $root) }}
 labels:
   {{- $labels := include "coingecko-exporter.labels" $root | fromYaml }}
   {{- with .component }}
   {{- $labels = merge (dict "app.kubernetes.io/component" .) $labels }}
   {{- end }}
-  {{- toYaml (merge (dict) (.labels | default dict) $labels) | nindent 2 }}
-{{- with merge (dict) (.annotations | default dict) $root.Values.commonAnnotations }}
+  {{- toYaml (merge (include "coingecko-exporter.strings" $of.labels | fromYaml) $labels) | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) (include "coingecko-exporter.strings" $of.annotations | fromYaml) (include "coingecko-exporter.strings" $root.Values.commonAnnotations | fromYaml) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{- /* An image reference, from repository, tag, digest. */}}
+{{- /* An image reference: dict root, image (registry, repository, tag, digest). */}}
 {{- define "coingecko-exporter.image" -}}
-{{ .repository }}{{ with .tag }}:{{ . }}{{ end }}{{ with .digest }}@{{ . }}{{ end }}
+{{- $global := .root.Values.global | default dict }}
+{{- with $global.imageRegistry | default .image.registry }}{{ . }}/{{ end }}
+{{- .image.repository }}{{ with .image.tag }}:{{ . }}{{ end }}{{ with .image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{- define "coingecko-exporter.ownImage" -}}
-{{- $image := .Values.image -}}
-{{- $tag := $image.tag | default (ternary "" .Chart.AppVersion (ne $image.digest "")) -}}
-{{ include "coingecko-exporter.image" (dict "repository" $image.repository "tag" $tag "digest" $image.digest) }}
+{{- $tag := .Values.image.tag | default (ternary "" .Chart.AppVersion (ne .Values.image.digest "")) -}}
+{{ include "coingecko-exporter.image" (dict "root" . "image" (merge (dict "tag" $tag) .Values.image)) }}
 {{- end }}
 
 {{- /* The component that readers reach. */}}
@@ -82,7 +99,7 @@ annotations:
 
 {{- /* The name in the certificate, for which whoever asks by IP or by another name has to ask. */}}
 {{- define "coingecko-exporter.serverName" -}}
-{{ include "coingecko-exporter.fullname" . }}.{{ .Release.Namespace }}.svc
+{{ include "coingecko-exporter.fullname" . }}.{{ include "coingecko-exporter.namespace" . }}.svc
 {{- end }}
 
 {{- /* Not empty where an API is to be used: dict root, enabled (true, false, auto), api. */}}
@@ -92,31 +109,39 @@ annotations:
 {{- else if .enabled }}yes{{ end }}
 {{- end }}
 
-{{- /* What the restricted Pod Security Standard asks of a pod, given its user, and of a container. */}}
-{{- define "coingecko-exporter.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: {{ . }}
-runAsGroup: {{ . }}
-fsGroup: {{ . }}
-seccompProfile: {type: RuntimeDefault}
+{{- /* What a Service has beside its selector: dict service (values), appProtocol. */}}
+{{- define "coingecko-exporter.service" -}}
+{{- $service := .service -}}
+type: {{ $service.type }}
+{{- with $service.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
 {{- end }}
-
-{{- define "coingecko-exporter.containerSecurity" -}}
-allowPrivilegeEscalation: false
-capabilities: {drop: [ALL]}
-readOnlyRootFilesystem: true
+{{- with $service.ipFamilies }}
+ipFamilies:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
-
-{{- /* How a Service is published, from its values. */}}
-{{- define "coingecko-exporter.publish" -}}
-type: {{ .type }}
-{{- if eq .type "LoadBalancer" }}
-{{- with .loadBalancerClass }}
+{{- if ne $service.type "ClusterIP" }}
+{{- with $service.externalTrafficPolicy }}
+externalTrafficPolicy: {{ . }}
+{{- end }}
+{{- end }}
+{{- if eq $service.type "LoadBalancer" }}
+{{- with $service.loadBalancerClass }}
 loadBalancerClass: {{ . }}
 {{- end }}
-{{- with .loadBalancerSourceRanges }}
+{{- with $service.loadBalancerSourceRanges }}
 loadBalancerSourceRanges:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+ports:
+  - name: http
+    port: {{ $service.port }}
+    targetPort: http
+    appProtocol: {{ .appProtocol }}
+    {{- if ne $service.type "ClusterIP" }}
+    {{- with $service.nodePort }}
+    nodePort: {{ . }}
+    {{- end }}
+    {{- end }}
 {{- end }}

@@ -4,7 +4,7 @@
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
-  {{- include "coingecko-exporter.metadata" (dict "root" .root "name" .name "component" .component "annotations" .ingress.annotations) | nindent 2 }}
+  {{- include "coingecko-exporter.metadata" (dict "root" .root "name" .name "component" .component "of" .ingress) | nindent 2 }}
 spec:
   {{- with .ingress.className }}
   ingressClassName: {{ . }}

@@ -1,72 +1,156 @@
-{{/* The pod of poller and relays: dict root, component (poller or relay). */}}
+{{/* Pods: what all have, and those of poller and relays. */}}
 
+{{- /* What every pod of the chart has: dict root, component, values (of the component). */}}
+{{- define "coingecko-exporter.podMetadata" -}}
+{{- $labels := include "coingecko-exporter.strings" (merge (dict) (.values.podLabels | default dict) (.root.Values.podLabels | default dict)) | fromYaml }}
+labels:
+  {{- toYaml (merge (dict "app.kubernetes.io/component" .component) $labels (include "coingecko-exporter.labels" .root | fromYaml)) | nindent 2 }}
+{{- with include "coingecko-exporter.strings" (merge (dict) (.values.podAnnotations | default dict) (.root.Values.podAnnotations | default dict)) | fromYaml }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "coingecko-exporter.podSpec" -}}
+{{- $common := .root.Values -}}
+{{- $values := .values -}}
+{{- $pullSecrets := dict }}
+{{- range concat ($common.imagePullSecrets | default list) (get ($common.global | default dict) "imagePullSecrets" | default list) }}
+{{- if kindIs "string" . }}
+{{- $_ := set $pullSecrets . true }}
+{{- else }}
+{{- $_ := set $pullSecrets .name true }}
+{{- end }}
+{{- end -}}
+automountServiceAccountToken: false
+enableServiceLinks: false # their variables look like those that set flags
+{{- with keys $pullSecrets | sortAlpha }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with $values.priorityClassName | default $common.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $common.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with $common.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with $common.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $common.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "coingecko-exporter.strings" ($values.nodeSelector | default $common.nodeSelector) | fromYaml }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with concat ($values.tolerations | default list) ($common.tolerations | default list) }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity | default $common.affinity | default .affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- $own := merge (dict "app.kubernetes.io/component" .component) (include "coingecko-exporter.selectorLabels" .root | fromYaml) }}
+{{- with $values.topologySpreadConstraints | default $common.topologySpreadConstraints | default .topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{- toYaml (hasKey . "labelSelector" | ternary . (set (deepCopy .) "labelSelector" (dict "matchLabels" $own))) | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Files of Secrets: for the pod's group, or for its one user where the cluster says who that is. */}}
+{{- define "coingecko-exporter.secretMode" -}}
+{{ ternary "0440" "0444" (hasKey (.Values.podSecurityContext | default dict) "fsGroup") }}
+{{- end }}
+
+{{- /* A probe: dict values, default. */}}
+{{- define "coingecko-exporter.probe" -}}
+{{- toYaml (merge (dict) (omit (.values | default dict) "httpGet") .default) }}
+{{- end }}
+
+{{- /* The pod of poller and relays: dict root, component (poller or relay). */}}
 {{- define "coingecko-exporter.pod" -}}
 {{- $root := .root -}}
+{{- $common := $root.Values -}}
 {{- $component := .component -}}
 {{- $poller := eq $component "poller" -}}
-{{- $values := index $root.Values $component -}}
+{{- $values := index $common $component -}}
 {{- $fullname := include "coingecko-exporter.fullname" $root -}}
+{{- $namespace := include "coingecko-exporter.namespace" $root -}}
 {{- $web := include "coingecko-exporter.webConfig" $root -}}
-{{- $auth := $root.Values.web.basicAuth.enabled -}}
-{{- $tls := $root.Values.web.tls.enabled -}}
+{{- $auth := $common.web.basicAuth.enabled -}}
+{{- $tls := $common.web.tls.enabled -}}
 {{- $keySecret := and $poller (include "coingecko-exporter.apiKeySecret" $root) -}}
-{{- $httpSecret := and $poller $root.Values.coingecko.httpConfig.existingSecret -}}
+{{- $httpSecret := and $poller $common.coingecko.httpConfig.existingSecret -}}
 {{- $client := and (not $poller) $web -}}
+{{- $mode := include "coingecko-exporter.secretMode" $root -}}
 metadata:
-  labels:
-    {{- toYaml (merge (dict "app.kubernetes.io/component" $component) (include "coingecko-exporter.labels" $root | fromYaml) $values.podLabels) | nindent 4 }}
-  annotations:
-    kubectl.kubernetes.io/default-container: exporter
-    {{- /* A new key among the values counts at once. Without it, too, files are read again: the key at each poll, web.yaml and passwords at each request. */}}
-    {{- if and $keySecret $root.Values.coingecko.apiKey.value }}
-    checksum/api-key: {{ $root.Values.coingecko.apiKey.value | sha256sum }}
-    {{- end }}
-    {{- with $values.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  {{- $pod := include "coingecko-exporter.podMetadata" (dict "root" $root "component" $component "values" $values) | fromYaml }}
+  {{- $annotations := dict "kubectl.kubernetes.io/default-container" "exporter" }}
+  {{- /* A new key among the values counts at once. Without it, too, files are read again: the key at each poll, web.yaml and passwords at each request. */}}
+  {{- if and $keySecret $common.coingecko.apiKey.value }}
+  {{- $_ := set $annotations "checksum/api-key" ($common.coingecko.apiKey.value | toString | sha256sum) }}
+  {{- end }}
+  {{- toYaml (merge $pod (dict "annotations" $annotations)) | nindent 2 }}
 spec:
-  {{- with $root.Values.imagePullSecrets }}
-  imagePullSecrets:
+  serviceAccountName: {{ include "coingecko-exporter.serviceAccountName" $root }}
+  {{- $affinity := dict }}
+  {{- $spread := list }}
+  {{- if not $poller }}
+  {{- $selector := dict "matchLabels" (merge (dict "app.kubernetes.io/component" "relay") (include "coingecko-exporter.selectorLabels" $root | fromYaml)) }}
+  {{- $term := dict "weight" 100 "podAffinityTerm" (dict "topologyKey" "kubernetes.io/hostname" "labelSelector" $selector) }}
+  {{- $affinity = dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list $term)) }}
+  {{- $spread = list (dict "maxSkew" 1 "topologyKey" "topology.kubernetes.io/zone" "whenUnsatisfiable" "ScheduleAnyway") }}
+  {{- end }}
+  {{- include "coingecko-exporter.podSpec" (dict "root" $root "component" $component "values" $values "affinity" $affinity "topologySpreadConstraints" $spread) | nindent 2 }}
+  # Delay and timeout of the shutdown, and some seconds to spare.
+  terminationGracePeriodSeconds: {{ add 5 (include "coingecko-exporter.seconds" $common.shutdown.delay | int) (include "coingecko-exporter.seconds" $common.shutdown.timeout | int) }}
+  {{- with $common.podSecurityContext }}
+  securityContext:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  serviceAccountName: {{ include "coingecko-exporter.serviceAccountName" $root }}
-  automountServiceAccountToken: false
-  enableServiceLinks: false # their variables look like those that set flags
-  # Delay and timeout of the shutdown, and some seconds to spare.
-  terminationGracePeriodSeconds: {{ add 5 (include "coingecko-exporter.seconds" $root.Values.shutdown.delay | int) (include "coingecko-exporter.seconds" $root.Values.shutdown.timeout | int) }}
-  {{- with $values.priorityClassName }}
-  priorityClassName: {{ . }}
+  {{- with $common.extraInitContainers }}
+  initContainers:
+    {{- toYaml . | nindent 4 }}
   {{- end }}
-  securityContext:
-    {{- include "coingecko-exporter.podSecurity" 65532 | nindent 4 }}
   containers:
     - name: exporter
       image: {{ include "coingecko-exporter.ownImage" $root | quote }}
-      imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      imagePullPolicy: {{ $common.image.pullPolicy }}
       args:
         {{- if $web }}
         - --web.config.file=/etc/web/web.yaml
         - --web.health-listen-address=:9881
         {{- end }}
-        - --web.shutdown-delay={{ $root.Values.shutdown.delay }}
-        - --web.shutdown-timeout={{ $root.Values.shutdown.timeout }}
+        - --web.shutdown-delay={{ $common.shutdown.delay }}
+        - --web.shutdown-timeout={{ $common.shutdown.timeout }}
         {{- if not $poller }}
-        - --coingecko.url={{ include "coingecko-exporter.scheme" $root }}://{{ $fullname }}-poller.{{ $root.Release.Namespace }}.svc:{{ $root.Values.service.port }}/api/v3
+        - --coingecko.url={{ include "coingecko-exporter.scheme" $root }}://{{ $fullname }}-poller.{{ $namespace }}.svc:{{ $common.service.port }}/api/v3
         {{- if $client }}
         - --coingecko.http-config-file=/etc/client/http-config.yaml
         {{- end }}
-        {{- else if $root.Values.simulate }}
+        {{- else if $common.simulate }}
         - --simulate
-        {{- with $root.Values.coingecko.interval }}
+        {{- with $common.coingecko.interval }}
         - --coingecko.interval={{ . }}
         {{- end }}
         {{- else }}
-        - --coingecko.plan={{ $root.Values.coingecko.plan }}
-        {{- with $root.Values.coingecko.interval }}
+        - --coingecko.plan={{ $common.coingecko.plan }}
+        {{- with $common.coingecko.interval }}
         - --coingecko.interval={{ . }}
         {{- end }}
-        - --coingecko.timeout={{ $root.Values.coingecko.timeout }}
-        {{- range $root.Values.coingecko.urls }}
+        - --coingecko.timeout={{ $common.coingecko.timeout }}
+        {{- range $common.coingecko.urls }}
         - --coingecko.url={{ . }}
         {{- end }}
         {{- if $keySecret }}
@@ -77,16 +161,21 @@ spec:
         {{- end }}
         {{- end }}
         - --rates.max-age={{ include "coingecko-exporter.maxAge" $root }}s
-        - --screen.quote={{ first $root.Values.store.quotes }}
-        - --screen.coins={{ join "," $root.Values.store.coins }}
-        - --log.level={{ $root.Values.log.level }}
-        - --log.format={{ $root.Values.log.format }}
-        {{- range $values.extraArgs }}
+        - --screen.quote={{ first $common.store.quotes }}
+        - --screen.coins={{ join "," $common.store.coins }}
+        {{- if and $common.history.prometheusURL (not (and $poller $common.simulate)) }}
+        - {{ printf "--history.prometheus-url=%s" $common.history.prometheusURL | quote }}
+        - {{ printf "--history.selector=%s" ($common.history.selector | default (printf "job=\"coingecko-exporter\",namespace=%q" $namespace)) | quote }}
+        {{- end }}
+        - --log.level={{ $common.log.level }}
+        - --log.format={{ $common.log.format }}
+        {{- range concat ($common.extraArgs | default list) ($values.extraArgs | default list) }}
         - {{ . | quote }}
         {{- end }}
-      {{- $limits := $values.resources.limits | default dict }}
+      {{- $resources := $values.resources | default dict }}
+      {{- $limits := $resources.limits | default dict }}
       {{- $memory := $limits.memory | default "" | include "coingecko-exporter.goMemLimit" }}
-      {{- if or $limits.cpu $memory }}
+      {{- if or $limits.cpu $memory $common.extraEnv }}
       env:
         {{- if $limits.cpu }}
         - name: GOMAXPROCS
@@ -96,6 +185,13 @@ spec:
         - name: GOMEMLIMIT # bytes: four fifths of the limit
           value: {{ . | quote }}
         {{- end }}
+        {{- with $common.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- end }}
+      {{- with $common.extraEnvFrom }}
+      envFrom:
+        {{- toYaml . | nindent 8 }}
       {{- end }}
       ports:
         - {name: http, containerPort: 9880}
@@ -104,24 +200,20 @@ spec:
         {{- end }}
       {{- $port := ternary "health" "http" (ne $web "") }}
       startupProbe:
-        httpGet: {path: /-/healthy, port: {{ $port }}}
-        periodSeconds: 1
-        failureThreshold: 60
+        {{- include "coingecko-exporter.probe" (dict "values" $common.startupProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" $port))) | nindent 8 }}
       livenessProbe:
-        httpGet: {path: /-/healthy, port: {{ $port }}}
-        periodSeconds: 10
-        timeoutSeconds: 5
+        {{- include "coingecko-exporter.probe" (dict "values" $common.livenessProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" $port))) | nindent 8 }}
       readinessProbe:
-        httpGet: {path: /-/ready, port: {{ $port }}}
-        periodSeconds: 2
-        timeoutSeconds: 2
-      {{- with $values.resources }}
+        {{- include "coingecko-exporter.probe" (dict "values" $common.readinessProbe "default" (dict "httpGet" (dict "path" "/-/ready" "port" $port))) | nindent 8 }}
+      {{- with $resources }}
       resources:
         {{- toYaml . | nindent 8 }}
       {{- end }}
+      {{- with $common.securityContext }}
       securityContext:
-        {{- include "coingecko-exporter.containerSecurity" . | nindent 8 }}
-      {{- if or $web $keySecret $httpSecret }}
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- if or $web $keySecret $httpSecret $common.extraVolumeMounts }}
       volumeMounts:
         {{- if $keySecret }}
         - {name: api-key, mountPath: /etc/api-key, readOnly: true}
@@ -135,22 +227,31 @@ spec:
         {{- if $tls }}
         - {name: tls, mountPath: /etc/tls, readOnly: true}
         {{- end }}
+        {{- with $common.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- end }}
-  {{- if or $web $keySecret $httpSecret }}
+    {{- with $common.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- if or $web $keySecret $httpSecret $common.extraVolumes }}
   volumes:
     {{- if $keySecret }}
     - name: api-key
       secret:
         secretName: {{ $keySecret }}
-        defaultMode: 0440
-        items: [{key: {{ $root.Values.coingecko.apiKey.existingSecret.key }}, path: api-key}]
+        defaultMode: {{ $mode }}
+        {{- if $common.coingecko.apiKey.existingSecret.name }}
+        optional: true # without it the exporter says which file it misses, and ends: more than a pod that waits in silence
+        {{- end }}
+        items: [{key: {{ $common.coingecko.apiKey.existingSecret.key }}, path: api-key}]
     {{- end }}
     {{- if $httpSecret }}
     - name: client
       secret:
         secretName: {{ $httpSecret }}
-        defaultMode: 0440
-        items: [{key: {{ $root.Values.coingecko.httpConfig.key }}, path: http-config.yaml}]
+        defaultMode: {{ $mode }}
+        items: [{key: {{ $common.coingecko.httpConfig.key }}, path: http-config.yaml}]
     {{- else if $client }}
     - name: client
       configMap: {name: {{ $fullname }}-client}
@@ -159,7 +260,7 @@ spec:
     - name: web
       secret:
         secretName: {{ include "coingecko-exporter.authSecret" $root }}
-        defaultMode: 0440
+        defaultMode: {{ $mode }}
         {{- if $poller }}
         items: [{key: web.yaml, path: web.yaml}] # it knows the password's hash only
         {{- end }}
@@ -169,44 +270,10 @@ spec:
     {{- end }}
     {{- if $tls }}
     - name: tls
-      secret: {secretName: {{ include "coingecko-exporter.tlsSecret" $root }}, defaultMode: 0440}
+      secret: {secretName: {{ include "coingecko-exporter.tlsSecret" $root }}, defaultMode: {{ $mode }}}
     {{- end }}
-  {{- end }}
-  {{- with $values.nodeSelector }}
-  nodeSelector:
+    {{- with $common.extraVolumes }}
     {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $values.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- if $values.affinity }}
-  affinity:
-    {{- toYaml $values.affinity | nindent 4 }}
-  {{- else if not $poller }}
-  affinity:
-    podAntiAffinity:
-      preferredDuringSchedulingIgnoredDuringExecution:
-        - weight: 100
-          podAffinityTerm:
-            topologyKey: kubernetes.io/hostname
-            labelSelector:
-              matchLabels:
-                {{- include "coingecko-exporter.selectorLabels" $root | nindent 16 }}
-                app.kubernetes.io/component: relay
-  {{- end }}
-  {{- if not $poller }}
-  topologySpreadConstraints:
-    {{- if $values.topologySpreadConstraints }}
-    {{- toYaml $values.topologySpreadConstraints | nindent 4 }}
-    {{- else }}
-    - maxSkew: 1
-      topologyKey: topology.kubernetes.io/zone
-      whenUnsatisfiable: ScheduleAnyway
-      labelSelector:
-        matchLabels:
-          {{- include "coingecko-exporter.selectorLabels" $root | nindent 10 }}
-          app.kubernetes.io/component: relay
     {{- end }}
   {{- end }}
 {{- end }}

@@ -86,7 +86,7 @@ tls_server_config:
 {{- $maxAge := include "coingecko-exporter.maxAge" . | int }}
 {{- if .Values.simulate }}
   {{- if or $c.urls $sources (ne $c.plan "keyless") $c.httpConfig.existingSecret }}
-    {{- fail "simulate=true brings an upstream of its own: leave out coingecko.plan, coingecko.apiKey, coingecko.urls and coingecko.httpConfig, or set demo=false" }}
+    {{- fail "simulate=true brings an upstream of its own: leave out coingecko.plan, coingecko.apiKey, coingecko.urls and coingecko.httpConfig, or set simulate=false" }}
   {{- end }}
 {{- else }}
   {{- if gt $sources 1 }}
@@ -137,12 +137,43 @@ tls_server_config:
   {{- end }}
 {{- end }}
 {{- with .Values.serviceMonitor.namespace }}
-  {{- if and (ne . $.Release.Namespace) (include "coingecko-exporter.webConfig" $) }}
-    {{- fail (printf "serviceMonitor.namespace=%s: Prometheus looks for the CA and the password in the namespace of the ServiceMonitor, and they are in %s. Leave serviceMonitor.namespace out, or web.tls and web.basicAuth" . $.Release.Namespace) }}
+  {{- if and (ne . (include "coingecko-exporter.namespace" $)) (include "coingecko-exporter.webConfig" $) }}
+    {{- fail (printf "serviceMonitor.namespace=%s: Prometheus looks for the CA and the password in the namespace of the ServiceMonitor, and they are in %s. Leave serviceMonitor.namespace out, or web.tls and web.basicAuth" . (include "coingecko-exporter.namespace" $)) }}
+  {{- end }}
+{{- end }}
+{{- if not (dig "enabled" true (omit .Values "global")) }}
+  {{- fail "enabled=false is for a parent chart: give the dependency a condition, coingecko-exporter.enabled" }}
+{{- end }}
+{{- range $path, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "poller.podLabels" .Values.poller.podLabels "relay.podLabels" .Values.relay.podLabels "wall.podLabels" .Values.wall.podLabels }}
+  {{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/managed-by" }}
+    {{- if hasKey ($labels | default dict) $label }}
+      {{- fail (printf "%s has %s, by which the chart's own objects find each other: leave it out. nameOverride and the release's name set name and instance" $path $label) }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- range $by, $thresholds := dict "kinds" .Values.store.thresholds.kinds "currencies" .Values.store.thresholds.currencies }}
+  {{- range $of, $windows := $thresholds }}
+    {{- range $window, $severities := $windows }}
+      {{- range $severity, $share := $severities }}
+        {{- if gt (float64 ($share | default 0)) 1.0 }}
+          {{- fail (printf "store.thresholds.%s.%s.%s.%s=%v is %v %%: give a share, such as 0.05 for 5 %%" $by $of $window $severity $share (mulf 100 $share)) }}
+        {{- end }}
+      {{- end }}
+      {{- with $severities }}
+        {{- if and .warning .critical (ge (float64 .warning) (float64 .critical)) }}
+          {{- fail (printf "store.thresholds.%s.%s.%s: warning=%v is not below critical=%v" $by $of $window .warning .critical) }}
+        {{- end }}
+      {{- end }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- with .Values.serviceMonitor }}
+  {{- if gt (include "coingecko-exporter.seconds" .scrapeTimeout | int) (include "coingecko-exporter.seconds" .interval | int) }}
+    {{- fail (printf "serviceMonitor.scrapeTimeout=%s is above serviceMonitor.interval=%s, which Prometheus refuses" .scrapeTimeout .interval) }}
   {{- end }}
 {{- end }}
 {{- range $path, $image := dict "image" .Values.image "wall.image" .Values.wall.image }}
-  {{- if eq $image.tag "latest" }}
+  {{- if eq (toString $image.tag) "latest" }}
     {{- fail (printf "%s.tag=latest is another image tomorrow: name a version" $path) }}
   {{- end }}
 {{- end }}

@@ -1,0 +1,89 @@
+{{/* Rules and dashboards as this release has them: of its namespace alone, so that several shops share a Prometheus and a Grafana. */}}
+
+{{- /* The files that match, as YAML of path and text: dict root, pattern. A chart without them is no chart. */}}
+{{- define "coingecko-exporter.files" -}}
+{{- $files := dict }}
+{{- range $path, $_ := .root.Files.Glob .pattern }}
+{{- $_ := set $files $path ($.root.Files.Get $path) }}
+{{- end }}
+{{- if not $files }}
+{{- fail (printf "the chart is incomplete: it lacks %s. Whatever copied it left files out: take the packaged chart" .pattern) }}
+{{- end }}
+{{- toYaml $files }}
+{{- end }}
+
+{{- /* A rule file: dict root, path, text. Each selector takes this namespace alone, so that no series and no alert is evaluated by two releases. */}}
+{{- define "coingecko-exporter.rules" -}}
+{{- $spec := fromYaml .text }}
+{{- if not $spec.groups }}
+{{- fail (printf "the chart is incomplete: %s holds no rules. Whatever copied it left files out: take the packaged chart" .path) }}
+{{- end }}
+{{- $selected := printf "${1}${2}{namespace=%q}" (include "coingecko-exporter.namespace" .root) }}
+{{- $dashboard := printf "/d/coingecko-${1}-%s" (include "coingecko-exporter.uidSuffix" .root) }}
+{{- $values := .root.Values.prometheusRule }}
+{{- $groups := list }}
+{{- range $group := $spec.groups }}
+{{- $rules := list }}
+{{- range $rule := $group.rules }}
+{{- $_ := set $rule "expr" (regexReplaceAll `(^|[^a-zA-Z0-9_:"])([a-z_]*:?coingecko[a-zA-Z0-9_:]*|up|ALERTS)\b` $rule.expr $selected | replace "}{" ",") }}
+{{- $change := dict }}
+{{- if $rule.alert }}
+{{- $change = get ($values.alerts | default dict) $rule.alert | default dict }}
+{{- with get $rule.annotations "dashboard_url" }}
+{{- $_ := set $rule.annotations "dashboard_url" (regexReplaceAll "/d/coingecko-([a-z]+)" . $dashboard) }}
+{{- end }}
+{{- range $field, $all := dict "labels" $values.alertLabels "annotations" $values.alertAnnotations }}
+{{- $added := merge (dict) (get $change $field | default dict) ($all | default dict) }}
+{{- $_ := set $rule $field (merge (include "coingecko-exporter.strings" $added | fromYaml) (get $rule $field)) }}
+{{- end }}
+{{- range $field := list "for" "keep_firing_for" }}
+{{- with get $change $field }}
+{{- $_ := set $rule $field . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if ne (toString $change.enabled) "false" }}
+{{- $rules = append $rules $rule }}
+{{- end }}
+{{- end }}
+{{- with $rules }}
+{{- $groups = append $groups (merge (dict "rules" .) $group) }}
+{{- end }}
+{{- end }}
+{{- toYaml (dict "groups" $groups) }}
+{{- end }}
+
+{{- /* What tells the dashboards of one namespace from those of others. With it the longest uid has the 40 characters that Grafana allows. */}}
+{{- define "coingecko-exporter.uidSuffix" -}}
+{{- $namespace := include "coingecko-exporter.namespace" . }}
+{{- if le (len $namespace) 21 }}{{ $namespace }}{{ else }}{{ printf "%s-%s" (trunc 12 $namespace | trimSuffix "-") (sha256sum $namespace | trunc 8) }}{{ end }}
+{{- end }}
+
+{{- /* A dashboard: dict root, path, text. It begins with this namespace, and has a uid and a title of its own. */}}
+{{- define "coingecko-exporter.dashboard" -}}
+{{- $namespace := include "coingecko-exporter.namespace" .root }}
+{{- $suffix := include "coingecko-exporter.uidSuffix" .root }}
+{{- $board := fromJson .text }}
+{{- if not $board.uid }}
+{{- fail (printf "the chart is incomplete: %s holds no dashboard. Whatever copied it left files out: take the packaged chart" .path) }}
+{{- end }}
+{{- $_ := set $board "uid" (printf "%s-%s" $board.uid $suffix) }}
+{{- $_ := set $board "title" (printf "%s (%s)" $board.title $namespace) }}
+{{- $chosen := dict "text" $namespace "value" $namespace "selected" true }}
+{{- $variables := list }}
+{{- range $board.templating.list }}
+{{- if eq .name "namespace" }}
+{{- $all := dict "text" "All" "value" "$__all" "selected" false }}
+{{- $variables = append $variables (dict "name" .name "label" .label "type" "custom" "query" $namespace "options" (list $all $chosen) "current" (omit $chosen "selected") "includeAll" true "allValue" ".*" "hide" (.hide | default 0)) }}
+{{- else }}
+{{- $variables = append $variables . }}
+{{- end }}
+{{- end }}
+{{- $_ := set $board.templating "list" $variables }}
+{{- regexReplaceAll "/d/coingecko-([a-z]+)" ($board | toRawJson) (printf "/d/coingecko-${1}-%s" $suffix) }}
+{{- end }}
+
+{{- /* Where the wall is in Grafana. */}}
+{{- define "coingecko-exporter.kioskPath" -}}
+{{- .Values.dashboards.kioskPath | default (printf "/d/coingecko-wall-%s?kiosk&refresh=30s&_dash.hideTimePicker=true&_dash.hideVariables=true&_dash.hideLinks=true" (include "coingecko-exporter.uidSuffix" .)) }}
+{{- end }}
