@@ -4,6 +4,8 @@ locals {
   # A folder has one version of a chart, and takes no address.
   exporter_in_folder = !can(regex("^(oci|https)://", var.chart_repositories.coingecko_exporter))
 
+  prometheus_url = "http://kube-prometheus-stack-prometheus.${var.cluster.prometheus.namespace}:9090"
+
   wall = var.exporter.wall.host != null
   tls  = var.exporter.wall.certificate_arn != null
 
@@ -18,7 +20,7 @@ locals {
 
   exporter_values = {
     image = merge(
-      { for key, value in { repository = var.cluster.image_repository } : key => value if var.exporter.image_from_registry },
+      { for key, value in { registry = "", repository = var.cluster.image_repository } : key => value if var.exporter.image_from_registry },
       { for key, value in { tag = var.exporter.image_tag } : key => value if value != null },
     )
 
@@ -45,10 +47,11 @@ locals {
       podDisruptionBudget = { enabled = true }
     }
 
-    # Load balancers come from within the VPC.
+    # Nothing comes to the exporter from outside the cluster. The wall's load balancer has an address of the VPC.
     networkPolicy = {
       enabled            = true
-      ingressControllers = [{ ipBlock = { cidr = var.cluster.vpc_cidr } }]
+      ingressControllers = []
+      viewers            = [for cidr in [var.cluster.vpc_cidr] : { ipBlock = { cidr = cidr } } if local.wall]
     }
 
     serviceMonitor = { enabled = true }
@@ -56,9 +59,11 @@ locals {
     dashboards     = { enabled = true }
     log            = { format = "json" }
 
+    history = { prometheusURL = local.prometheus_url }
+
     wall = {
       enabled       = true
-      prometheusURL = "http://kube-prometheus-stack-prometheus.${var.cluster.prometheus.namespace}:9090"
+      prometheusURL = local.prometheus_url
       rootURL       = local.wall ? "${local.tls ? "https" : "http"}://${var.exporter.wall.host}/" : ""
       service = {
         type        = local.wall ? "LoadBalancer" : "ClusterIP"
