@@ -18,7 +18,7 @@ LDFLAGS := -s -w \
 	-X $(VERSION_PACKAGE).Revision=$(REVISION) \
 	-X $(VERSION_PACKAGE).Branch=$(BRANCH) \
 	-X $(VERSION_PACKAGE).BuildDate=$(DATE)
-BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 # Pinned tools, built once for each version.
 TOOLS         := $(CURDIR)/.tools

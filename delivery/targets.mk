@@ -1,112 +1,119 @@
-# Make targets of delivery: images, what a release consists of, a registry, supply chain. docs/release.md describes them.
+# Make targets of delivery: the image, what a release consists of, a registry, supply chain. docs/release.md describes them.
 
 ACTIONLINT  := $(TOOLS)/actionlint-v1.7.12
 GOVULNCHECK := $(TOOLS)/govulncheck-v1.9.0
 GO_LICENSES := $(TOOLS)/go-licenses-v1.6.0
+GORELEASER  := $(TOOLS)/goreleaser-v2.16.0
 CYCLONEDX   := $(TOOLS)/cyclonedx-gomod-v1.10.0
 CRANE       := $(TOOLS)/crane-v0.22.1
 COSIGN      := $(TOOLS)/cosign-v3.1.3
 ACT         := $(TOOLS)/act-v0.2.89
 KIND        := $(TOOLS)/kind-v0.33.0
-DOCKERFILE  := $(TOOLS)/dockerfile
 GROOVY_LINT := npm-groovy-lint@16.1.1
 
-IMAGE     ?= $(NAME):local
-PLATFORM  ?= linux/$(shell go env GOARCH)
 REGISTRY  ?= ghcr.io/heycard
-ARCHIVE   := dist/$(NAME)-$(VERSION).oci.tar
-PLATFORMS := linux/amd64 linux/arm64
-RELEASED  := $(PLATFORMS) darwin/amd64 darwin/arm64
-# With its own defaults, as most have it.
+PLATFORMS ?= linux/amd64,linux/arm64
+BUILDAH   ?= buildah
+# Charts that the end-to-end test wants beside ours, with their own defaults, as most have them.
 KUBE_PROMETHEUS_STACK := oci://ghcr.io/prometheus-community/charts/kube-prometheus-stack --version 88.5.3
+METRICS_SERVER        := metrics-server --repo https://kubernetes-sigs.github.io/metrics-server --version 3.13.0
 
 # In what is handed on; tools and tests may use what asks for its own files only, too.
 LICENCES       := Apache-2.0,MIT,BSD-2-Clause,BSD-3-Clause,ISC
 LICENCES_TOOLS := $(LICENCES),MPL-2.0
 
-# What is released is built with the Dockerfile's Go, whichever is installed, and from nothing but the commit.
+# What is released is built with the Dockerfile's Go, whichever is installed, and from nothing but the commit: not its branch either.
 GO_VERSION = $(shell sed -n 's/^FROM .*golang:\([0-9.]*\)-.*/\1/p' Dockerfile)
-RELEASE    = GOTOOLCHAIN=go$(GO_VERSION) GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 $(MAKE) BRANCH=HEAD
-PACK       = tar --sort=name --mtime='$(DATE)' --owner=0 --group=0 --numeric-owner -c
+EPOCH      = $(shell git log -1 --format=%ct)
+RELEASE    = GOTOOLCHAIN=go$(GO_VERSION) GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 VERSION=$(VERSION) \
+	LDFLAGS='$(patsubst %.Branch=$(BRANCH),%.Branch=HEAD,$(LDFLAGS))' $(GORELEASER) release --config delivery/goreleaser.yaml --clean --release-notes dist/release-notes.md
+PACK       = tar --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner -c
 
 ##@ Image
-image: ## Build the image IMAGE for PLATFORM, with Docker or, where none runs, with buildah
-	@if docker info >/dev/null 2>&1; then build="docker buildx build --load"; \
-	elif command -v buildah >/dev/null; then build="$(or $(BUILDAH),buildah) bud --build-arg BUILDPLATFORM=linux/$$(go env GOHOSTARCH)"; \
-	else echo "make image: neither a Docker engine nor buildah is here. To provide one: apt-get install buildah; without either: make image-archive" >&2; exit 1; fi; \
-	(set -x; $$build --platform $(PLATFORM) --tag $(IMAGE) $(BUILD_ARGS) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg BRANCH=$(BRANCH) --build-arg DATE=$(DATE) .)
+image: ## Build the image for PLATFORMS, as an OCI layout in dist/image; one commit is one digest, dist/image.digest
+	@command -v $(firstword $(BUILDAH)) >/dev/null || { echo "make image: buildah is missing: apt-get install buildah. With a Docker engine alone: docker build ." >&2; exit 1; }
+	@rm -rf dist/image dist/image.digest && mkdir -p dist && { $(BUILDAH) manifest rm $(NAME) >/dev/null 2>&1 || true; }
+	$(BUILDAH) build --isolation chroot --platform $(PLATFORMS) --manifest $(NAME) --timestamp $(EPOCH) $(BUILD_ARGS) \
+		--build-arg BUILDPLATFORM=linux/$$(go env GOHOSTARCH) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg BRANCH=HEAD --build-arg DATE=$(DATE) .
+	@$(BUILDAH) manifest push --quiet --all --digestfile dist/image.digest $(NAME) oci:dist/image >/dev/null
+	@echo "dist/image: $$(cat dist/image.digest)"
 
-image-archive: $(DOCKERFILE) ## Make the image that is released, for all platforms, as an OCI archive, without an engine
-	@$(RELEASE) $(PLATFORMS:%=dist/bin/%/$(NAME))
-	@$(DOCKERFILE) archive -output=$(ARCHIVE) -date=$(DATE) -arg=VERSION=$(VERSION) -arg=REVISION=$(REVISION) -arg=DATE=$(DATE) \
-		Dockerfile delivery/passwd $(foreach platform,$(PLATFORMS),$(platform)=dist/bin/$(platform)/$(NAME)) > dist/image.digest
-	@echo "$(ARCHIVE): $$(cat dist/image.digest)"
+KIND_NODE := $(NAME)-control-plane
+kind: $(KIND) $(HELM) $(CRANE) ## Make a Kubernetes in Docker for make e2e-kind, with dist/image, kube-prometheus-stack and metrics-server in it
+	@[ -s dist/image.digest ] || { echo "make kind: dist/image is not there: make image" >&2; exit 1; }
+	@$(KIND) create cluster --name $(NAME) --kubeconfig dist/kind.kubeconfig --wait 3m
+	@# A registry on the node, for only what a registry gives has the digest that will be released.
+	docker cp $(CRANE) $(KIND_NODE):/usr/local/bin/crane && docker cp dist/image $(KIND_NODE):/image
+	docker exec --detach $(KIND_NODE) crane registry serve --address 127.0.0.1:5000
+	docker exec $(KIND_NODE) sh -ec 'mkdir -p /etc/containerd/certs.d/localhost:5000 && \
+		echo "[host.\"http://127.0.0.1:5000\"]" > /etc/containerd/certs.d/localhost:5000/hosts.toml && \
+		crane push /image localhost:5000/$(NAME)@'"$$(cat dist/image.digest)"
+	@for chart in "kube-prometheus-stack $(KUBE_PROMETHEUS_STACK) --namespace monitoring --create-namespace" \
+		"metrics-server $(METRICS_SERVER) --namespace kube-system --set args={--kubelet-insecure-tls}"; do \
+		(set -x; $(HELM) --kubeconfig dist/kind.kubeconfig upgrade --install $$chart --wait --timeout 10m) || exit 1; done
 
-kind: $(KIND) $(HELM) ## Make a Kubernetes in Docker with IMAGE and kube-prometheus-stack in it, for make e2e; KUBECONFIG is dist/kind.kubeconfig
-	@mkdir -p dist && $(KIND) create cluster --name $(NAME) --kubeconfig dist/kind.kubeconfig --wait 3m
-	$(KIND) load docker-image $(IMAGE) --name $(NAME)
-	$(HELM) --kubeconfig dist/kind.kubeconfig upgrade --install kube-prometheus-stack $(KUBE_PROMETHEUS_STACK) \
-		--namespace monitoring --create-namespace --wait --timeout 10m
+e2e-kind: ## Test the chart and the image of dist/image, by its digest, on the cluster of make kind
+	@REQUIRE_ALL=1 KUBECONFIG=$(CURDIR)/dist/kind.kubeconfig E2E_IMAGE=localhost:5000/$(NAME)@$$(cat dist/image.digest) E2E_WALL_IMAGE=chart \
+		E2E_PROMETHEUS=monitoring/prometheus-operated:9090 $(MAKE) e2e
+
+platform-ready: $(HELM) # Whether terraform/platform of ENVIRONMENT can be planned: a cluster that answers, and a chart.
+	@delivery/gates cluster && HELM=$(HELM) delivery/gates chart $(ENVIRONMENT)
 
 go-version: # In GitHub's form of an output.
 	@echo version=$(GO_VERSION)
-
-dist/bin/%/$(NAME): always
-	@mkdir -p $(@D)
-	GOOS=$(*D) GOARCH=$(*F) $(BUILD) -o $@ .
 
 ##@ Release
 release-check: ## Check that VERSION, tag (TAG=v...), changelog and chart agree, and that the work tree is the commit
 	@delivery/release check $(TAG)
 
-release-dry-run: image-archive chart sbom $(GO_LICENSES) ## Make everything that a release consists of, in dist/, and publish nothing
-	@$(RELEASE) $(RELEASED:%=dist/bin/%/$(NAME))
-	@rm -rf dist/licenses dist/pack && $(GO_LICENSES) save . --save_path=dist/licenses 2>/dev/null
-	@for platform in $(RELEASED); do \
-		name=$(NAME)-$(VERSION).$${platform/\//-}; mkdir -p dist/pack/$$name; \
-		cp -r dist/bin/$$platform/$(NAME) LICENSE dist/licenses dist/pack/$$name/; \
-		chmod -R u=rwX,go=rX dist/pack/$$name; $(PACK) -C dist/pack $$name | gzip -n9 > dist/$$name.tar.gz; \
-	done
-	@mkdir dist/pack/chart && tar -xzf dist/$(NAME)-$(VERSION).tgz -C dist/pack/chart && $(PACK) -C dist/pack/chart $(NAME) | gzip -n9 > dist/$(NAME)-$(VERSION).tgz
-	@rm -rf dist/licenses dist/pack
+release-files: chart release-sbom $(GO_LICENSES) # What a release has beside the binaries. The image is there: make image.
+	@[ -s dist/image.digest ] || { echo "dist/image is not there: make image" >&2; exit 1; }
+	@rm -rf dist/licenses dist/pack && $(GO_LICENSES) save . --save_path=dist/licenses 2>/dev/null && chmod -R u=rwX,go=rX dist/licenses
+	@mkdir dist/pack && tar -xzf dist/$(NAME)-$(VERSION).tgz -C dist/pack && $(PACK) -C dist/pack $(NAME) | gzip -n9 > dist/$(NAME)-$(VERSION).tgz && rm -r dist/pack
+	@$(PACK) -C dist/image . > dist/$(NAME)-$(VERSION).oci.tar
 	@delivery/release notes > dist/release-notes.md
-	@cd dist && sha256sum $(NAME)-$(VERSION).* sbom.cdx.json > sha256sums.txt && cat sha256sums.txt
+
+release-dry-run: $(GORELEASER) ## Make everything that a release consists of, in dist/, and publish nothing
+	@$(MAKE) image
+	@$(MAKE) release-files
+	@$(RELEASE) --snapshot
 	@delivery/release check $(TAG) || echo "release-dry-run: all is built; a tag would be refused as long as that is so"
 
-login: $(HELM) ## Log in to REGISTRY as REGISTRY_USER, with the password in the environment's REGISTRY_PASSWORD
-	@delivery/registry login
+release-login: $(HELM) ## Log in to REGISTRY as REGISTRY_USER, with the password in the environment's REGISTRY_PASSWORD
+release-push: $(CRANE) ## Push dist/image to REGISTRY, by its digest and without a tag
+release-sign: $(CRANE) $(COSIGN) ## Sign what was pushed and attest its SBOM: keyless, or with the key COSIGN_KEY
+release-promote: $(CRANE) $(COSIGN) $(HELM) ## Call the signed digest VERSION, and push and sign the chart; a version that is there stays as it is
+release-verify: $(CRANE) $(COSIGN) ## Verify signatures and SBOM of VERSION in REGISTRY: of the release workflow, or by COSIGN_PUBLIC_KEY
+IN_REGISTRY := release-login release-push release-sign release-promote release-verify
+$(IN_REGISTRY): export NAME := $(NAME)
+$(IN_REGISTRY): export VERSION := $(VERSION)
+$(IN_REGISTRY): export REGISTRY := $(REGISTRY)
+$(IN_REGISTRY): export CRANE := $(CRANE)
+$(IN_REGISTRY): export COSIGN := $(COSIGN)
+$(IN_REGISTRY): export HELM := $(HELM)
+$(IN_REGISTRY):
+	@delivery/registry $(@:release-%=%)
 
-push: $(CRANE) $(HELM) ## Push image and chart from dist/ to REGISTRY; a version that is there stays as it is
-	@delivery/registry push
+release-github: $(GORELEASER) ## Build and publish the GitHub release of the tag on this commit; needs GITHUB_TOKEN; can be run again
+	@delivery/release published || { [ $$? = 1 ] && $(RELEASE); }
 
-sign: $(CRANE) $(COSIGN) ## Sign what was pushed and attest its SBOM: keyless, or with the key COSIGN_KEY
-	@delivery/registry sign
+release-public: $(CRANE) # Says whether everybody can pull what was released: new packages in GHCR are private.
+	@for ref in $(REGISTRY)/$(NAME) $(REGISTRY)/charts/$(NAME); do \
+		DOCKER_CONFIG=/nonexistent $(CRANE) digest $$ref:$(VERSION) >/dev/null 2>&1 && echo "$$ref:$(VERSION) is public" || \
+		echo "::warning::$$ref:$(VERSION) cannot be pulled without a login: make the package public (docs/first-release.md)"; done
 
-signatures: $(CRANE) $(COSIGN) ## Verify signatures and SBOM of VERSION in REGISTRY: of the release workflow, or by COSIGN_PUBLIC_KEY
-	@delivery/registry signatures
-
-github-release: ## Make the GitHub release of VERSION from dist/; needs gh and its GH_TOKEN
-	gh release create v$(VERSION) --verify-tag --title v$(VERSION) --notes-file dist/release-notes.md $(if $(findstring -,$(VERSION)),--prerelease) \
-		$$(cut -c67- dist/sha256sums.txt | sed 's|^|dist/|') dist/sha256sums.txt
-
-login push sign signatures: export NAME := $(NAME)
-login push sign signatures: export VERSION := $(VERSION)
-login push sign signatures: export REGISTRY := $(REGISTRY)
-login push sign signatures: export CRANE := $(CRANE)
-login push sign signatures: export COSIGN := $(COSIGN)
-login push sign signatures: export HELM := $(HELM)
-release-check release-dry-run: export CHART := $(CHART)
+release-files release-dry-run: export BUILDAH := $(BUILDAH)
 
 ##@ Supply chain
-TESTS += licenses test-dockerfile
-licenses: $(GO_LICENSES) ## List the licences of all Go modules that are used, and fail if one is not allowed
+TESTS += test-licenses
+test-licenses: $(GO_LICENSES) ## List the licences of all Go modules that are used, and fail if one is not allowed
 	@mkdir -p dist && $(GO_LICENSES) report ./... --ignore github.com/heycard/coingecko-exporter > dist/licenses.csv 2> dist/licenses.log || { cat dist/licenses.log; exit 1; }
 	@for what in ". $(LICENCES)" "./... $(LICENCES_TOOLS)"; do \
 		$(GO_LICENSES) check $${what% *} --allowed_licenses=$${what#* } > dist/licenses.log 2>&1 || { grep -v 'non-Go code\|^/' dist/licenses.log; exit 1; }; done
 	@echo "licences, all allowed:" $$(cut -d, -f3 dist/licenses.csv | sort | uniq -c | awk '{ print $$2 " " $$1 }' | paste -sd';') "(dist/licenses.csv)"
 
-sbom: $(CYCLONEDX) ## Write the software bill of materials, dist/sbom.cdx.json (CycloneDX)
+release-sbom: $(CYCLONEDX) ## Write the software bill of materials, dist/sbom.cdx.json (CycloneDX)
 	@mkdir -p dist && GOOS=linux GOARCH=amd64 $(CYCLONEDX) app -json -licenses -std -noserial -output dist/sbom.cdx.json . 2>/dev/null
 	@sed -i 's/"timestamp": ".*"/"timestamp": "$(DATE)"/' dist/sbom.cdx.json
 
@@ -117,28 +124,24 @@ vulncheck: export GOVULNCHECK := $(GOVULNCHECK)
 
 ##@ Delivery's own checks
 lint: lint-delivery
-lint-delivery: $(ACTIONLINT) $(DOCKERFILE) $(GOLANGCI_LINT)
+lint-delivery: $(ACTIONLINT) $(GORELEASER)
 	$(ACTIONLINT)
-	$(DOCKERFILE) check Dockerfile
-	shellcheck --external-sources delivery/registry delivery/release delivery/vulncheck delivery/tests/run
-	cd delivery && $(GOLANGCI_LINT) run --allow-serial-runners --config ../.golangci.yml && go mod tidy -diff
-
-test-dockerfile: # The program that reads the Dockerfile; its module is not the exporter's.
-	@cd delivery && go test ./...
+	$(GORELEASER) check --quiet delivery/goreleaser.yaml
+	shellcheck --external-sources .ci/terraform delivery/gates delivery/in-debian delivery/registry delivery/release delivery/vulncheck delivery/tests/run
 
 lint-jenkinsfile: ## Lint the Jenkinsfile; needs npm and Java
 	npx --yes $(GROOVY_LINT) --noserver --failon info --config delivery/groovylint.json Jenkinsfile
 
 verify: test-delivery
-test-delivery: $(ACTIONLINT) $(DOCKERFILE) $(CRANE) $(COSIGN) $(ACT) $(HELM) $(GOVULNCHECK) ## Test all of delivery, with real builders, registries and runtimes; installs what it needs
+test-delivery: $(ACTIONLINT) $(GORELEASER) $(CRANE) $(COSIGN) $(ACT) $(HELM) $(GOVULNCHECK) ## Test all of delivery, with real builders, registries and runtimes; installs what it needs
 	@delivery/tests/run
 
 test-delivery: export CRANE := $(CRANE)
 test-delivery: export COSIGN := $(COSIGN)
 test-delivery: export HELM := $(HELM)
 test-delivery: export ACT := $(ACT)
-test-delivery: export DOCKERFILE := $(DOCKERFILE)
 test-delivery: export ACTIONLINT := $(ACTIONLINT)
+test-delivery: export GORELEASER := $(GORELEASER)
 test-delivery: export GROOVY_LINT := $(GROOVY_LINT)
 test-delivery: export NAME := $(NAME)
 test-delivery: export VERSION := $(VERSION)
@@ -151,6 +154,7 @@ $(GO_LICENSES):
 	@$(call install,github.com/google/go-licenses)
 $(CYCLONEDX):
 	@$(call install,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
+$(CRANE): export CGO_ENABLED := 0 # It runs on kind's node as well.
 $(CRANE):
 	@$(call install,github.com/google/go-containerregistry/cmd/crane)
 $(COSIGN):
@@ -159,9 +163,8 @@ $(ACT):
 	@$(call install,github.com/nektos/act)
 $(KIND):
 	@$(call install,sigs.k8s.io/kind)
-$(DOCKERFILE): delivery/dockerfile/main.go delivery/go.mod delivery/go.sum
-	@mkdir -p $(TOOLS) && cd delivery && CGO_ENABLED=0 go build -trimpath -o $@ ./dockerfile
+$(GORELEASER): # Its package's path ends with a version, and its name does not.
+	@mkdir -p $(TOOLS)/bin && GOBIN=$(TOOLS)/bin CGO_ENABLED=0 go install github.com/goreleaser/goreleaser/v2@$(@:$(TOOLS)/goreleaser-%=%) && mv $(TOOLS)/bin/goreleaser $@
 
-always:
-.PHONY: always image image-archive kind go-version release-check release-dry-run github-release login push sign signatures licenses sbom vulncheck \
-	lint-delivery lint-jenkinsfile test-dockerfile test-delivery
+.PHONY: image kind e2e-kind platform-ready release-public go-version release-check release-files release-dry-run release-github $(IN_REGISTRY) release-sbom test-licenses vulncheck \
+	lint-delivery lint-jenkinsfile test-delivery
