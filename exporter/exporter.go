@@ -105,6 +105,7 @@ func build(s *settings) (_ *exporter, err error) {
 		Endpoints: s.endpoints,
 		KeyHeader: s.plan.KeyHeader,
 		Key:       s.key,
+		KeyFrom:   s.keyFrom,
 		UserAgent: fmt.Sprintf("%s/%s (+%s)", name, build, home),
 		Timeout:   s.timeout,
 		HTTP:      s.httpConfig,

@@ -79,7 +79,7 @@ func proxied(t *testing.T) {
 	if !strings.Contains(log.String(), "reason=network") || !strings.Contains(log.String(), "Bad Gateway") {
 		t.Errorf("log: %s", log)
 	}
-	if _, page := get(t, base+"/"); !strings.Contains(page, "CoinGecko cannot be reached.") {
+	if _, page := get(t, base+"/"); !strings.Contains(page, "the proxy makes no connection (502).") {
 		t.Errorf("screen:\n%s", page)
 	}
 	broken.Store(false)

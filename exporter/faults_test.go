@@ -77,7 +77,7 @@ var usual = map[coingecko.Reason]string{
 const short = 2 * time.Second
 
 var faults = []fault{
-	{group: "No connection", name: "DNS: no such name", set: byName(nxdomain), reason: coingecko.Network, log: "no such host"},
+	{group: "No connection", name: "DNS: no such name", set: byName(nxdomain), reason: coingecko.Network, log: "no such host", screen: "CoinGecko cannot be reached: its name is not known. Check DNS and --coingecko.url."},
 	{name: "DNS: no answer", set: byName(silent), timeout: short, lingers: true, later: true, reason: coingecko.Timeout, log: "no whole answer within"},
 	{name: "connection refused", set: refusing, reason: coingecko.Network, log: "dial tcp 127.0.0.1:"},
 	{name: "connection reset", wire: raw("", resets), reason: coingecko.Network, log: "connection reset by peer"},
@@ -85,16 +85,16 @@ var faults = []fault{
 	{name: "no HTTP", wire: raw("SSH-2.0-OpenSSH_10.0\r\n", holds), reason: coingecko.Network, log: "malformed HTTP"},
 	{name: "IPv6 only, refused", at: "[::1]:0", set: refusing, reason: coingecko.Network, log: "dial tcp [::1]:"},
 
-	{group: "TLS", name: "TLS: certificate expired", secure: true, set: certified(-time.Minute, "127.0.0.1"), reason: coingecko.Network, log: "certificate has expired"},
-	{name: "TLS: certificate of another host", secure: true, set: certified(time.Hour, "other.test"), reason: coingecko.Network, log: "cannot validate certificate for 127.0.0.1"},
+	{group: "TLS", name: "TLS: certificate expired", secure: true, set: certified(-time.Minute, "127.0.0.1"), reason: coingecko.Network, log: "certificate has expired", screen: "The certificate of CoinGecko is not valid at this time."},
+	{name: "TLS: certificate of another host", secure: true, set: certified(time.Hour, "other.test"), reason: coingecko.Network, log: "cannot validate certificate for 127.0.0.1", screen: "The certificate of CoinGecko is for another name."},
 	{name: "TLS: unknown CA", secure: true, set: func(t *testing.T, u *upstream) {
 		u.brokenCertificate = newAuthority(t).issue(t, time.Now().Add(time.Hour), "127.0.0.1")
-	}, reason: coingecko.Network, log: "certificate signed by unknown authority"},
+	}, reason: coingecko.Network, log: "certificate signed by unknown authority", screen: "The certificate of CoinGecko is signed by a CA that this machine does not trust."},
 	{name: "TLS: silence in the handshake", secure: true, wire: holds, timeout: short, reason: coingecko.Timeout, log: "no whole answer within"},
-	{name: "TLS: plain text", secure: true, wire: raw("HTTP/1.1 400 Bad Request\r\n\r\n", func(net.Conn) {}), reason: coingecko.Network, log: "server gave HTTP response to HTTPS client"},
+	{name: "TLS: plain text", secure: true, wire: raw("HTTP/1.1 400 Bad Request\r\n\r\n", func(net.Conn) {}), reason: coingecko.Network, log: "server gave HTTP response to HTTPS client", screen: "CoinGecko speaks plain HTTP."},
 
-	{group: "Redirects", name: "redirect to another host", set: redirecting, reason: coingecko.HTTPError, log: "which is not followed", screen: "CoinGecko answered with an error (302)."},
-	{name: "redirect in a loop", answer: answers(301, "", "Location: "+exporter.RelayPath), reason: coingecko.HTTPError, log: "HTTP status 301", screen: "CoinGecko answered with an error (301)."},
+	{group: "Redirects", name: "redirect to another host", set: redirecting, reason: coingecko.HTTPError, log: "which is not followed", screen: "CoinGecko sends to another address (302), which is not followed."},
+	{name: "redirect in a loop", answer: answers(301, "", "Location: "+exporter.RelayPath), reason: coingecko.HTTPError, log: "HTTP status 301", screen: "CoinGecko sends to another address (301), which is not followed."},
 
 	{group: "Answers that do not come, or not whole", name: "stall before the headers", answer: mode(simulator.Stall), timeout: short, reason: coingecko.Timeout, log: "no whole answer within"},
 	{name: "one byte a second", answer: mode(simulator.Slow), timeout: short, reason: coingecko.Timeout, log: "no whole answer within"},
@@ -156,10 +156,12 @@ var faults = []fault{
 	{name: "429 with a year", answer: answers(429, "", "Retry-After: 31536000"), reason: coingecko.RateLimited, log: "HTTP status 429", hour: true},
 	{name: "401", answer: mode(simulator.Unauthorized), reason: coingecko.Unauthorized, log: "HTTP status 401 Unauthorized, code 10002", pause: 20 * time.Millisecond},
 	{name: "403 and a web page", answer: mode(simulator.HTML), reason: coingecko.Unauthorized, log: "HTTP status 403", pause: 20 * time.Millisecond},
-	{name: "400 with code 10010", answer: answers(400, `{"error_code":10010}`), reason: coingecko.Unauthorized, log: "code 10010", screen: "it belongs to another plan. Check --coingecko.plan.", pause: 20 * time.Millisecond},
-	{name: "400 with code 10011", answer: mode(simulator.WrongHost), reason: coingecko.Unauthorized, log: "code 10011", screen: "it belongs to another plan. Check --coingecko.plan.", pause: 20 * time.Millisecond},
+	{name: "400 with code 10010", answer: answers(400, `{"error_code":10010}`), reason: coingecko.Unauthorized, log: "code 10010", pause: 20 * time.Millisecond, screen: "the API key belongs to another plan. Check --coingecko.plan and the key."},
+	{name: "400 with code 10011", answer: mode(simulator.WrongHost), reason: coingecko.Unauthorized, log: "code 10011", pause: 20 * time.Millisecond, screen: "the API key belongs to another plan. Check --coingecko.plan and the key."},
 	{name: "500", answer: answers(500, `{"error":"Internal error"}`), reason: coingecko.HTTPError, log: "HTTP status 500 Internal Server Error: Internal error", screen: "CoinGecko answered with an error (500)."},
 	{name: "500 and 503 in turn", answer: mode(simulator.ServerError), reason: coingecko.HTTPError, log: "HTTP status 503", turns: 2},
+	{name: "404", answer: answers(404, `{"error":"not found"}`), reason: coingecko.HTTPError, log: "HTTP status 404 Not Found", screen: "CoinGecko has no rates at this address (404). Does --coingecko.url end in /api/v3?"},
+	{name: "407, plain HTTP", answer: answers(407, ""), reason: coingecko.HTTPError, log: "HTTP status 407", screen: "the proxy wants a password (407)."},
 	{name: "304 out of nowhere", answer: answers(304, ""), reason: coingecko.HTTPError, log: "HTTP status 304", screen: "CoinGecko answered with an error (304)."},
 
 	{group: "The key", name: "key withdrawn, and another put into the file", set: rotating, reason: coingecko.Unauthorized, log: "HTTP status 401", pause: 20 * time.Millisecond},
@@ -168,7 +170,7 @@ var faults = []fault{
 		answers(401, `{"error":"no key is `+r.Header.Get("x-cg-demo-api-key")+`"}`)(w, nil)
 	}, reason: coingecko.Unauthorized, log: "no key is <key>"},
 	{name: "key sent back in a broken header", wire: raw("HTTP/1.1 200 OK\r\n"+rightKey+"\r\n\r\n", func(net.Conn) {}), reason: coingecko.Network, log: "malformed MIME header"},
-	{name: "key sent back in a redirect", answer: answers(302, "", "Location: http://"+rightKey+".test/"), reason: coingecko.HTTPError, log: "which is not followed"},
+	{name: "key sent back in a redirect", answer: answers(302, "", "Location: http://"+rightKey+".test/"), reason: coingecko.HTTPError, log: "which is not followed", screen: "CoinGecko sends to another address (302), which is not followed."},
 	{name: "key sent back as the encoding", answer: answers(200, poisoned(""), "Content-Encoding: "+rightKey), reason: coingecko.BadPayload, log: "which was not asked for"},
 
 	{group: "Time", name: "outage longer than max-age", alone: outage, told: "The rates vanish from `/metrics`, the screen says “No current rates” and why, other exporters get 503 with `Retry-After`; one line of level error; `/-/ready` stays 200", over: "with the next poll"},

@@ -54,6 +54,7 @@ type settings struct {
 	plan       coingecko.Plan
 	endpoints  []coingecko.Endpoint
 	key        func() (string, error) // nil without a key
+	keyFrom    string                 // the flag or variable that holds the key, or says where it is
 	httpConfig *config.HTTPClientConfig
 
 	// What no flag sets.
@@ -343,9 +344,9 @@ func (s *settings) checkKey(env string) error {
 	case s.plan.KeyHeader == "":
 		return fmt.Errorf("--coingecko.plan=%s takes no API key; set --coingecko.plan=demo or pro, or leave out the key", s.plan.Name)
 	case s.keyFile != "":
-		s.key = func() (string, error) { return keyFromFile(s.keyFile) }
+		s.key, s.keyFrom = func() (string, error) { return keyFromFile(s.keyFile) }, "--coingecko.api-key-file"
 	default:
-		s.key = func() (string, error) { return usableKey(keyEnv, env) }
+		s.key, s.keyFrom = func() (string, error) { return usableKey(keyEnv, env) }, keyEnv
 	}
 	_, err := s.key()
 	return err

@@ -95,7 +95,7 @@ func TestRelayEndpoint(t *testing.T) {
 		message string
 	}{
 		"first start": {poller.Status{Now: s.Now}, "10", "No current rates. The first poll has not ended yet."},
-		"refused":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(90 * time.Second), Err: &coingecko.Error{Reason: coingecko.Unauthorized, Status: 401}}, "90", "No current rates. CoinGecko refused the API key (401). Check --coingecko.api-key-file."},
+		"refused":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(90 * time.Second), Err: &coingecko.Error{Reason: coingecko.Unauthorized, Status: 401, Key: "--coingecko.api-key-file"}}, "90", "No current rates. CoinGecko refused the API key (401). Check --coingecko.api-key-file."},
 		"too old":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(30 * time.Second)}, "30", "No current rates. The last rates are too old."},
 	} {
 		s = tc.status

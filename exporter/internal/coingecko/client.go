@@ -5,6 +5,7 @@ package coingecko
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -32,6 +33,7 @@ type Options struct {
 	Endpoints []Endpoint               // at least one, asked in this order
 	KeyHeader string                   // of the plan; empty for none
 	Key       func() (string, error)   // read before each request; nil for none. Its error must not hold the key
+	KeyFrom   string                   // the flag or variable that Key comes from, for errors
 	UserAgent string                   // CoinGecko answers 403 to a request that does not say who asks
 	Timeout   time.Duration            // of ExchangeRates as a whole
 	HTTP      *config.HTTPClientConfig // nil for the defaults
@@ -46,27 +48,28 @@ type Endpoint struct {
 
 // Client asks for exchange rates. One request at a time is what it is made for.
 type Client struct {
-	options Options
-	http    *http.Client
+	options     Options
+	http        *http.Client
+	connections *connections
 }
 
 // New makes a client. It fails when the HTTP configuration cannot be used.
 func New(o Options) (*Client, error) {
+	c := &Client{options: o, connections: newConnections()}
 	rt := o.Transport
 	if rt == nil {
 		var err error
-		if rt, err = newTransport(o.HTTP); err != nil {
+		if rt, err = newTransport(o.HTTP, c.connections); err != nil {
 			return nil, err
 		}
 	}
-	c := &Client{options: o}
 	c.http = &http.Client{
 		Transport: rt,
 		// A redirect to another host is an answer like any other that is not 200. Neither the key nor
 		// a password may follow it, and http.Client would take along every header it does not know.
 		CheckRedirect: func(next *http.Request, via []*http.Request) error {
 			first := via[0].URL
-			leaves := next.URL.Host != first.Host || first.Scheme == "https" && next.URL.Scheme != "https"
+			leaves := Host(next.URL) != Host(first) || next.URL.Port() != first.Port() || first.Scheme == "https" && next.URL.Scheme != "https"
 			if leaves || len(via) > maxHops || o.HTTP != nil && !o.HTTP.FollowRedirects {
 				return http.ErrUseLastResponse
 			}
@@ -76,7 +79,7 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-func newTransport(c *config.HTTPClientConfig) (http.RoundTripper, error) {
+func newTransport(c *config.HTTPClientConfig, connections *connections) (http.RoundTripper, error) {
 	cfg := config.DefaultHTTPClientConfig
 	if c != nil {
 		cfg = *c
@@ -84,7 +87,11 @@ func newTransport(c *config.HTTPClientConfig) (http.RoundTripper, error) {
 	if cfg.ProxyURL.URL == nil && cfg.NoProxy == "" {
 		cfg.ProxyFromEnvironment = true // HTTPS_PROXY and NO_PROXY, as everywhere
 	}
-	return config.NewRoundTripperFromConfig(cfg, "coingecko")
+	rt, err := config.NewRoundTripperFromConfig(cfg, "coingecko", config.WithDialContextFunc(connections.dial))
+	if t, ok := rt.(*http.Transport); ok {
+		t.OnProxyConnectResponse = proxyAnswered
+	}
+	return rt, err
 }
 
 // Answer is what a poll brought.
@@ -124,7 +131,7 @@ func (c *Client) ExchangeRates(ctx context.Context) (Answer, error) {
 func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ Answer, answered bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	fail := &Error{Upstream: e.Upstream, Host: e.URL.Host}
+	fail := &Error{Upstream: e.Upstream, Host: e.URL.Host, Unsent: c.options.Key != nil && !MayCarryKey(e.URL)}
 
 	key, err := c.key(e)
 	if err != nil {
@@ -143,7 +150,11 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 	req.Header.Set("Accept-Encoding", "gzip") // by hand: Prometheus' transport does not do it
 	req.Header.Set("User-Agent", c.options.UserAgent)
 	if key != "" {
+		fail.Key = c.options.KeyFrom
 		req.Header.Set(c.options.KeyHeader, key)
+	}
+	if host := Host(e.URL); strings.HasSuffix(e.URL.Hostname(), ".") { // which servers need not know
+		req.Host = strings.Replace(e.URL.Host, e.URL.Hostname(), host, 1)
 	}
 
 	resp, err := c.http.Do(req)
@@ -192,7 +203,7 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 
 // key reads the API key for an endpoint that may have it.
 func (c *Client) key(e Endpoint) (string, error) {
-	if c.options.Key == nil || c.options.KeyHeader == "" || !mayCarryKey(e.URL) {
+	if c.options.Key == nil || c.options.KeyHeader == "" || !MayCarryKey(e.URL) {
 		return "", nil
 	}
 	return c.options.Key()
@@ -202,13 +213,16 @@ func (c *Client) key(e Endpoint) (string, error) {
 // connection, and with it a new look at DNS.
 func (c *Client) broken(fail *Error, err error, timeout time.Duration) {
 	c.http.CloseIdleConnections()
+	c.connections.closeAll()
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err // the URL is known, and the host stands in the Error
 	}
 	fail.Reason, fail.Err, fail.Detail = Network, err, err.Error()
+	cause, status := causeOf(err)
+	fail.Cause, fail.Status = cause, cmp.Or(fail.Status, status)
 	var t interface{ Timeout() bool }
 	if errors.As(err, &t) && t.Timeout() {
-		fail.Reason, fail.Detail = Timeout, fmt.Sprintf("no whole answer within %v", timeout.Round(time.Millisecond))
+		fail.Reason, fail.Cause, fail.Detail = Timeout, "", fmt.Sprintf("no whole answer within %v", timeout.Round(time.Millisecond))
 	}
 }
 

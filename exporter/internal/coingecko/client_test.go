@@ -158,7 +158,7 @@ func TestClientSortsWhatCoinGeckoDoes(t *testing.T) {
 		simulator.Throttled:    {reason: coingecko.RateLimited, status: 429, wait: true, explain: "rate limit is used up (429)"},
 		simulator.RateLimit:    {reason: coingecko.RateLimited, status: 429, code: 429, wait: true, explain: "rate limit is used up (429)"},
 		simulator.Unauthorized: {reason: coingecko.Unauthorized, status: 401, code: 10002, explain: "CoinGecko refused"},
-		simulator.WrongHost:    {reason: coingecko.Unauthorized, status: 400, code: 10011, explain: "belongs to another plan. Check --coingecko.plan."},
+		simulator.WrongHost:    {reason: coingecko.Unauthorized, status: 400, code: 10011, explain: "belongs to another plan. Check --coingecko.plan and the key."},
 		simulator.UserAgent:    {reason: coingecko.Unauthorized, status: 403, code: 403, explain: "CoinGecko refused"},
 		simulator.Garbage:      {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
 		simulator.Portal:       {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
@@ -335,12 +335,16 @@ func TestClientSendsTheKeyToNobodyElse(t *testing.T) {
 	for base, want := range map[string]string{
 		"https://pro-api.coingecko.com/api/v3":  "CG-secret",
 		"https://API.CoinGecko.com/api/v3":      "CG-secret",
+		"https://api.coingecko.com./api/v3":     "CG-secret",
+		"https://api.coingecko.com.:443/api/v3": "CG-secret",
+		"http://LOCALHOST.:9880/api/v3":         "CG-secret",
 		"http://127.0.0.1:9880/api/v3":          "CG-secret",
 		"http://[::1]:9880/api/v3":              "CG-secret",
 		"http://localhost:9880/api/v3":          "CG-secret",
 		"http://pro-api.coingecko.com/api/v3":   "",
 		"https://notcoingecko.com/api/v3":       "",
 		"https://coingecko.com.evil.test/api":   "",
+		"https://coingecko.com.evil./api":       "",
 		"http://coingecko-exporter:9880/api/v3": "",
 		"https://10.0.0.7/api/v3":               "",
 	} {
@@ -397,6 +401,7 @@ func TestClientReadsTheKeyEachTime(t *testing.T) {
 	key, keyErr := "CG-old", error(nil)
 	c := client(t, sim.URL(), func(o *coingecko.Options) {
 		o.KeyHeader, o.Key = "x-cg-demo-api-key", func() (string, error) { return key, keyErr }
+		o.KeyFrom = "--coingecko.api-key-file"
 	})
 	if e := mustFail(t, c); e.Reason != coingecko.Unauthorized || !strings.Contains(e.Explain(), "Check --coingecko.api-key-file.") {
 		t.Errorf("with the old key: %v", e)
@@ -515,21 +520,5 @@ func TestPlans(t *testing.T) {
 	}
 	if got := coingecko.UpstreamOf(&url.URL{Host: "relay:9880"}); got != coingecko.Relay {
 		t.Errorf("a relay is %s", got)
-	}
-}
-
-func TestExplainOfRelays(t *testing.T) {
-	for _, tc := range []struct {
-		e    coingecko.Error
-		want string
-	}{
-		{coingecko.Error{Reason: coingecko.Unauthorized, Status: 401}, "The relay poller:9880 refused access (401). Check --coingecko.http-config-file."},
-		{coingecko.Error{Reason: coingecko.HTTPError, Status: 503}, "The relay poller:9880 answered with an error (503)."},
-		{coingecko.Error{Reason: coingecko.Network}, "The relay poller:9880 cannot be reached. Check the network, the proxy and --coingecko.url."},
-	} {
-		tc.e.Upstream, tc.e.Host = coingecko.Relay, "poller:9880"
-		if got := tc.e.Explain(); got != tc.want {
-			t.Errorf("got %q, want %q", got, tc.want)
-		}
 	}
 }

@@ -94,7 +94,7 @@ type answer struct {
 // read walks the answer token by token: a struct with a map in it would silently keep the last of two
 // entries with one key, and one bad entry would cost all others.
 func (a *answer) read(body []byte) error {
-	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	d := jsontext.NewDecoder(bytes.NewReader(withoutBOM(body)), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	found := false
 	err := members(d, func(key string) error {
 		switch {
@@ -120,6 +120,9 @@ func (a *answer) read(body []byte) error {
 	}
 	return nil
 }
+
+// withoutBOM leaves out a byte order mark, which RFC 8259, section 8.1, lets a reader ignore.
+func withoutBOM(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\uFEFF")) }
 
 // members calls visit for each member of the JSON object that comes next; visit reads its value.
 func members(d *jsontext.Decoder, visit func(key string) error) error {

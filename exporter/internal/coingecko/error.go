@@ -3,6 +3,7 @@
 package coingecko
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -18,7 +19,7 @@ const (
 	Timeout      Reason = "timeout"      // no whole answer within --coingecko.timeout
 	Network      Reason = "network"      // no answer: DNS, refused, reset, TLS
 	RateLimited  Reason = "rate_limited" // 429
-	Unauthorized Reason = "unauthorized" // 401, 403, 400 with code 10010 or 10011: key, plan and host do not fit
+	Unauthorized Reason = "unauthorized" // 401, 403, 400 with code 10010 or 10011: access is refused
 	HTTPError    Reason = "http_error"   // any other status than 200
 	BadPayload   Reason = "bad_payload"  // 200, but not an answer to be trusted
 )
@@ -47,13 +48,34 @@ const (
 // Upstreams lists every Upstream, so that each counter can start at 0.
 func Upstreams() []Upstream { return []Upstream{CoinGecko, Relay} }
 
+// Cause narrows a Reason down where that changes what to do.
+type Cause string
+
+// The causes that can be told apart.
+const (
+	UnknownName        Cause = "unknown_name"         // DNS
+	ProxyFails         Cause = "proxy_fails"          // no connection to the proxy
+	ProxyRefuses       Cause = "proxy_refuses"        // the proxy makes no connection
+	ProxyWantsPassword Cause = "proxy_wants_password" // 407
+	UnknownCA          Cause = "unknown_ca"
+	OtherName          Cause = "other_name"     // of the certificate
+	Expired            Cause = "expired"        // the certificate, or it is not valid yet
+	EndsHandshake      Cause = "ends_handshake" // of TLS, by the other side
+	PlainHTTP          Cause = "plain_http"     // where HTTPS was spoken
+	WantsHTTPS         Cause = "wants_https"    // where plain HTTP was spoken
+	Redirected         Cause = "redirected"     // to another host
+)
+
 // Error is a failed poll.
 type Error struct {
 	Reason   Reason
+	Cause    Cause         // empty where the reason says all that is known
 	Upstream Upstream      // who failed
 	Host     string        // host and port that were asked
 	Status   int           // HTTP status, 0 when no answer came
 	Code     int           // CoinGecko's own error code, 0 when it gave none
+	Key      string        // what held the API key that was sent, a flag or a variable; empty when none was sent
+	Unsent   bool          // there is an API key, which may not travel to this host
 	Wait     time.Duration // how long the server asked to wait, 0 when it did not say
 	Excerpt  string        // the start of an answer that was no good, at most 512 bytes: for the log, never a label
 	Detail   string        // what exactly was wrong, in plain words
@@ -88,35 +110,108 @@ func (e *Error) redact(key string) {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Explain says in plain words, for the screen, what went wrong and what to do.
-// It is made of fixed text, the host, the status and the wait: nothing that an upstream wrote.
+// It is made of fixed text, the host, the status and the name of a setting: nothing that an upstream wrote.
 func (e *Error) Explain() string {
-	who := "CoinGecko"
-	if e.Upstream == Relay {
-		who = "The relay " + e.Host
+	if text := e.explainCause(); text != "" {
+		return text
 	}
 	switch e.Reason {
 	case Timeout:
-		return who + " did not answer in time."
+		return e.who() + " did not answer in time. Check the network, the proxy and --coingecko.timeout."
 	case Network:
-		return who + " cannot be reached. Check the network, the proxy and --coingecko.url."
+		return e.who() + " cannot be reached. Check the network, the proxy and --coingecko.url."
 	case RateLimited:
-		return who + " says that its rate limit is used up (429). Poll less often, or use an API key."
+		return e.explainLimit()
 	case Unauthorized:
-		if e.Upstream == Relay {
-			return fmt.Sprintf("%s refused access (%d). Check --coingecko.http-config-file.", who, e.Status)
-		}
-		switch {
-		case e.Status == 0:
-			return "The API key cannot be read. Check --coingecko.api-key-file."
-		case e.Code == CodeProKeyOnDemoHost || e.Code == CodeDemoKeyOnProHost:
-			return fmt.Sprintf("CoinGecko refused the API key (%d): it belongs to another plan. Check --coingecko.plan.", e.Code)
-		default:
-			return fmt.Sprintf("CoinGecko refused the API key (%d). Check --coingecko.api-key-file.", e.Status)
-		}
+		return e.explainRefusal()
 	case HTTPError:
-		return fmt.Sprintf("%s answered with an error (%d).", who, e.Status)
+		switch {
+		case e.Status == http.StatusNotFound:
+			return e.who() + " has no rates at this address (404). Does --coingecko.url end in /api/v3?"
+		case e.Upstream == Relay:
+			return fmt.Sprintf("%s answered with an error (%d). Look at its screen or its log.", e.who(), e.Status)
+		default:
+			return fmt.Sprintf("%s answered with an error (%d). See https://status.coingecko.com", e.who(), e.Status)
+		}
 	default:
-		return who + " sent an answer that cannot be trusted."
+		return e.who() + " sent an answer that cannot be trusted. The log shows how it begins."
+	}
+}
+
+// who was asked, as the subject of a sentence.
+func (e *Error) who() string {
+	if e.Upstream == Relay {
+		return "The relay " + e.Host
+	}
+	return "CoinGecko"
+}
+
+func (e *Error) explainCause() string {
+	const config = "--coingecko.http-config-file"
+	unreachable := e.who() + " cannot be reached: "
+	certificate := "The certificate of " + strings.Replace(e.who(), "The", "the", 1)
+	switch e.Cause {
+	case UnknownName:
+		return unreachable + "its name is not known. Check DNS and --coingecko.url."
+	case ProxyFails:
+		return unreachable + "the proxy does not answer. Check HTTPS_PROXY, or proxy_url in " + config + "."
+	case ProxyRefuses:
+		return unreachable + fmt.Sprintf("the proxy makes no connection (%d). Is the proxy allowed to?", e.Status)
+	case ProxyWantsPassword:
+		return unreachable + "the proxy wants a password (407). Put user and password into HTTPS_PROXY, or into proxy_url in " + config + "."
+	case UnknownCA:
+		return certificate + " is signed by a CA that this machine does not trust. " +
+			"Add the CA of the proxy or relay to the system's trust store, or as tls_config.ca_file to " + config + "."
+	case OtherName:
+		return certificate + " is for another name. Check --coingecko.url, and whether a proxy answers instead."
+	case Expired:
+		return certificate + " is not valid at this time. Check this machine's clock, and renew the certificate if it has expired."
+	case EndsHandshake:
+		return e.who() + " ended the TLS handshake. If it wants a client certificate, set tls_config in " + config + "."
+	case PlainHTTP:
+		return e.who() + " speaks plain HTTP. Write http:// in --coingecko.url, or check whether a proxy answers instead."
+	case WantsHTTPS:
+		return e.who() + " speaks HTTPS only. Write https:// in --coingecko.url."
+	case Redirected:
+		return fmt.Sprintf("%s sends to another address (%d), which is not followed. The log shows which: put it into --coingecko.url if it is right.", e.who(), e.Status)
+	}
+	return ""
+}
+
+// getKey is what to do about a refusal without one.
+const getKey = "A demo key is free (https://www.coingecko.com/en/api/pricing): set --coingecko.plan=demo and --coingecko.api-key-file."
+
+func (e *Error) explainLimit() string {
+	limit := e.who() + " says that its rate limit is used up (429). "
+	switch {
+	case e.Upstream == Relay:
+		return limit + "Ask it less often, or raise rate_limit in its web configuration."
+	case e.Key == "":
+		return limit + "Without an API key, all who share this machine's address share the limit. " + getKey
+	default:
+		return limit + "Poll less often. If that does not help, the month's credits are spent: they come back next month, or with a larger plan."
+	}
+}
+
+func (e *Error) explainRefusal() string {
+	status := e.Status
+	switch {
+	case e.Upstream == Relay:
+		return fmt.Sprintf("%s refused access (%d). Check --coingecko.http-config-file.", e.who(), status)
+	case e.Code == CodeProKeyOnDemoHost || e.Code == CodeDemoKeyOnProHost:
+		return fmt.Sprintf("CoinGecko refused access (%d): the API key belongs to another plan. Check --coingecko.plan and the key.", e.Code)
+	case status == 0:
+		return "The API key cannot be read. Check --coingecko.api-key-file."
+	case e.Unsent:
+		return fmt.Sprintf("CoinGecko refused access (%d). The API key was not sent, because it goes by HTTPS only: write https:// in --coingecko.url.", status)
+	case e.Key == "" && status == http.StatusForbidden:
+		return "CoinGecko refused access without an API key (403). It blocks this machine's address, or wants a key. " + getKey
+	case e.Key == "":
+		return fmt.Sprintf("CoinGecko refused access without an API key (%d). ", status) + getKey
+	case status == http.StatusForbidden:
+		return fmt.Sprintf("CoinGecko refused access with an API key (403). It blocks this machine's address, or the key. Check %s.", e.Key)
+	default:
+		return fmt.Sprintf("CoinGecko refused the API key (%d). Check %s.", status, e.Key)
 	}
 }
 
@@ -132,14 +227,23 @@ func refused(fail *Error, resp *http.Response, body []byte) {
 	default:
 		fail.Reason = HTTPError
 	}
+	switch {
+	case resp.StatusCode == http.StatusProxyAuthRequired:
+		fail.Cause = ProxyWantsPassword
+	case resp.StatusCode == http.StatusBadRequest && bytes.HasPrefix(body, []byte(wantsHTTPS)):
+		fail.Cause, fail.Detail = WantsHTTPS, wantsHTTPS
+	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
 		host := "somewhere else"
 		if u, err := resp.Location(); err == nil {
 			host = u.Host
 		}
-		fail.Detail = "redirected to " + host + ", which is not followed; if that is the place to ask, put it into --coingecko.url"
+		fail.Cause, fail.Detail = Redirected, "redirected to "+host+", which is not followed; if that is the place to ask, put it into --coingecko.url"
 	}
 }
+
+// wantsHTTPS is what Go's server says to whoever speaks plain HTTP to it.
+const wantsHTTPS = "Client sent an HTTP request to an HTTPS server."
 
 // complaint looks for CoinGecko's own code and words in the body of an error. It knows the shapes
 // that were met: {"error": text}, {"status": {"error_code", "error_message"}} and {"error_code"} on top.
@@ -149,7 +253,7 @@ func complaint(body []byte) (code int, text string) {
 		Code   any `json:"error_code"`
 		Status any `json:"status"`
 	}
-	if json.Unmarshal(body, &in) != nil {
+	if json.Unmarshal(withoutBOM(body), &in) != nil {
 		return 0, ""
 	}
 	status, _ := in.Status.(map[string]any)

@@ -22,6 +22,7 @@ type Plan struct {
 
 var plans = []Plan{
 	// Five to fifteen requests a minute for each IP address, shared by all behind it: no number to hold on to.
+	// For demo keys CoinGecko names two numbers: docs/operations.md has both. The smaller one stands here.
 	{Name: "keyless", URL: "https://api.coingecko.com/api/v3", Interval: time.Minute},
 	{
 		Name: "demo", URL: "https://api.coingecko.com/api/v3", KeyHeader: "x-cg-demo-api-key",
@@ -47,20 +48,24 @@ func PollsPerMonth(interval time.Duration) int {
 
 // UpstreamOf tells CoinGecko itself from anybody else, by the host of a base URL.
 func UpstreamOf(base *url.URL) Upstream {
-	if isCoinGecko(base.Hostname()) {
+	if isCoinGecko(Host(base)) {
 		return CoinGecko
 	}
 	return Relay
 }
 
+// Host is the host of a URL as DNS compares names: in lower case, and without the dot of the root.
+func Host(u *url.URL) string {
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+}
+
 func isCoinGecko(host string) bool {
-	host = strings.ToLower(host)
 	return host == "coingecko.com" || strings.HasSuffix(host, ".coingecko.com")
 }
 
-// mayCarryKey says whether the API key may travel to a URL: to CoinGecko by HTTPS, or within this machine.
-func mayCarryKey(u *url.URL) bool {
-	host := u.Hostname()
+// MayCarryKey says whether the API key may travel to a URL: to CoinGecko by HTTPS, or within this machine.
+func MayCarryKey(u *url.URL) bool {
+	host := Host(u)
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return true
 	}

@@ -89,7 +89,7 @@ func simulated(st poller.Status) poller.Status {
 }
 
 func refusedKey() *coingecko.Error {
-	return &coingecko.Error{Reason: coingecko.Unauthorized, Upstream: coingecko.CoinGecko, Host: "api.coingecko.com", Status: 401}
+	return &coingecko.Error{Reason: coingecko.Unauthorized, Upstream: coingecko.CoinGecko, Host: "api.coingecko.com", Status: 401, Key: "--coingecko.api-key-file"}
 }
 
 // newScreen shows one status until the test says another.

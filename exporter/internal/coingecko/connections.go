@@ -1,0 +1,116 @@
+// The connections of a client, and why they fail.
+
+package coingecko
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// connections are those that a client has open. The transport alone cannot give up one of HTTP/2 on which
+// nothing comes any more: it takes it for busy until a ping has failed, and the next poll would fail on it too.
+type connections struct {
+	dialer net.Dialer
+
+	mu   sync.Mutex
+	open map[*connection]struct{}
+}
+
+func newConnections() *connections {
+	return &connections{dialer: net.Dialer{Timeout: 30 * time.Second}, open: map[*connection]struct{}{}}
+}
+
+type connection struct {
+	net.Conn
+	among *connections
+}
+
+func (c *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := c.dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	tracked := &connection{conn, c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open[tracked] = struct{}{}
+	return tracked, nil
+}
+
+// Close implements net.Conn.
+func (c *connection) Close() error {
+	c.among.mu.Lock()
+	delete(c.among.open, c)
+	c.among.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// closeAll gives up every connection, whatever is under way on it.
+func (c *connections) closeAll() {
+	c.mu.Lock()
+	open := c.open
+	c.open = map[*connection]struct{}{}
+	c.mu.Unlock()
+	for conn := range open {
+		conn.Conn.Close()
+	}
+}
+
+// proxyRefusal is a proxy's answer to CONNECT that is not 200.
+type proxyRefusal struct{ status int }
+
+func (e *proxyRefusal) Error() string {
+	return fmt.Sprintf("the proxy answered %d %s", e.status, http.StatusText(e.status))
+}
+
+func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &proxyRefusal{resp.StatusCode}
+	}
+	return nil
+}
+
+// causeOf looks for the reason why a connection failed in the error of net/http.
+func causeOf(err error) (_ Cause, status int) {
+	if e, ok := errors.AsType[*proxyRefusal](err); ok {
+		if e.status == http.StatusProxyAuthRequired {
+			return ProxyWantsPassword, e.status
+		}
+		return ProxyRefuses, e.status
+	}
+	// Where certificates are read again from files, Prometheus' transport hides the one that reports a refusal.
+	if err.Error() == http.StatusText(http.StatusProxyAuthRequired) {
+		return ProxyWantsPassword, http.StatusProxyAuthRequired
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		switch e.Op {
+		case "proxyconnect":
+			return ProxyFails, 0
+		case "remote error":
+			return EndsHandshake, 0
+		}
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return UnknownName, 0
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return UnknownCA, 0
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return OtherName, 0
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return Expired, 0
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return PlainHTTP, 0
+	}
+	return "", 0
+}

@@ -1,0 +1,293 @@
+package coingecko_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/config"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+// wire passes on what is said between a client and a server, until a connection falls silent: it stays open,
+// and nothing comes through it any more, as behind a firewall that has forgotten it.
+type wire struct {
+	net.Listener
+	mu     sync.Mutex
+	silent *bool // of the connections that are open now
+	opened int
+}
+
+func newWire(t *testing.T, to string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{Listener: l, silent: new(bool)}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", to)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			w.mu.Lock()
+			silent := w.silent
+			w.opened++
+			w.mu.Unlock()
+			pass := func(to, from net.Conn) {
+				defer to.Close()
+				b := make([]byte, 32<<10)
+				for {
+					n, err := from.Read(b)
+					if err != nil {
+						return
+					}
+					w.mu.Lock()
+					lost := *silent
+					w.mu.Unlock()
+					if !lost {
+						to.Write(b[:n])
+					}
+				}
+			}
+			go pass(server, client)
+			go pass(client, server)
+		}
+	}()
+	return w
+}
+
+// fallSilent makes every open connection silent; new ones are good.
+func (w *wire) fallSilent() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*w.silent = true
+	w.silent = new(bool)
+}
+
+// A connection on which nothing comes any more costs one poll, over HTTP/2 as over HTTP/1.1.
+func TestClientLeavesASilentConnection(t *testing.T) {
+	for _, http2 := range []bool{true, false} {
+		t.Run(fmt.Sprintf("HTTP2=%v", http2), func(t *testing.T) {
+			t.Parallel()
+			protocol := 0
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				protocol = r.ProtoMajor
+				io.WriteString(w, value("2"))
+			}))
+			s.EnableHTTP2 = http2
+			s.StartTLS()
+			t.Cleanup(s.Close)
+			w := newWire(t, s.Listener.Addr().String())
+			trusting := config.DefaultHTTPClientConfig
+			trusting.TLSConfig.CA = pemOf(s.TLS)
+			c := client(t, "https://"+w.Addr().String(), timeout(10*time.Second), func(o *coingecko.Options) { o.HTTP = &trusting })
+			poll := func() error { _, err := c.ExchangeRates(t.Context()); return err }
+			for range 3 {
+				if err := poll(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want := map[bool]int{true: 2, false: 1}[http2]; protocol != want || w.opened != 1 {
+				t.Fatalf("HTTP/%d on %d connections", protocol, w.opened)
+			}
+			w.fallSilent()
+			if e := mustFail(t, c); e.Reason != coingecko.Timeout {
+				t.Errorf("on the silent connection: %v", e)
+			}
+			if err := poll(); err != nil {
+				t.Errorf("the poll after: %v", err)
+			}
+		})
+	}
+}
+
+// certificate is signed by a CA, or by itself without one.
+func certificate(t *testing.T, name string, until time.Time, ca *tls.Certificate) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name}, NotBefore: until.Add(-time.Hour), NotAfter: until,
+		IsCA: ca == nil, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	parent, signer := template, any(key)
+	if ca != nil {
+		parent, signer = ca.Leaf, ca.PrivateKey
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// Why there is no connection is told apart, where what to do differs.
+func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
+	quiet := func(s *httptest.Server) *httptest.Server {
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		t.Cleanup(s.Close)
+		return s
+	}
+	rates := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, value("2")) })
+	ca := certificate(t, "CA", time.Now().Add(time.Hour), nil)
+	secure := func(c *tls.Config) string {
+		s := quiet(httptest.NewUnstartedServer(rates))
+		s.TLS = c
+		s.StartTLS()
+		return "https://localhost" + s.URL[strings.LastIndex(s.URL, ":"):]
+	}
+	with := func(name string, until time.Time) string {
+		return secure(&tls.Config{Certificates: []tls.Certificate{*certificate(t, name, until, ca)}})
+	}
+	plain := serve(t, rates).URL
+	good := with("localhost", time.Now().Add(time.Hour))
+	proxy := func(status int, phrase string) *url.URL {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status, phrase)
+			c.Close()
+		})
+		u, _ := url.Parse(s.URL)
+		return u
+	}
+	gone := serve(t, nil)
+	gone.Close()
+	goneURL, _ := url.Parse(gone.URL)
+	caFile := filepath.Join(t.TempDir(), "ca.pem")
+	caPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate[0]})
+	if err := os.WriteFile(caFile, caPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	for name, tc := range map[string]struct {
+		url    string
+		proxy  *url.URL
+		no     bool // trust in the CA
+		file   bool // the CA comes from a file, which is read again
+		reason coingecko.Reason
+		cause  coingecko.Cause
+		want   string
+	}{
+		"unknown name":           {url: "http://nowhere.invalid", reason: coingecko.Network, cause: coingecko.UnknownName, want: "its name is not known. Check DNS"},
+		"unknown CA":             {url: good, no: true, reason: coingecko.Network, cause: coingecko.UnknownCA, want: "signed by a CA that this machine does not trust"},
+		"another name":           {url: with("elsewhere.test", time.Now().Add(time.Hour)), reason: coingecko.Network, cause: coingecko.OtherName, want: "is for another name"},
+		"expired":                {url: with("localhost", time.Now().Add(-time.Minute)), reason: coingecko.Network, cause: coingecko.Expired, want: "Check this machine's clock"},
+		"a client certificate":   {url: secure(&tls.Config{Certificates: []tls.Certificate{*certificate(t, "localhost", time.Now().Add(time.Hour), ca)}, ClientAuth: tls.RequireAnyClientCert}), reason: coingecko.Network, cause: coingecko.EndsHandshake, want: "If it wants a client certificate"},
+		"plain HTTP":             {url: strings.Replace(plain, "http:", "https:", 1), reason: coingecko.Network, cause: coingecko.PlainHTTP, want: "Write http:// in --coingecko.url"},
+		"HTTPS":                  {url: strings.Replace(good, "https:", "http:", 1), reason: coingecko.HTTPError, cause: coingecko.WantsHTTPS, want: "Write https:// in --coingecko.url."},
+		"proxy gone":             {url: good, proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
+		"proxy gone, plain HTTP": {url: "http://relay.invalid", proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
+		"proxy forbids":          {url: good, proxy: proxy(403, "Forbidden"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy makes no connection (403)"},
+		"proxy cannot":           {url: good, proxy: proxy(502, "Bad Gateway"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy makes no connection (502)"},
+		"proxy wants a password": {url: good, proxy: proxy(407, "authenticationrequired"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy wants a password (407)"},
+		"the same, CA in a file": {url: good, file: true, proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy wants a password (407)"},
+		"the same, plain HTTP":   {url: "http://relay.invalid", proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.HTTPError, cause: coingecko.ProxyWantsPassword, want: "the proxy wants a password (407)"},
+		"good":                   {url: good},
+		"good, CA in a file":     {url: good, file: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config.DefaultHTTPClientConfig
+			cfg.ProxyURL = config.URL{URL: tc.proxy}
+			switch {
+			case tc.no:
+			case tc.file:
+				cfg.TLSConfig.CAFile = caFile
+			default:
+				cfg.TLSConfig.CA = string(caPEM)
+			}
+			c := client(t, tc.url, func(o *coingecko.Options) { o.HTTP = &cfg })
+			if tc.reason == "" {
+				if _, err := c.ExchangeRates(t.Context()); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			e := mustFail(t, c)
+			if e.Reason != tc.reason || e.Cause != tc.cause || !strings.Contains(e.Explain(), tc.want) {
+				t.Errorf("%s, %s: %q, want %s, %s with %q; error %v", e.Reason, e.Cause, e.Explain(), tc.reason, tc.cause, tc.want, e)
+			}
+		})
+	}
+}
+
+// The dot of the root, which ends the search through the domains of resolv.conf, stays out of what is sent.
+func TestClientAsksANameWithADot(t *testing.T) {
+	var host string
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		host = r.Host
+		if r.URL.Path == "/old/exchange_rates" {
+			http.Redirect(w, r, "http://LocalHost"+r.Host[strings.LastIndex(r.Host, ":"):]+"/new", http.StatusMovedPermanently)
+			return
+		}
+		io.WriteString(w, value("2"))
+	})
+	here := func(o *coingecko.Options) { // whatever the name is
+		o.Transport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, s.Listener.Addr().String())
+		}}
+	}
+	if _, err := client(t, "http://LOCALHOST.:8080/old", here).ExchangeRates(t.Context()); err != nil {
+		t.Errorf("a redirect to the same host, as DNS compares: %v", err)
+	}
+	if _, err := client(t, "http://LOCALHOST.:8080", here).ExchangeRates(t.Context()); err != nil || host != "localhost:8080" {
+		t.Errorf("asked for %q, error %v", host, err)
+	}
+	u := &url.URL{Scheme: "https", Host: "API.CoinGecko.com.:443"}
+	if got := coingecko.UpstreamOf(u); got != coingecko.CoinGecko {
+		t.Errorf("%s is a %s", u, got)
+	}
+}
+
+// RFC 8259, section 8.1: a reader may ignore a byte order mark.
+func TestClientIgnoresAByteOrderMark(t *testing.T) {
+	status := 200
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		io.WriteString(w, "\xEF\xBB\xBF"+map[int]string{200: value("2"), 401: `{"status":{"error_code":10002,"error_message":"API Key Missing"}}`}[status])
+	})
+	if answer, err := client(t, s.URL).ExchangeRates(t.Context()); err != nil || len(answer.Rates) == 0 {
+		t.Errorf("%d rates, error %v", len(answer.Rates), err)
+	}
+	status = 401
+	if e := mustFail(t, client(t, s.URL)); e.Code != 10002 || e.Detail != "API Key Missing" {
+		t.Errorf("got %+v", e)
+	}
+}
