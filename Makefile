@@ -50,9 +50,26 @@ build: ## Build the static binary bin/coingecko-exporter
 	$(BUILD) -o bin/$(NAME) .
 
 ##@ Check
+check: ## Go vet and the tests that need nothing but Go: in a minute, once all is built
+	@go vet ./...
+	@go test -short -timeout $(PATIENCE) ./...
+
+# For machines that are slow or busy. What hangs is told by the tests themselves, which wait for minutes.
+PATIENCE := 1h
+# Packages whose tests run a Prometheus, an Alertmanager or the whole system, and mostly wait.
+SYSTEMS  := ./alerts/... ./dashboards/... ./docs/... ./stack/...
+PART      = printf '\n== %s\n'
+
 test: ## Run every test, and say which parts could not run here
-	@go test $(RACE) -coverpkg=./exporter/... -coverprofile=coverage.out ./...
-	@$(MAKE) coverage $(TESTS) missing
+	@$(PART) "The exporter$(RACE:-race=, with the race detector)"
+	@go test $(RACE) -timeout $(PATIENCE) -coverpkg=./exporter/... -coverprofile=coverage.out ./exporter/...
+	@$(MAKE) coverage
+	@$(PART) "Rules, dashboards, documents and the whole system, in real programs: minutes, of which most are waiting"
+	@go test -p 2 -timeout $(PATIENCE) $(SYSTEMS)
+	@$(PART) "Other Go packages"
+	@go test -timeout $(PATIENCE) $$(go list ./... | grep -vE '/(exporter|alerts|dashboards|docs|stack)(/|$$)')
+	@for part in $(TESTS); do $(PART) "make $$part"; $(MAKE) $$part; done
+	@$(MAKE) missing
 
 coverage: # Fails below the goal.
 	@go tool cover -func=coverage.out | awk '/^total:/ { print "coverage of exporter/: " $$3; if ($$3 + 0 < $(COVERAGE)) { print "that is below $(COVERAGE)%"; exit 1 } }'
@@ -92,11 +109,21 @@ cover: ## Show the coverage of the last `make test` in a browser
 bench: build $(BENCHSTAT) ## Run the benchmarks and print tables; needs wrk and two cores that are idle
 	go test -run='^$$' -bench=. -benchmem -count=6 -cpu=1 ./exporter/... > bin/bench.txt
 	$(BENCHSTAT) bin/bench.txt
-	EXPORTER_BINARY=$(CURDIR)/bin/$(NAME) go test ./exporter -run TestLoad -load $(LOADTIME) -v -timeout 30m
+	EXPORTER_BINARY=$(CURDIR)/bin/$(NAME) go test ./exporter -run TestLoad -load $(LOADTIME) -v -timeout $(PATIENCE)
 
 ci: ## What every submission must pass
 	@REQUIRE_ALL=1 $(MAKE) lint
+	@$(MAKE) generated
 	@REQUIRE_ALL=1 $(MAKE) test
+
+generate: ## Write everything that is generated, and read it: dashboards, golden files, tables of the documents, the chart's README
+	go run ./dashboards generate
+	go test -run '^(TestReadme.*|TestReliabilityDocument|TestPages|TestGolden|TestAlertmanager)$$' ./exporter ./exporter/internal/collector ./exporter/internal/screen ./stack -update
+	@for part in $(GENERATE); do $(MAKE) $$part; done
+
+generated: # Fails if `make generate` changes anything.
+	@$(MAKE) generate
+	@git diff --exit-code || { echo "the files above are older than what they are generated from: make generate, read and commit them"; exit 1; }
 
 FUZZ = go test -run='^$$' -fuzz='^$(1)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x $(2)
 fuzz: ## Fuzz what reads from the network, each part for FUZZTIME
@@ -105,17 +132,18 @@ fuzz: ## Fuzz what reads from the network, each part for FUZZTIME
 	$(call FUZZ,FuzzQuery,./exporter/internal/screen)
 
 soak: ## A million polls with faults, 30 days, 1,000 starts and stops, in simulated time where there is time in it
-	PROPERTY_POLLS=1000000 SOAK_DAYS=30 go test -run='^(TestProperty|TestSoak)$$' -timeout=30m -v ./exporter/internal/poller
-	STARTS=1000 go test -run='^TestStartsAndStops$$' -v ./exporter
+	PROPERTY_POLLS=1000000 SOAK_DAYS=30 go test -run='^(TestProperty|TestSoak)$$' -timeout=$(PATIENCE) -v ./exporter/internal/poller
+	STARTS=1000 go test -timeout=$(PATIENCE) -run='^TestStartsAndStops$$' -v ./exporter
 
 prometheus3: $(PROMETHEUS3) ## Run the tests of rules and dashboards again, with Prometheus 3
-	PATH="$(PROMETHEUS3):$$PATH" go test -count=1 -timeout 30m ./alerts/... ./dashboards/...
+	PATH="$(PROMETHEUS3):$$PATH" go test -count=1 -timeout $(PATIENCE) ./alerts/... ./dashboards/...
 
 verify: fuzz soak prometheus3 bench ## The checks that take too long for every submission
 
-# The parts have targets of their own. A part adds to the checks by `lint: lint-PART`, `verify: ...`, and to `make test` by
-# `TESTS += test-PART` and `define NEEDS +=`.
+# The parts have targets of their own. A part adds to the checks by `lint: lint-PART`, `verify: ...`, to `make test` by
+# `TESTS += test-PART` and `define NEEDS +=`, and to `make generate` by `GENERATE += TARGET`.
 TESTS :=
+GENERATE :=
 include $(sort $(wildcard */targets.mk))
 
 ##@ Other
@@ -140,4 +168,4 @@ module = $$(cd / && go mod download -json $(1) | sed -n 's/.*"Dir": "\(.*\)".*/\
 # Installs the package $(1) as $@, in the version that the file's name ends with.
 install = mkdir -p $(TOOLS)/bin && GOBIN=$(TOOLS)/bin go install $(1)@$(shell sed 's/.*-\(v[0-9].*\)/\1/' <<< '$(notdir $@)') && mv $(TOOLS)/bin/$(notdir $(1)) $@
 
-.PHONY: demo run build test coverage missing lint fmt cover bench ci fuzz soak prometheus3 verify clean help
+.PHONY: demo run build check test generate generated coverage missing lint fmt cover bench ci fuzz soak prometheus3 verify clean help

@@ -195,6 +195,9 @@ func TestFaults(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
+			if testing.Short() && (f.alone != nil || f.timeout > 0 || f.pause >= time.Second) {
+				t.Skip("seconds of waiting are not short")
+			}
 			if f.alone != nil {
 				f.alone(t)
 				return

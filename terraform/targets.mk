@@ -23,6 +23,10 @@ TESTS += test-terraform
 test-terraform: $(NEEDED_PROVIDERS) ## Validate Terraform code and test it with mocked providers; UPDATE=1 writes the golden files
 	@HELM_PLUGIN_DIR=$(if $(NEEDED_PROVIDERS),$(HELM_PLUGIN_DIR)) terraform/test mocked
 
+GENERATE += terraform-golden
+terraform-golden: # Where Terraform is.
+	@! command -v $${TERRAFORM:-terraform} >/dev/null || UPDATE=1 $(MAKE) test-terraform
+
 verify: test-terraform-apply test-terragrunt
 test-terraform-apply: $(NEEDED_PROVIDERS) ## Apply and destroy each environment in an emulated AWS (EKS_MOTO), the chart in a Kubernetes (KUBECONFIG)
 	@HELM_PLUGIN_DIR=$(if $(NEEDED_PROVIDERS),$(HELM_PLUGIN_DIR)) terraform/test apply
@@ -57,4 +61,4 @@ $(TFLINT):
 $(HELM_PROVIDER):
 	@mkdir -p $(TOOLS)/bin $(@D) && GOBIN=$(TOOLS)/bin CGO_ENABLED=0 go install -trimpath -ldflags='-s -w' $(HELM_PROVIDER_MODULE) && mv $(TOOLS)/bin/terraform-provider-helm $@
 
-.PHONY: terraform-plan terraform-apply test-terraform test-terraform-apply test-terragrunt lint-terraform
+.PHONY: terraform-golden terraform-plan terraform-apply test-terraform test-terraform-apply test-terragrunt lint-terraform

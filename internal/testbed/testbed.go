@@ -48,9 +48,12 @@ func Until(t testing.TB, what string, ok func() bool) {
 	})
 }
 
-// Tool finds a program under one of its names, or skips the test.
+// Tool finds a program under one of its names, or skips the test. Short tests need nothing but Go.
 func Tool(t testing.TB, names ...string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skipf("needs %s, and a short test needs nothing but Go", names[0])
+	}
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
