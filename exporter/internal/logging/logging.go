@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-kit/log"
 )
@@ -55,7 +56,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	if !r.Time.IsZero() {
 		line = append(line, "ts", r.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
 	}
-	line = append(line, "level", strings.ToLower(r.Level.String()), "msg", r.Message)
+	line = append(line, "level", strings.ToLower(r.Level.String()), "msg", printable(r.Message))
 	line = append(line, h.bound...)
 	r.Attrs(func(a slog.Attr) bool {
 		line = flatten(line, h.prefix, a)
@@ -97,7 +98,22 @@ func flatten(line []any, prefix string, a slog.Attr) []any {
 		}
 		return line
 	}
-	return append(line, prefix+a.Key, plain(v))
+	value := plain(v)
+	if s, ok := value.(string); ok {
+		value = printable(s)
+	}
+	return append(line, prefix+a.Key, value)
+}
+
+// printable replaces what a terminal obeys: control characters, and those that turn the direction of writing. Lines are
+// made of what others sent, too. White space stays: the encoders write it as \n and the like.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && !unicode.IsSpace(r) || r == '\u0085' || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // plain turns a value into one that both encoders write. They drop lists, maps and structs otherwise.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/slogtest"
 	"time"
+	"unicode"
 
 	"github.com/go-logfmt/logfmt"
 )
@@ -135,6 +136,35 @@ type wrong string
 
 func (wrong) String() string               { panic("no text") }
 func (wrong) MarshalText() ([]byte, error) { panic("no text") }
+
+// What a terminal obeys reaches no log, neither as it is nor for a program that decodes the line.
+func TestNothingForATerminal(t *testing.T) {
+	const hostile = "a\x00\x07\x1b[2J\x7f\u0085\u009b31m\u200e\u202e\u2066\u2069z\tb\nc\xff"
+	for _, format := range Formats() {
+		for _, value := range []any{hostile, errors.New(hostile), []string{hostile}, map[string]string{hostile: hostile}, text{hostile}} {
+			l, b := logger(t, "info", format)
+			l.With("bound", value).Info(hostile, "v", value, slog.Group("g", "v", value))
+			line := b.String()
+			if format == "json" {
+				var decoded map[string]any
+				if err := json.Unmarshal(b.Bytes(), &decoded); err != nil {
+					t.Fatal(err)
+				}
+				line += fmt.Sprint(decoded)
+			}
+			for _, r := range strings.NewReplacer("\n", "", "\t", "").Replace(line) {
+				if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+					t.Errorf("%s: %q in %q", format, r, line)
+				}
+			}
+			if strings.Contains(line, `\u001b`) || strings.Contains(line, `\u0000`) || strings.Count(b.String(), "\n") != 1 {
+				t.Errorf("%s: %q", format, line)
+			}
+		}
+	}
+}
+
+type text struct{ s string }
 
 // Level is a type of its own over a plain one.
 type Level string
