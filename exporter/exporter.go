@@ -22,6 +22,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
+	"github.com/heycard/coingecko-exporter/exporter/internal/logging"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
@@ -56,7 +57,13 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	var e *exporter
 	if err == nil {
-		e, err = build(s)
+		var log *logging.Queue
+		s.logger, log, err = logging.NewQueued(stderr, s.logLevel, s.logFormat)
+		if err == nil {
+			defer outliveReaders()()
+			defer log.Close()
+			e, err = build(s)
+		}
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: error: %s\n", name, strings.Join(strings.Fields(err.Error()), " "))
@@ -149,6 +156,7 @@ func build(s *settings) (_ *exporter, err error) {
 // here: the web side first, while the poller still goes on.
 func (e *exporter) serve(ctx context.Context) error {
 	s := e.settings
+	defer s.heedHangUps()()
 	s.logger.Info("Starting "+name, "version", version.Info(), "build_context", version.BuildContext())
 	for _, w := range s.warnings() {
 		s.logger.Warn("Check the configuration", "warning", w)

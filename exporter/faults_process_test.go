@@ -591,3 +591,102 @@ func curl(t *testing.T, base, dir string, ca *authority, known *tls.Certificate)
 		}
 	}
 }
+
+// piped is the exporter with its log in a pipe of 4 KiB.
+func piped(t *testing.T, args ...string) (p *exec.Cmd, log *os.File, base string) {
+	t.Helper()
+	log, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, w.Fd(), syscall.F_SETPIPE_SZ, 4096); errno != 0 {
+		t.Fatal(errno)
+	}
+	p = exec.Command(os.Args[0], append(args, "--web.listen-address=127.0.0.1:0")...)
+	p.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
+	p.Stderr = w
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	t.Cleanup(func() { p.Process.Kill(); p.Wait() })
+	lines := bufio.NewReader(log)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := listening.FindStringSubmatch(line); m != nil {
+			return p, log, "http://" + m[1]
+		}
+	}
+}
+
+// endsInOrder says that SIGTERM ends the process as it should, whatever became of its log.
+func endsInOrder(t *testing.T, p *exec.Cmd) {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(testbed.Patience):
+		t.Fatal("did not end")
+	}
+}
+
+// pollsOn waits for polls, each of which writes a line at this level.
+func pollsOn(t *testing.T, base string, polls float64) {
+	t.Helper()
+	count := func() float64 { return series(t, base)[`coingecko_polls_total{upstream="coingecko"}`] }
+	first := count()
+	testbed.Until(t, "polls", func() bool { return count() >= first+polls })
+	if !up(t, base) {
+		t.Error("polls fail")
+	}
+}
+
+func logClosed(t *testing.T) {
+	p, log, base := piped(t, append(fast, "--log.level=debug")...)
+	pollsOn(t, base, 1)
+	log.Close()
+	pollsOn(t, base, 5)
+	endsInOrder(t, p)
+}
+
+func logBlocked(t *testing.T) {
+	p, _, base := piped(t, append(fast, "--log.level=debug")...)
+	pollsOn(t, base, 60) // more lines than the pipe holds
+	endsInOrder(t, p)
+}
+
+func hangsUp(t *testing.T) {
+	u := newUpstream(t, "127.0.0.1:0", false)
+	p := process(t, append(u.args, "--coingecko.url="+u.url, "--coingecko.timeout=1h")...)
+	key := filepath.Join(u.home, "key")
+	hangUp := func(says string) {
+		t.Helper()
+		if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		p.Says(t, says)
+	}
+	hangUp(`level=info msg="SIGHUP: key and TLS files were read again`)
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	hangUp(`level=error msg="SIGHUP: a file cannot be used" err=".*--coingecko.api-key-file`)
+	if resp, _ := get(t, p.URL()+"/-/healthy"); resp.StatusCode != 200 {
+		t.Errorf("/-/healthy answers %d", resp.StatusCode)
+	}
+	terminate(t, p)
+	if s := ended(t, p); s.ExitCode() != 0 {
+		t.Errorf("%v\n%s", s, p.Log)
+	}
+}

@@ -184,6 +184,9 @@ var faults = []fault{
 	{name: "SIGTERM in a stalled poll", alone: endsInPoll, told: `Exit code 0 at once; the poll is nobody's failure`},
 	{name: "SIGTERM between polls", alone: endsBetweenPolls, told: `Exit code 0 at once`},
 	{name: "SIGTERM in a scrape", alone: endsInScrape, told: "The scrape is answered, whole and with `Connection: close`, though half of its request came after the signal; exit code 0"},
+	{name: "SIGHUP", alone: hangsUp, told: "One line in the log, which says whether the files that are read again anyway (key, TLS) can be used. Nothing else happens", over: "–"},
+	{name: "log pipe closed", alone: logClosed, told: "Lines of the log are lost. Nothing else happens; SIGTERM drains as ever", over: "–"},
+	{name: "log pipe that nobody reads", alone: logBlocked, told: "Polls, readers and SIGTERM go on. A thousand lines are kept; more are dropped, and counted in a line of their own when the log is read again", over: "when it is read again"},
 	{name: "SIGTERM again while draining", alone: endsTwice, told: `The second one ends the process at once`},
 
 	{group: "Readers", name: "slow readers", alone: slowReaders, told: `50 connections that take nothing of 100 answers each: other readers and polls go on`},

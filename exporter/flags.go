@@ -168,8 +168,8 @@ func (s *settings) checkWeb() error {
 	if s.maxRequests < 0 {
 		return fmt.Errorf("--web.max-requests=%d is below 0; use 0 for no limit", s.maxRequests)
 	}
-	if err := web.Validate(*s.web.WebConfigFile); err != nil {
-		return fmt.Errorf("--web.config.file=%s cannot be used: %w", *s.web.WebConfigFile, err)
+	if err := s.checkWebConfig(); err != nil {
+		return err
 	}
 	switch {
 	case s.healthURLFlag == "":
@@ -214,13 +214,28 @@ func (s *settings) checkUpstream() error {
 		}
 		s.endpoints = append(s.endpoints, coingecko.Endpoint{URL: u, Upstream: coingecko.UpstreamOf(u)})
 	}
-	if s.httpFile != "" {
-		var err error
-		if s.httpConfig, _, err = config.LoadHTTPConfigFile(s.httpFile); err != nil {
-			return fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
-		}
+	var err error
+	s.httpConfig, err = s.readHTTPConfig()
+	return err
+}
+
+func (s *settings) checkWebConfig() error {
+	if err := web.Validate(*s.web.WebConfigFile); err != nil {
+		return fmt.Errorf("--web.config.file=%s cannot be used: %w", *s.web.WebConfigFile, err)
 	}
 	return nil
+}
+
+// readHTTPConfig gives nil without one.
+func (s *settings) readHTTPConfig() (*config.HTTPClientConfig, error) {
+	if s.httpFile == "" {
+		return nil, nil
+	}
+	c, _, err := config.LoadHTTPConfigFile(s.httpFile)
+	if err != nil {
+		return nil, fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
+	}
+	return c, nil
 }
 
 // baseURL checks a URL that is to look like the example. Where it may hold a password, errors do not quote it.

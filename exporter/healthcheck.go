@@ -37,7 +37,8 @@ func askHealth(ctx context.Context, s *settings) error {
 		if err != nil {
 			return err
 		}
-		_, err = fetch(ctx, http.DefaultClient, base.JoinPath("/-/ready"))
+		direct := &http.Client{Transport: &http.Transport{}} // a proxy is for others
+		_, err = fetch(ctx, direct, base.JoinPath("/-/ready"))
 		return err
 	}
 	client := http.DefaultClient

@@ -5,7 +5,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/heycard/coingecko-exporter/exporter"
@@ -48,6 +51,33 @@ func TestHealthCheck(t *testing.T) {
 		if code, said := check(tc.args...); code != tc.code || !strings.Contains(said, tc.want) || strings.Count(said, "\n") > 2 {
 			t.Errorf("%s: exit code %d, %q", what, code, said)
 		}
+	}
+}
+
+// A proxy for the way to CoinGecko is none for the way to oneself, whatever the address. It takes a process, because
+// Go reads these variables once, and an address that is not loopback, which Go never asks a proxy for.
+func TestHealthCheckUsesNoProxy(t *testing.T) {
+	var proxied atomic.Bool
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { proxied.Store(true) }))
+	t.Cleanup(proxy.Close)
+	outward := ""
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && n.IP.To4() != nil {
+			outward = n.IP.String()
+		}
+	}
+	if outward == "" {
+		t.Skip("this machine has no address but loopback")
+	}
+	c := exec.Command(os.Args[0], "--health.check", "--web.listen-address="+net.JoinHostPort(outward, "9"))
+	c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1", "HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
+	out, err := c.CombinedOutput()
+	if err == nil || proxied.Load() || !strings.Contains(string(out), "connection refused") {
+		t.Errorf("asked the proxy: %v; error %v: %s", proxied.Load(), err, out)
 	}
 }
 

@@ -1,0 +1,133 @@
+package logging
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// reader is a log's reader who may stop to read.
+type reader struct {
+	mu   sync.Mutex
+	read chan struct{} // nil: reads at once
+	err  error
+	b    bytes.Buffer
+}
+
+func (r *reader) Write(p []byte) (int, error) {
+	if r.read != nil {
+		<-r.read
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return 0, r.err
+	}
+	return r.b.Write(p)
+}
+
+func (r *reader) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.b.String()
+}
+
+// A line that was logged has been written, as without a queue.
+func TestQueueWritesAtOnce(t *testing.T) {
+	r := &reader{}
+	l, q, err := NewQueued(r, "info", "logfmt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	for i := range 3 * queued {
+		l.Info("m", "i", i)
+		if !strings.HasSuffix(r.String(), fmt.Sprintf("i=%d\n", i)) {
+			t.Fatalf("line %d is not there", i)
+		}
+	}
+}
+
+// Whoever logs waits for a second at most, once, and what was dropped is told.
+func TestQueueIsNotStoppedByItsReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &reader{read: make(chan struct{})}
+		l, q, err := NewQueued(r, "info", "logfmt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		const lines = 3 * queued
+		for i := range lines {
+			l.Info("m", "i", i)
+		}
+		if d := time.Since(begun); d != patience {
+			t.Errorf("%d lines took %v", lines, d)
+		}
+		close(r.read)
+		synctest.Wait()
+		// One was being written, and as many as can wait waited.
+		kept := queued + 1
+		if got := r.String(); strings.Count(got, "msg=m ") != kept || strings.Count(got, fmt.Sprintf(
+			`level=warn msg="Log lines were dropped: they were not read in time" lines=%d`, lines-kept)) != 1 {
+			t.Errorf("%d lines, ends with %q", strings.Count(got, "msg=m "), got[len(got)-300:])
+		}
+		begun = time.Now()
+		l.Info("again")
+		if !strings.HasSuffix(r.String(), "msg=again\n") || time.Since(begun) != 0 {
+			t.Error("what comes later is not written at once")
+		}
+		q.Close()
+	})
+}
+
+// The end does not wait for a reader who has gone away.
+func TestQueueCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, lines := range []int{0, 1, 2 * queued} {
+			r := &reader{read: make(chan struct{})}
+			l, q, err := NewQueued(r, "info", "logfmt")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range lines {
+				l.Info("m")
+			}
+			begun := time.Now()
+			q.Close()
+			q.Close()
+			if d := time.Since(begun); d > patience {
+				t.Errorf("%d lines: closing took %v", lines, d)
+			}
+			begun = time.Now()
+			l.Info("later")
+			if d := time.Since(begun); d > patience {
+				t.Errorf("%d lines: logging after the end took %v", lines, d)
+			}
+			close(r.read)
+		}
+	})
+}
+
+func TestQueueOfAClosedPipe(t *testing.T) {
+	r := &reader{err: errors.New("broken pipe")}
+	l, q, err := NewQueued(r, "info", "logfmt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	l.Info("one")
+	l.Info("two")
+	r.mu.Lock()
+	r.err = nil
+	r.mu.Unlock()
+	l.Info("three")
+	if got := r.String(); !strings.Contains(got, "msg=three") || !strings.Contains(got, "lines=2") {
+		t.Errorf("got %q", got)
+	}
+}

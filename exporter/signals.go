@@ -1,0 +1,56 @@
+// Signals that do not end the program.
+
+package exporter
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// outliveReaders sees to it that a log whose reader has gone does not end the program, until reset is called.
+func outliveReaders() (reset func()) {
+	brokenPipes := make(chan os.Signal, 1) // nobody listens: that somebody could is enough for Go not to end
+	signal.Notify(brokenPipes, syscall.SIGPIPE)
+	return func() { signal.Stop(brokenPipes) }
+}
+
+// heedHangUps makes SIGHUP do what it usually asks for, and not end the program, until reset is called.
+func (s *settings) heedHangUps() (reset func()) {
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hangUps:
+				s.reread()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangUps)
+		close(done)
+	}
+}
+
+// reread says whether the files that are read again and again are still good: the key at each poll, certificates and
+// passwords at each connection. Flags and the environment are read at the start only.
+func (s *settings) reread() {
+	good := true
+	checks := []func() error{s.checkWebConfig, func() error { _, err := s.readHTTPConfig(); return err }}
+	if s.key != nil {
+		checks = append(checks, func() error { _, err := s.key(); return err })
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			good = false
+			s.logger.Error("SIGHUP: a file cannot be used", "err", err)
+		}
+	}
+	if good {
+		s.logger.Info("SIGHUP: key and TLS files were read again, as at each poll and connection; flags and environment are read at the start only")
+	}
+}
