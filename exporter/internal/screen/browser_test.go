@@ -349,7 +349,7 @@ const misfit = `(() => {
   for (const tile of document.querySelectorAll('.tile')) {
     const t = tile.getBoundingClientRect();
     if (wall && t.bottom > innerHeight) bad.push('below the fold: ' + tile.innerText);
-    for (const part of tile.querySelectorAll('.price, dt, dd, .curve')) {
+    for (const part of tile.querySelectorAll('.price, dt, dd, .curve, .basket')) {
       const p = part.className.baseVal || part.className === 'curve' ? part.getBoundingClientRect() : text(part);
       if (p.right > t.right || p.left < t.left || p.bottom > t.bottom || p.top < t.top) bad.push('outside: ' + part.textContent);
     }
@@ -369,6 +369,7 @@ func fits(t *testing.T, b tab) {
 	for _, r := range rates {
 		many = append(many, r.Code)
 	}
+	amount := Basket{49.9, "49.90", "eur"}
 	coins13 := strings.Split("btc,eth,bch,bnb,dot,eos,link,ltc,sol,xlm,xrp,yfi,xau", ",")
 	for _, c := range []struct {
 		name    string
@@ -388,6 +389,11 @@ func fits(t *testing.T, b tab) {
 		{"twenty", Options{Coins: many[:20]}, ok},
 		{"vnd", Options{Quote: "vnd"}, ok},
 		{"btc", Options{Quote: "btc"}, ok},
+		{"three", Options{Coins: coins13[:3]}, ok},
+		{"six", Options{Coins: coins13[:6]}, ok},
+		{"nine", Options{Coins: coins13[:9], Basket: amount}, ok},
+		{"basket", Options{Basket: amount}, ok},
+		{"fourteen-basket-simulated-missed", Options{Coins: append(coins13[:13:13], "xag"), Basket: amount}, simulated(missed)},
 		{"bad-quote", Options{Quote: "doge"}, ok},
 		{"first-start", Options{}, poller.Status{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute}},
 	} {
@@ -396,8 +402,8 @@ func fits(t *testing.T, b tab) {
 		server := httptest.NewServer(served(s))
 		b.do(chromedp.Navigate(server.URL))
 		sizes := [][2]int64{{1920, 1080}, {390, 844}}
-		if c.name == "healthy" || c.name == "thirteen-simulated-missed" {
-			sizes = append(sizes, [][2]int64{{3840, 2160}, {1366, 768}, {1080, 1920}, {820, 1180}, {320, 640}}...)
+		if c.name == "healthy" || strings.HasSuffix(c.name, "n-simulated-missed") || strings.HasPrefix(c.name, "fourteen") {
+			sizes = append(sizes, [][2]int64{{3840, 2160}, {1366, 768}, {1280, 720}, {1280, 1024}, {1080, 1920}, {820, 1180}, {320, 640}}...)
 		}
 		for _, size := range sizes {
 			b.do(chromedp.EmulateViewport(size[0], size[1]))

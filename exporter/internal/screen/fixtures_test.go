@@ -101,6 +101,12 @@ func newScreen(t testing.TB, o Options, st poller.Status) *Screen {
 	if o.Quote == "" {
 		o.Quote = "usd"
 	}
+	if o.Thresholds == nil {
+		var err error
+		if o.Thresholds, err = ParseThresholds(DefaultThresholds); err != nil {
+			t.Fatal(err)
+		}
+	}
 	o.Version, o.Logger = "1.2.3", slog.New(slog.DiscardHandler)
 	s := New(o)
 	s.build = "BUILD"

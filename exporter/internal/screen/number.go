@@ -47,6 +47,18 @@ func decimals(v float64) int {
 	}
 }
 
+// significant writes an amount of coins with five significant digits and no zeros behind them, as wallets do: 0.00076512.
+func significant(v float64) string {
+	if v >= 1e15 || v < 1e-12 {
+		return strconv.FormatFloat(v, 'e', 2, 64)
+	}
+	text := strconv.FormatFloat(v, 'f', max(4-int(math.Floor(math.Log10(v))), 0), 64)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return group(text)
+}
+
 // group puts commas into the whole part of a decimal number without a sign.
 func group(s string) string {
 	whole, rest := s, ""
@@ -68,15 +80,23 @@ type change struct {
 	Window string // "15 min"
 	Text   string // "+1.25", in percent, or a dash
 	Way    string // up, down, flat, or none where nothing is known
+	Size   string // calm, loud, or empty for neither
 }
+
+// How large a move is beside the shop's threshold for it.
+const (
+	calm = "calm" // under a tenth
+	loud = "loud" // as large, or larger
+)
 
 // Arrow repeats the direction for who cannot tell the colours apart.
 func (c change) Arrow() string {
 	return map[string]string{"up": "▲", "down": "▼", "flat": "■"}[c.Way]
 }
 
-// newChange says how far a price moved, in percent. The sign is of what is shown: -0.001 is 0.00.
-func newChange(window string, now, then float64) change {
+// newChange says how far a price moved, in percent. The sign is of what is shown: -0.001 is 0.00. limit is the shop's
+// threshold, as a share; infinite for none.
+func newChange(window string, now, then, limit float64) change {
 	percent := (now/then - 1) * 100
 	d := 2
 	switch a := math.Abs(percent); {
@@ -86,17 +106,23 @@ func newChange(window string, now, then float64) change {
 		d = 1
 	}
 	if math.IsInf(percent, 0) || math.Abs(percent) >= 1e6 {
-		return change{window, dash, "none"}
+		return change{Window: window, Text: dash, Way: "none"}
 	}
 	text := group(strconv.FormatFloat(math.Abs(percent), 'f', d, 64))
+	c := change{Window: window, Text: "+" + text, Way: "up"}
 	switch {
 	case math.Abs(percent) < 0.005:
-		return change{window, text, "flat"}
+		return change{Window: window, Text: text, Way: "flat"}
 	case percent < 0:
-		return change{window, "\u2212" + text, "down"}
-	default:
-		return change{window, "+" + text, "up"}
+		c.Text, c.Way = "\u2212"+text, "down"
 	}
+	switch share := math.Abs(percent) / 100; {
+	case share >= limit:
+		c.Size = loud
+	case share < limit/10 && !math.IsInf(limit, 1):
+		c.Size = calm
+	}
+	return c
 }
 
 // age writes a duration with its two largest units: 23 s · 4 min 10 s · 2 h 5 min · 3 d 4 h.
@@ -115,13 +141,21 @@ func age(d time.Duration) string {
 	}
 }
 
-// clock writes a moment; with its date where that is not today's.
-func clock(t, now time.Time) string {
-	t, now = t.UTC(), now.UTC()
-	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
-		return t.Format("15:04:05 UTC")
+// clock writes a moment in the screen's time zone; with its date where that is not today's.
+func (s *Screen) clock(t, now time.Time) string {
+	t, now = t.In(s.opts.Zone), now.In(s.opts.Zone)
+	form := "15:04:05 "
+	if t.Format(time.DateOnly) != now.Format(time.DateOnly) {
+		form = "2006-01-02 15:04:05 "
 	}
-	return t.Format("2006-01-02 15:04:05 UTC")
+	zone := t.Format("MST")
+	if strings.HasPrefix(zone, "+") || strings.HasPrefix(zone, "-") { // a zone without letters
+		zone = "UTC" + zone[:3]
+		if minutes := t.Format("-07:00")[3:]; minutes != ":00" {
+			zone += minutes
+		}
+	}
+	return t.Format(form) + zone
 }
 
 // longestUnit is how many letters a unit may have to stand behind an amount. CoinGecko's longest has 4.

@@ -77,9 +77,28 @@ func TestChange(t *testing.T) {
 		{1e9, 1, dash, "none", ""},
 		{math.MaxFloat64, 1e-300, dash, "none", ""},
 	} {
-		got := newChange("1 h", c.now, c.then)
-		if got.Window != "1 h" || got.Text != c.text || got.Way != c.way || got.Arrow() != c.arrow {
+		got := newChange("1 h", c.now, c.then, math.Inf(1))
+		if got.Window != "1 h" || got.Text != c.text || got.Way != c.way || got.Arrow() != c.arrow || got.Size != "" {
 			t.Errorf("from %v to %v: %+v %q, want %q %q %q", c.then, c.now, got, got.Arrow(), c.text, c.way, c.arrow)
+		}
+	}
+}
+
+func TestMovesAreCalmOrLoud(t *testing.T) {
+	for now, want := range map[float64]string{100: "", 100.3: calm, 99.7: calm, 100.51: "", 95.1: "", 95: loud, 105: loud, 80: loud} {
+		if got := newChange("1 h", now, 100, 0.05); got.Size != want {
+			t.Errorf("from 100 to %v: %+v, want %q", now, got, want)
+		}
+	}
+}
+
+func TestSignificant(t *testing.T) {
+	for v, want := range map[float64]string{
+		0.000765123456: "0.00076512", 0.0290124: "0.029012", 0.67513: "0.67513", 226.144: "226.14", 1234.56: "1,234.6", 5: "5", 100000: "100,000",
+		9.999999: "10", 1234567.8: "1,234,568", 1e-13: "1.00e-13", 1e15: "1.00e+15",
+	} {
+		if got := significant(v); got != want {
+			t.Errorf("significant(%v) = %q, want %q", v, got, want)
 		}
 	}
 }
@@ -111,13 +130,28 @@ func TestAge(t *testing.T) {
 	}
 }
 
-func TestClockNamesTheDayWhenItIsAnother(t *testing.T) {
-	zone := time.FixedZone("UTC+9", 9*3600)
-	if got := clock(fetched.In(zone), fetched.Add(time.Hour)); got != "14:03:22 UTC" {
-		t.Errorf("same day: %q", got)
-	}
-	if got := clock(fetched, fetched.Add(10*time.Hour)); got != "2026-06-15 14:03:22 UTC" {
-		t.Errorf("the day before: %q", got)
+func TestClock(t *testing.T) {
+	for _, c := range []struct {
+		zone  string
+		later time.Duration
+		want  string
+	}{
+		{"UTC", time.Hour, "14:03:22 UTC"},
+		{"UTC", 10 * time.Hour, "2026-06-15 14:03:22 UTC"},
+		{"Europe/Madrid", time.Hour, "16:03:22 CEST"},
+		{"Europe/Madrid", 8 * time.Hour, "2026-06-15 16:03:22 CEST"}, // it is tomorrow there
+		{"America/Sao_Paulo", time.Hour, "11:03:22 UTC-03"},
+		{"Asia/Kolkata", time.Hour, "19:33:22 IST"},
+		{"Asia/Kathmandu", time.Hour, "19:48:22 UTC+05:45"},
+	} {
+		zone, err := time.LoadLocation(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := New(Options{Zone: zone})
+		if got := s.clock(fetched.In(time.FixedZone("", 9*3600)), fetched.Add(c.later)); got != c.want {
+			t.Errorf("%s: %q, want %q", c.zone, got, c.want)
+		}
 	}
 }
 

@@ -8,8 +8,10 @@ package screen
 import (
 	"bytes"
 	"crypto/sha256"
-	"embed"
+	_ "embed"
+	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -26,6 +28,9 @@ type Options struct {
 	Status      func() poller.Status // asked for at each request
 	Quote       string               // code of the currency that prices are in, unless ?quote= says another
 	Coins       []string             // codes of the tiles, in their order; none: every coin but bits and sats
+	Thresholds  Thresholds           // from which on a move is marked
+	Basket      Basket               // an amount that is shown in each coin
+	Zone        *time.Location       // of times of day; nil for UTC
 	Version     string               // of the exporter
 	MetricsPath string               // where the metrics are; "/metrics" when empty
 	Logger      *slog.Logger
@@ -39,25 +44,34 @@ type Screen struct {
 	build   string
 	history *history.History
 	drift   func() time.Duration
-	routes  map[string]http.Handler // by the pattern of http.ServeMux
 }
 
-//go:embed page.html screen.css screen.js screen.svg
-var files embed.FS
+//go:embed page.html
+var pageText string
 
-// assets are what the page loads, and their types.
-var assets = map[string]string{
-	"screen.css": "text/css; charset=utf-8",
-	"screen.js":  "text/javascript; charset=utf-8",
-	"screen.svg": "image/svg+xml",
-}
+//go:embed screen.css
+var style string
 
-var page = template.Must(template.New("page.html").ParseFS(files, "page.html"))
+//go:embed screen.js
+var script string
 
-// policy lets the page load its own assets and ask for itself, and nothing else.
-// It may stand in a frame of its own origin only.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+//go:embed screen.svg
+var icon []byte
+
+var page = template.Must(template.New("page.html").Parse(pageText))
+
+// policy lets the page use what stands in it, load its icon and ask for itself, and nothing else. It may stand in a
+// frame of its own origin only. The style sheet's and the script's hashes go in; the sizes' hash is that of a page.
+const policy = "default-src 'none'; script-src '%s'; style-src '%s' '%s'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+
+// hash is how a policy names a text that stands in the page.
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+var styleHash, scriptHash = hash(style), hash(script)
 
 // New prepares a screen. It fails on nothing: whether the quote is there shows with the first rates.
 func New(opts Options) *Screen {
@@ -71,10 +85,13 @@ func New(opts Options) *Screen {
 		}
 	}
 	opts.Coins = coins
+	if opts.Zone == nil {
+		opts.Zone = time.UTC
+	}
 	if opts.MetricsPath == "" {
 		opts.MetricsPath = "/metrics"
 	}
-	s := &Screen{opts: opts, history: &history.History{}, drift: clockDrift(), routes: map[string]http.Handler{}}
+	s := &Screen{opts: opts, history: &history.History{}, drift: clockDrift()}
 	// Relative, so that they also lead somewhere behind a reverse proxy that adds a prefix.
 	s.links = []link{
 		{"." + opts.MetricsPath, "Metrics"},
@@ -84,20 +101,8 @@ func New(opts Options) *Screen {
 		{"https://github.com/heycard/coingecko-exporter", "Documentation"},
 	}
 
-	all := sha256.New()
-	all.Write([]byte(opts.Version))
-	for _, name := range []string{"page.html", "screen.css", "screen.js", "screen.svg"} {
-		content, err := files.ReadFile(name)
-		if err != nil { // embedded: it is there, or this did not compile
-			panic("screen: " + err.Error())
-		}
-		all.Write(content)
-		if mediaType, ok := assets[name]; ok {
-			s.routes["GET /"+name] = asset(name, mediaType, content)
-		}
-	}
-	s.build = hex.EncodeToString(all.Sum(nil)[:8])
-	s.routes["GET /{$}"] = http.HandlerFunc(s.serve)
+	build := sha256.Sum256([]byte(opts.Version + pageText + style + script))
+	s.build = hex.EncodeToString(build[:8])
 	return s
 }
 
@@ -113,11 +118,10 @@ func clockDrift() func() time.Duration {
 	}
 }
 
-// Register hands over the page at / and its assets beside it, each with its pattern for http.ServeMux.
+// Register hands over the page at / and its icon, each with its pattern for http.ServeMux.
 func (s *Screen) Register(handle func(pattern string, h http.Handler)) {
-	for pattern, h := range s.routes {
-		handle(pattern, h)
-	}
+	handle("GET /{$}", http.HandlerFunc(s.serve))
+	handle("GET /screen.svg", http.HandlerFunc(serveIcon))
 }
 
 // Polled remembers the new rates. It makes a Screen a poller.Observer.
@@ -147,7 +151,7 @@ func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store") // a price from a cache would be old
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", fmt.Sprintf(policy, scriptHash, styleHash, hash(string(v.SizeSheet()))))
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if !ok {
@@ -158,16 +162,11 @@ func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// asset serves an embedded file. Browsers keep it, but ask whether it has changed.
-func asset(name, mediaType string, content []byte) http.HandlerFunc {
-	sum := sha256.Sum256(content)
-	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
-	return func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", mediaType)
-		h.Set("Cache-Control", "no-cache")
-		h.Set("ETag", tag)
-		h.Set("X-Content-Type-Options", "nosniff")
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
-	}
+// serveIcon lets browsers keep the icon for a day.
+func serveIcon(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "image/svg+xml")
+	h.Set("Cache-Control", "max-age=86400")
+	h.Set("X-Content-Type-Options", "nosniff")
+	http.ServeContent(w, r, "screen.svg", time.Time{}, bytes.NewReader(icon))
 }

@@ -2,7 +2,7 @@
 //
 // The page fetches itself and takes over what is different. How old its prices are is counted here
 // from the age that the exporter stated; the browser's clock is never compared with the exporter's.
-// No syntax newer than ES2018: television sets live long.
+// No syntax newer than ES2018, and nothing that Chromium 64 has not: television sets live long.
 'use strict';
 
 const timeout = 5; // seconds that one answer may take
@@ -13,12 +13,14 @@ const moment = () => ({steady: performance.now(), wall: Date.now()});
 // How many seconds ago a moment was: the larger of what the clocks say.
 const since = (then) => Math.max(performance.now() - then.steady, Date.now() - then.wall, 0) / 1000;
 
-const build = document.body.dataset.build;
-let nextBuild = build;
-
 // When the answer that stands on the page was asked for.
 let asked = {steady: 0, wall: performance.timeOrigin || Date.now()};
-let busy = false;
+
+let build = '';      // of the page that runs
+let nextBuild = '';  // of the last answer
+let question = null; // the request under way
+let failures = 0;    // requests since the last answer
+let mute = -1;       // ticks since the first request that was not answered; below 0 while there is none
 let timer = 0;
 
 // age does what age in number.go does.
@@ -32,6 +34,7 @@ function age(seconds) {
 }
 
 const stated = (name) => parseFloat(document.body.dataset[name]);
+const refresh = () => stated('refresh') || timeout; // of a page that was cut off in its head
 
 function put(node, text) {
   if (node && node.textContent !== text) node.textContent = text;
@@ -41,6 +44,7 @@ function put(node, text) {
 function notice(state, head, reason) {
   document.body.dataset.state = state;
   const box = document.querySelector('.notice');
+  if (!box) return; // a page that was cut off before it
   box.hidden = false;
   const next = box.querySelector('.next');
   if (next) next.remove();
@@ -55,13 +59,28 @@ function notice(state, head, reason) {
 }
 
 // tick counts, and takes the prices away when they are too old or nobody stands by them any more.
+//
+// That the exporter is silent is counted in ticks and not by the clock: a page that was frozen has not waited for an answer.
 function tick() {
+  if (mute >= 0) mute++;
+  if (question && ++question.ticks > timeout) {
+    question.abort();
+    lost(question, 'none within ' + timeout + ' s');
+  }
   const silent = since(asked);
   const old = stated('age') + silent; // NaN, and so never too old, before the first rates
   if (old >= 0) put(document.getElementById('age'), age(old));
 
-  const gone = silent > stated('patience');
-  if (!gone && !(old > stated('maxAge') && document.body.dataset.state !== 'expired')) return;
+  const late = silent > stated('patience');
+  const gone = late && mute > timeout;
+  const state = document.body.dataset.state;
+  if (!gone && !(old > stated('maxAge') && state !== 'expired')) {
+    if (late && mute <= timeout) {
+      again();
+      if (state === 'fresh') notice('missed', 'Not up to date', 'This page is asking the exporter for newer rates.');
+    }
+    return;
+  }
   document.querySelectorAll('main, .others').forEach((part) => { part.textContent = ''; });
   put(document.querySelector('title'), document.title.replace(/Crypto rates.*/, 'No current rates'));
   if (gone) {
@@ -69,6 +88,7 @@ function tick() {
       'The exporter has stopped answering. Check that it runs and that this screen can reach it.');
   } else {
     notice('expired', 'No current rates', 'The last rates are too old to be shown.');
+    again();
   }
 }
 
@@ -93,58 +113,91 @@ function morph(from, to) {
   }
 }
 
-// ask fetches the page and takes it over.
-async function ask() {
-  const started = moment();
-  const abort = new AbortController();
-  const limit = setTimeout(() => abort.abort(), timeout * 1000);
-  try {
-    // Not location.href: it may hold a password, and then fetch refuses it.
-    const url = location.origin + location.pathname + location.search;
-    const response = await fetch(url, {cache: 'no-store', redirect: 'error', signal: abort.signal});
-    const page = new DOMParser().parseFromString(await response.text(), 'text/html');
-    const found = page.body.dataset.build;
-    if (!found) throw new Error('not the exporter: ' + response.status); // a proxy, a login page
-    if (found !== build && found === nextBuild) {
-      location.reload(); // a new version, twice in a row: the old one is gone for good
-      return;
-    }
-    nextBuild = found;
-    morph(document.body, page.body);
-    put(document.querySelector('title'), page.title);
-    asked = started;
-  } catch (error) {
-    console.warn('No answer from the exporter:', error);
-    if (document.body.dataset.state !== 'expired') {
-      notice('missed', 'The exporter does not answer', 'Trying again. Until it does, these prices are not updated.');
-    }
-  } finally {
-    clearTimeout(limit);
-  }
-  tick();
+// resize takes over the sizes that the exporter worked out for these tiles.
+function resize() {
+  const style = document.querySelector('style + style');
+  const sizes = document.body.dataset.sizes;
+  if (!style || !sizes || style.dataset.sizes === sizes) return;
+  // Not the text of the element: the policy knows the one that came with the page only.
+  style.sheet.cssRules[0].style.cssText = sizes;
+  style.dataset.sizes = sizes;
 }
 
-async function again() {
-  if (busy) return;
-  busy = true;
-  clearTimeout(timer);
-  try {
-    await ask();
-  } finally {
-    busy = false;
-    timer = setTimeout(again, stated('refresh') * 1000);
+// ask fetches the page and takes it over.
+async function ask(mine) {
+  const started = moment();
+  // Not location.href: it may hold a password, and then fetch refuses it.
+  const url = location.origin + location.pathname + location.search;
+  const response = await fetch(url, {cache: 'no-store', redirect: 'error', signal: mine.signal});
+  const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+  const found = page.body.dataset.build;
+  if (!found) throw new Error('not the exporter: ' + response.status); // a proxy, a login page
+  if (started.steady < asked.steady) return; // a later question was answered before
+  if (found !== build && found === nextBuild) {
+    location.reload(); // a new version, twice in a row: the old one is gone for good
+    return;
   }
+  nextBuild = found;
+  morph(document.body, page.body);
+  resize();
+  put(document.querySelector('title'), page.title);
+  asked = started;
+  failures = 0;
+  mute = -1;
+}
+
+// again asks, unless an answer is awaited already.
+function again() {
+  if (question) return;
+  clearTimeout(timer);
+  const control = window.AbortController ? new AbortController() : {abort() {}};
+  const mine = {ticks: 0, signal: control.signal, abort: () => control.abort()};
+  question = mine;
+  mute = Math.max(mute, 0);
+  ask(mine).then(() => {
+    if (question === mine) next(refresh());
+    tick();
+  }, (error) => lost(mine, error));
+}
+
+// next is when to ask again, in seconds.
+function next(seconds) {
+  question = null;
+  clearTimeout(timer);
+  timer = setTimeout(again, seconds * 1000);
+}
+
+// lost is what becomes of a question without an answer.
+function lost(mine, why) {
+  if (question !== mine) return;
+  console.warn('No answer from the exporter:', why);
+  failures++;
+  if (failures === 1 && since(asked) > stated('patience')) {
+    next(0); // a connection that did not outlive a sleep says nothing about the exporter
+    return;
+  }
+  if (document.body.dataset.state !== 'expired') {
+    notice('missed', 'The exporter does not answer', 'Trying again. Until it does, these prices are not updated.');
+  }
+  next(refresh());
 }
 
 // wake looks at once after a sleep, a return to this tab or a lost network.
 function wake() {
-  tick();
   again();
+  tick();
 }
 
-document.documentElement.classList.add('live'); // from here on, this script hides old prices and not the style sheet
-setInterval(tick, 1000);
-timer = setTimeout(again, stated('refresh') * 1000);
-document.addEventListener('visibilitychange', wake);
-window.addEventListener('pageshow', (event) => { if (event.persisted) wake(); });
-window.addEventListener('online', wake);
+// start is called when the page is there, or as much of it as came.
+function start() {
+  document.documentElement.classList.add('live'); // from here on, this script hides old prices and not the style sheet
+  build = nextBuild = document.body.dataset.build;
+  setInterval(tick, 1000);
+  next(Math.max(refresh() - since(asked), 0));
+  document.addEventListener('visibilitychange', wake);
+  document.addEventListener('resume', wake);
+  window.addEventListener('pageshow', (event) => { if (event.persisted) wake(); });
+  window.addEventListener('online', wake);
+}
+
+document.addEventListener('DOMContentLoaded', start);

@@ -48,6 +48,9 @@ func body(t testing.TB, r *http.Response) string {
 	return string(b)
 }
 
+// bare is a page without the texts that all pages have in themselves.
+func bare(page string) string { return strings.NewReplacer(style, "", script, "").Replace(page) }
+
 // some are few enough rates to read a whole page of them.
 func some(rates []coingecko.Rate) []coingecko.Rate {
 	var few []coingecko.Rate
@@ -92,6 +95,7 @@ func TestPages(t *testing.T) {
 		"expired":     {pageCase{Options{}, overdue(ok, refusedKey(), 11*time.Minute), 5, "/?quote=eur"}, 200},
 		"simulated":   {pageCase{Options{Coins: []string{"btc"}}, simulated(ok), 20, "/"}, 200},
 		"bad_quote":   {pageCase{Options{}, ok, 20, "/?quote=doge"}, 400},
+		"basket":      {pageCase{Options{Coins: []string{"btc", "eth", "gone"}, Basket: Basket{49.9, "49.90", "eur"}, Zone: time.FixedZone("CEST", 7200)}, ok, 20, "/"}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := c.show(t, all)
@@ -99,6 +103,12 @@ func TestPages(t *testing.T) {
 				t.Errorf("status %d, want %d", r.StatusCode, c.code)
 			}
 			got := body(t, r)
+			for _, whole := range []string{style, script} { // as their files have them
+				if !strings.Contains(got, ">"+whole+"<") {
+					t.Fatal("the page has not all that it needs in itself")
+				}
+				got = strings.Replace(got, whole, "...", 1)
+			}
 			file := filepath.Join("testdata", name+".html")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -129,11 +139,12 @@ func TestWords(t *testing.T) {
 		"healthy, no history": {pageCase{Options{}, ok, 0, "/"}, []string{
 			`<div class="curve"></div>`, `<div class="none"><dt>1 h</dt><dd>–</dd></div>`}},
 		"a price of many digits": {pageCase{Options{Coins: []string{"btc"}}, ok, 20, "/?quote=lbp"}, []string{
-			"Lebanese Pound", "columns-1 digits-13", "<span>6,790,586,630</span> <bdi>ل.ل</bdi>"}},
-		"missed by a relay":    {pageCase{Options{}, overdue(ok, nil, 3*time.Minute), 5, "/"}, []string{"A poll was missed", "No newer rates have come."}},
-		"expired by a relay":   {pageCase{Options{}, overdue(ok, nil, 36*time.Hour), 5, "/"}, []string{"No newer rates have come.", "1 d 12 h</span> ago", "2026-06-15 14:03:22 UTC"}},
-		"simulated, expired":   {pageCase{Options{}, simulated(overdue(ok, nil, 11*time.Minute)), 20, "/"}, []string{"SIMULATED: No current rates", "</strong> rates, not real"}},
-		"a quote of the flags": {pageCase{Options{Quote: "doge"}, ok, 20, "/"}, []string{"No rate for &#34;doge&#34;", "Change --screen.quote, or choose one of these."}},
+			"Lebanese Pound", "<span>6,790,586,630</span> <bdi>ل.ل</bdi>"}},
+		"a basket in what is not there": {pageCase{Options{Coins: []string{"btc"}, Basket: Basket{5, "5", "doge"}}, ok, 20, "/"}, []string{"5 DOGE = –</p>"}},
+		"missed by a relay":             {pageCase{Options{}, overdue(ok, nil, 3*time.Minute), 5, "/"}, []string{"A poll was missed", "No newer rates have come."}},
+		"expired by a relay":            {pageCase{Options{}, overdue(ok, nil, 36*time.Hour), 5, "/"}, []string{"No newer rates have come.", "1 d 12 h</span> ago", "2026-06-15 14:03:22 UTC"}},
+		"simulated, expired":            {pageCase{Options{}, simulated(overdue(ok, nil, 11*time.Minute)), 20, "/"}, []string{"SIMULATED: No current rates", "</strong> rates, not real"}},
+		"a quote of the flags":          {pageCase{Options{Quote: "doge"}, ok, 20, "/"}, []string{"No rate for &#34;doge&#34;", "Change --screen.quote, or choose one of these."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			page := body(t, c.show(t, all))
@@ -159,7 +170,8 @@ func TestNoPriceWithoutFreshRates(t *testing.T) {
 		s := newScreen(t, Options{}, st)
 		s.opts.Version = ""
 		remember(s, rates, 1440, nil)
-		page := body(t, get(t, s, "/"))
+		v, _ := s.view(st, "")
+		page := strings.ReplaceAll(bare(body(t, get(t, s, "/"))), string(v.Sizes), "") // numbers, but no prices
 		if found := price.FindString(page); found != "" || strings.Contains(page, "<svg") {
 			t.Errorf("a page without current rates holds %q or a curve:\n%s", found, page)
 		}
@@ -196,7 +208,7 @@ func TestDefaultTiles(t *testing.T) {
 
 func TestColumns(t *testing.T) {
 	for tiles, want := range map[int]int{0: 1, 1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 9: 3, 10: 4, 12: 4, 13: 4, 16: 4, 17: 5, 26: 6, 500: 6} {
-		if got := columns(tiles); got != want {
+		if got := wallColumns(tiles); got != want {
 			t.Errorf("%d tiles stand in %d columns, want %d", tiles, got, want)
 		}
 	}
@@ -216,14 +228,15 @@ func TestHostileTextsAreHarmless(t *testing.T) {
 		s.opts.Version = bad
 		remember(s, rates, 20, nil)
 		page := body(t, get(t, s, strings.ReplaceAll(target, "<script>", "%3Cscript%3E")))
-		for _, tag := range []string{"<script>", "<img", "<b>\"", "onerror=alert(1)>", "'\"<b>"} {
+		page = bare(page)
+		for _, tag := range []string{"<script>alert", "<img", "<b>\"", "onerror=alert(1)>", "'\"<b>"} {
 			if strings.Contains(page, tag) {
 				t.Errorf("%s: %s comes through:\n%s", target, tag, page)
 			}
 		}
 	}
 	page := body(t, get(t, newScreen(t, Options{}, healthy(rates)), "/?quote="+strings.Repeat("x", 8000)))
-	if len(page) > 8_000 {
+	if len(page) > 8_000+len(style)+len(script) {
 		t.Errorf("an absurd query is repeated at length: %d bytes", len(page))
 	}
 }
@@ -235,24 +248,29 @@ func TestPricesThatAreNoNumbersAreDashes(t *testing.T) {
 	rates = with(rates, coingecko.Rate{Code: "eur", Name: "Euro", Type: "fiat", Value: 1e-300})
 	s := newScreen(t, Options{}, healthy(rates))
 	remember(s, rates, 20, nil)
-	page := body(t, get(t, s, "/"))
+	page := bare(body(t, get(t, s, "/")))
 	if strings.Contains(page, "Inf") || strings.Contains(page, "NaN") {
 		t.Errorf("no number on the page:\n%s", page)
 	}
-	if !strings.Contains(page, "<p class=\"price\"><span>–</span></p>") {
+	if !strings.Contains(page, "<p class=\"price\"><em>no rate</em></p>") {
 		t.Errorf("ETH has no dash:\n%s", page)
 	}
 }
 
+// policies reads what a page may use.
+var policies = regexp.MustCompile(`script-src '(sha256-[^']+)'; style-src '(sha256-[^']+)' '(sha256-[^']+)'`)
+
 func TestHeaders(t *testing.T) {
 	s := newScreen(t, Options{}, healthy(simulator.RecordedRates()))
 	r := get(t, s, "/")
+	policy := r.Header.Get("Content-Security-Policy")
+	found := policies.FindStringSubmatch(policy)
 	for name, want := range map[string]string{
 		"Content-Type":           "text/html; charset=utf-8",
 		"Cache-Control":          "no-store",
 		"X-Content-Type-Options": "nosniff",
 		"Referrer-Policy":        "no-referrer",
-		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+		"Content-Security-Policy": "default-src 'none'; " + found[0] + "; img-src 'self'; " +
 			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
 	} {
 		if got := r.Header.Get(name); got != want {
@@ -260,7 +278,15 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 	page := body(t, r)
-	for _, bad := range []string{" style=", " onload=", "<style", "<script>", "http://"} {
+	var inside []string
+	for _, m := range regexp.MustCompile(`(?s)<(?:script|style)>(.*?)</(?:script|style)>`).FindAllStringSubmatch(page, -1) {
+		inside = append(inside, hash(m[1]))
+		page = strings.Replace(page, m[1], "", 1)
+	}
+	if want := []string{found[2], found[3], found[1]}; !slices.Equal(inside, want) {
+		t.Errorf("the page has %v in itself, and may use %v", inside, want)
+	}
+	for _, bad := range []string{" style=", " onload=", "<style ", "<script ", "http://", "stylesheet"} {
 		if strings.Contains(page, bad) {
 			t.Errorf("%q stands in the page", bad)
 		}
@@ -270,29 +296,16 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("the link %s leads away from a path prefix", link[1])
 		}
 	}
+	for _, outside := range regexp.MustCompile(`(?:https?:)?//[a-z][^ ]*|@import|url\(|</`).FindAllString(style+script, -1) {
+		t.Errorf("style sheet or script refer to %s", outside)
+	}
 }
 
-func TestAssets(t *testing.T) {
-	s := newScreen(t, Options{}, healthy(simulator.RecordedRates()))
-	for name, mediaType := range assets {
-		r := get(t, s, "/"+name)
-		content := body(t, r)
-		if r.StatusCode != 200 || r.Header.Get("Content-Type") != mediaType || r.Header.Get("Cache-Control") != "no-cache" ||
-			r.Header.Get("X-Content-Type-Options") != "nosniff" || len(content) < 100 {
-			t.Errorf("%s: %d %v, %d bytes", name, r.StatusCode, r.Header, len(content))
-		}
-		for _, outside := range regexp.MustCompile(`(?:https?:)?//[a-z][^ ]*|@import`).FindAllString(content, -1) {
-			if outside != `http://www.w3.org/2000/svg"` {
-				t.Errorf("%s refers to %s", name, outside)
-			}
-		}
-		q := httptest.NewRequest("GET", "/"+name, nil)
-		q.Header.Set("If-None-Match", r.Header.Get("ETag"))
-		w := httptest.NewRecorder()
-		served(s).ServeHTTP(w, q)
-		if w.Code != 304 || w.Body.Len() > 0 {
-			t.Errorf("%s asked for again: %d with %d bytes, want 304", name, w.Code, w.Body.Len())
-		}
+func TestIcon(t *testing.T) {
+	r := get(t, newScreen(t, Options{}, healthy(simulator.RecordedRates())), "/screen.svg")
+	if content := body(t, r); r.StatusCode != 200 || r.Header.Get("Content-Type") != "image/svg+xml" || !strings.HasPrefix(content, "<svg") ||
+		r.Header.Get("Cache-Control") != "max-age=86400" || r.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%d %v %s", r.StatusCode, r.Header, content)
 	}
 }
 
@@ -307,9 +320,9 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/", 200},
 		{"HEAD", "/", 200},
 		{"POST", "/", 405},
-		{"DELETE", "/screen.css", 405},
+		{"DELETE", "/screen.svg", 405},
 		{"GET", "/index.html", 404},
-		{"GET", "/screen.cs", 404},
+		{"GET", "/screen.css", 404},
 		{"GET", "/page.html", 404},
 	} {
 		q, err := http.NewRequest(c.method, server.URL+c.path, nil)

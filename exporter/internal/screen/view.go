@@ -4,6 +4,7 @@ package screen
 
 import (
 	"fmt"
+	"html/template"
 	"math"
 	"slices"
 	"strconv"
@@ -33,6 +34,9 @@ const (
 // view is the page.
 type view struct {
 	Build, Version string
+	Style          template.CSS
+	Script         template.JS
+	Sizes          template.CSS // custom properties, which depend on the tiles
 	Simulated      bool
 	Links          []link
 
@@ -50,11 +54,13 @@ type view struct {
 	Quote   *currency // nil where it is not among the rates
 	Choices []currency
 	Tiles   []tile
-	Columns int // of the tiles
-	Digits  int // of the longest price: the size of all of them follows it
+	Layout  string // classes of their list
 	Span    string
 	Groups  []section
 }
+
+// SizeSheet is the style sheet that belongs to one page.
+func (v view) SizeSheet() template.CSS { return ":root{" + v.Sizes + "}" }
 
 // link leads to something else that the exporter has.
 type link struct{ Path, Text string }
@@ -81,7 +87,9 @@ type currency struct {
 type tile struct {
 	currency
 	Changes []change
+	Loud    string // up or down where a move is past the shop's threshold
 	Curve   *curve // nil when there is nothing to draw
+	Basket  string
 }
 
 // curve is the price of a day.
@@ -96,11 +104,11 @@ type section struct {
 	Rows []currency
 }
 
-// windows are the changes of a tile.
+// windows are the changes of a tile. Their names are those of the shop's thresholds.
 var windows = []struct {
-	text string
-	long time.Duration
-}{{"15 min", 15 * time.Minute}, {"1 h", time.Hour}, {"24 h", history.Reach}}
+	name, text string
+	long       time.Duration
+}{{"15m", "15 min", 15 * time.Minute}, {"1h", "1 h", time.Hour}, {"24h", "24 h", history.Reach}}
 
 // view says what the poller's status means to who looks at the screen. asked is the quote that the
 // request wants, or empty. The second value is false when the request wants one that is not there.
@@ -111,6 +119,8 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	}
 	v := view{
 		Build:           s.build,
+		Style:           template.CSS(style),
+		Script:          template.JS(script),
 		Version:         s.opts.Version,
 		Simulated:       st.Simulated,
 		Links:           s.links,
@@ -121,14 +131,15 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 		ReloadSeconds:   int(maxRefresh.Seconds()),
 	}
 	if !st.LastSuccess.IsZero() {
-		v.Fetched = clock(st.LastSuccess, st.Now)
+		v.Fetched = s.clock(st.LastSuccess, st.Now)
 		v.FetchedISO = st.LastSuccess.UTC().Format(time.RFC3339)
 		v.Age = age(st.Age)
 		v.AgeSeconds = math.Ceil(st.Age.Seconds()*10) / 10 // older, never younger
 	}
+	v.Sizes, v.Layout = layout(0, 8, false, v.Simulated)
 	next := ""
 	if st.NextPoll.After(st.Now) {
-		next = "Next try at " + clock(st.NextPoll, st.Now) + "."
+		next = "Next try at " + s.clock(st.NextPoll, st.Now) + "."
 	}
 
 	if st.Snapshot == nil {
@@ -219,37 +230,41 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 	for i, w := range windows {
 		then[i], _ = s.history.Before(now.At.Add(-w.long))
 	}
+	basket, hasBasket := coingecko.Find(rates, s.opts.Basket.Code)
+	digits := 0
 	for _, code := range s.coins(rates, quote) {
-		t := tile{currency: currency{Code: code, Label: strings.ToUpper(code), Name: "no rate"}}
-		if r, ok := coingecko.Find(rates, code); ok {
+		t := tile{currency: currency{Code: code, Label: strings.ToUpper(code), Name: strings.ToUpper(code)}}
+		r, ok := coingecko.Find(rates, code)
+		if ok {
 			t.currency = newCurrency(r, short)
 		}
 		price, ok := now.Price(code, quote)
 		if ok {
 			t.Price = number(price)
 			t.Curve = draw(points, code, quote, v.Span)
-			v.Digits = max(v.Digits, len(t.Price))
+			digits = max(digits, len(t.Price))
 		}
+		largest := 1.0
 		for i, w := range windows {
-			c := change{w.text, dash, "none"}
+			c := change{Window: w.text, Text: dash, Way: "none"}
 			if old, had := then[i].Price(code, quote); ok && had {
-				c = newChange(w.text, price, old)
+				limit := s.opts.Thresholds.of(r, w.name)
+				c = newChange(w.text, price, old, limit)
+				if part := math.Abs(price/old-1) / limit; c.Size == loud && part >= largest {
+					largest, t.Loud = part, c.Way
+				}
 			}
 			t.Changes = append(t.Changes, c)
 		}
+		if s.opts.Basket.Code != "" {
+			t.Basket = s.opts.Basket.is(dash)
+			if amount, ok := history.Ratio(r.Value*s.opts.Basket.Amount, basket.Value); ok && hasBasket {
+				t.Basket = s.opts.Basket.is(significant(amount) + " " + t.Label)
+			}
+		}
 		v.Tiles = append(v.Tiles, t)
 	}
-	v.Columns = columns(len(v.Tiles))
-	v.Digits = min(max(v.Digits, 8), 18)
-}
-
-// columns makes a grid of about as many columns as rows, so that tiles are about as wide as the screen
-// is in proportion. Three go side by side.
-func columns(tiles int) int {
-	if tiles == 3 {
-		return 3
-	}
-	return min(max(int(math.Ceil(math.Sqrt(float64(tiles)))), 1), 6)
+	v.Sizes, v.Layout = layout(len(v.Tiles), min(max(digits, 8), 18), s.opts.Basket.Code != "", v.Simulated)
 }
 
 // flattest is the part of its price that a curve is high at least. A coin that stands still, or a peg

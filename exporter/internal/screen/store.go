@@ -1,0 +1,86 @@
+// What the shop thinks in: how far a price may move, and what its customers pay.
+
+package screen
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+// Thresholds are how far a price may move, as a share of the price then, before it is marked: by "crypto.1h" for a
+// kind of currency and a window, or "btc.1h" for a currency, which counts more.
+type Thresholds map[string]float64
+
+// DefaultThresholds are those of the shop as alerts/store.rules.yaml ships them, for what has a tile by default.
+const DefaultThresholds = "crypto.15m=0.04,crypto.1h=0.05,crypto.24h=0.15,btc.15m=0.03,btc.1h=0.04,btc.24h=0.1,sol.1h=0.07,sol.24h=0.2"
+
+var thresholdKey = regexp.MustCompile(`^([a-z0-9_-]+)\.(15m|1h|24h|7d)$`)
+
+// ParseThresholds reads "crypto.1h=0.05,btc.1h=0.04". The screen has no change over 7d, but the shop may have a threshold.
+func ParseThresholds(list string) (Thresholds, error) {
+	t := Thresholds{}
+	for item := range strings.SplitSeq(list, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		key, value, _ := strings.Cut(item, "=")
+		key = strings.ToLower(strings.TrimSpace(key))
+		share, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		switch {
+		case !thresholdKey.MatchString(key):
+			return nil, fmt.Errorf("%q is no threshold such as crypto.1h=0.05 or btc.24h=0.1; windows are 15m, 1h, 24h, 7d", item)
+		case err != nil || !(share > 0) || math.IsInf(share, 0):
+			return nil, fmt.Errorf("%q has no share above 0, such as 0.05 for 5 %%", item)
+		}
+		t[key] = share
+	}
+	return t, nil
+}
+
+// of is the threshold of a currency in a window; infinite where there is none.
+func (t Thresholds) of(r coingecko.Rate, window string) float64 {
+	for _, who := range []string{r.Code, string(r.Kind())} {
+		if share, ok := t[who+"."+window]; ok {
+			return share
+		}
+	}
+	return math.Inf(1)
+}
+
+// Basket is an amount of money that the screen shows in each coin. The zero value is none.
+type Basket struct {
+	Amount float64
+	Text   string // as it was written
+	Code   string
+}
+
+var basket = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z][A-Za-z0-9_-]*)$`)
+
+// ParseBasket reads "49.90eur".
+func ParseBasket(s string) (Basket, error) {
+	m := basket.FindStringSubmatch(strings.TrimSpace(s))
+	if m == nil {
+		return Basket{}, fmt.Errorf("%q is no amount such as 49.90eur", s)
+	}
+	amount, err := strconv.ParseFloat(m[1], 64)
+	code := strings.ToLower(m[2])
+	if err != nil || amount <= 0 || amount > 1e12 || !coingecko.IsCode(code) {
+		return Basket{}, fmt.Errorf("%q is no amount above 0 and up to a million millions, such as 49.90eur", s)
+	}
+	whole, cents, dot := strings.Cut(m[1], ".")
+	text := group(whole)
+	if dot {
+		text += "." + cents
+	}
+	return Basket{amount, text, code}, nil
+}
+
+// is says what the basket costs.
+func (b Basket) is(amount string) string {
+	return b.Text + " " + strings.ToUpper(b.Code) + " = " + amount
+}

@@ -1,0 +1,76 @@
+package screen
+
+import (
+	"math"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+func TestParseThresholds(t *testing.T) {
+	got, err := ParseThresholds(" crypto.1h=0.05, BTC.15m = 0.03,,usd.7d=1")
+	if d := cmp.Diff(Thresholds{"crypto.1h": 0.05, "btc.15m": 0.03, "usd.7d": 1}, got); d != "" || err != nil {
+		t.Errorf("%v %s", err, d)
+	}
+	btc, eth := coingecko.Rate{Code: "btc", Type: "crypto"}, coingecko.Rate{Code: "eth", Type: "crypto"}
+	for _, c := range []struct {
+		of     coingecko.Rate
+		window string
+		want   float64
+	}{{btc, "1h", 0.05}, {btc, "15m", 0.03}, {eth, "1h", 0.05}, {eth, "15m", math.Inf(1)}} {
+		if share := got.of(c.of, c.window); share != c.want {
+			t.Errorf("%s in %s: %v, want %v", c.of.Code, c.window, share, c.want)
+		}
+	}
+	for _, bad := range []string{"crypto", "crypto.1h", "crypto.1h=", "crypto.1h=0", "crypto.1h=-1", "crypto.1h=NaN", "crypto.1h=Inf", "crypto.2h=0.1", "1h=0.1", "crypto.1h=5%", "cry pto.1h=1"} {
+		if _, err := ParseThresholds(bad); err == nil || !strings.Contains(err.Error(), strconv.Quote(bad)) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// Without a flag, the screen marks what the rules as shipped warn of.
+func TestDefaultThresholdsAreTheShops(t *testing.T) {
+	text, err := os.ReadFile("../../../alerts/store.rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop := Thresholds{}
+	for _, m := range regexp.MustCompile(`labels: {(?:kind|currency): (\w+), window: (\w+), severity: warning}, expr: vector\(([0-9.]+)\)`).FindAllStringSubmatch(string(text), -1) {
+		share, err := strconv.ParseFloat(m[3], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if who := m[1]; who == "crypto" || who == "btc" || who == "sol" { // what has a tile by default
+			shop[who+"."+m[2]] = share
+		}
+	}
+	got, err := ParseThresholds(DefaultThresholds)
+	if d := cmp.Diff(shop, got); d != "" || err != nil {
+		t.Errorf("DefaultThresholds: %v (-shop +got):\n%s", err, d)
+	}
+}
+
+func TestParseBasket(t *testing.T) {
+	for text, want := range map[string]Basket{
+		"49.90eur":    {49.9, "49.90", "eur"},
+		" 49.90 EUR ": {49.9, "49.90", "eur"},
+		"1250usd":     {1250, "1,250", "usd"},
+		"0.5btc":      {0.5, "0.5", "btc"},
+	} {
+		if got, err := ParseBasket(text); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, bad := range []string{"", "eur", "49.90", "49,90eur", "-1eur", "0eur", "0.00eur", "1e3eur!", "99999999999999eur", "49.90 €", ".5eur", "5eur usd"} {
+		if _, err := ParseBasket(bad); err == nil || !strings.Contains(err.Error(), strconv.Quote(bad)) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
