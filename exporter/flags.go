@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	_ "time/tzdata" // for --screen.timezone: the image has no files but the program
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/config"
@@ -24,6 +25,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/history"
 	"github.com/heycard/coingecko-exporter/exporter/internal/logging"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
 )
 
 const (
@@ -64,6 +66,12 @@ type settings struct {
 	quote         string
 	coins         []string
 	coinsList     string
+	basketFlag    string
+	basket        screen.Basket
+	zoneFlag      string
+	zone          *time.Location
+	limitsFlag    string
+	thresholds    screen.Thresholds
 	simulate      bool
 	check         bool
 	healthCheck   bool
@@ -103,6 +111,10 @@ func newApp(s *settings) *kingpin.Application {
 
 	app.Flag("screen.quote", "Currency in which the screen shows prices.").Default("usd").StringVar(&s.quote)
 	app.Flag("screen.coins", "Codes of the coins on the screen, separated by commas. Default: every coin of the answer but bits and sats.").PlaceHolder("btc,eth,...").StringVar(&s.coinsList)
+
+	app.Flag("screen.basket", "Amount of money that the screen shows in each coin, such as 49.90eur.").PlaceHolder("AMOUNT").StringVar(&s.basketFlag)
+	app.Flag("screen.thresholds", "How far a price may move before the screen marks it, as a share, for kinds of currencies and for currencies, in the windows 15m, 1h and 24h. Default: those of the alerts as shipped. Empty: none.").Default(screen.DefaultThresholds).StringVar(&s.limitsFlag)
+	app.Flag("screen.timezone", "Time zone of the times of day on the screen, such as Europe/Madrid.").Default("UTC").StringVar(&s.zoneFlag)
 
 	app.Flag("history.prometheus-url", "Prometheus that scrapes these exporters, such as http://prometheus:9090. The screen then starts with the changes and curves of the last day. A user and password in the URL are sent to it and never logged.").PlaceHolder("URL").StringVar(&s.historyFlag)
 	app.Flag("history.selector", "Label matchers of these exporters in that Prometheus.").Default(`job="coingecko-exporter"`).StringVar(&s.selector)
@@ -306,6 +318,18 @@ func (s *settings) checkScreen() error {
 	s.quote = strings.ToLower(strings.TrimSpace(s.quote))
 	if !coingecko.IsCode(s.quote) {
 		return fmt.Errorf("--screen.quote=%q is no code of a currency such as usd", s.quote)
+	}
+	var err error
+	if s.zone, err = time.LoadLocation(s.zoneFlag); err != nil || s.zoneFlag == "" || s.zoneFlag == "Local" {
+		return fmt.Errorf("--screen.timezone=%q is no time zone such as Europe/Madrid or UTC", s.zoneFlag)
+	}
+	if s.thresholds, err = screen.ParseThresholds(s.limitsFlag); err != nil {
+		return fmt.Errorf("--screen.thresholds: %w", err)
+	}
+	if s.basketFlag != "" {
+		if s.basket, err = screen.ParseBasket(s.basketFlag); err != nil {
+			return fmt.Errorf("--screen.basket: %w", err)
+		}
 	}
 	if s.coinsList == "" {
 		return nil
