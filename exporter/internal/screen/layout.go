@@ -40,7 +40,7 @@ func fit(width, height float64, columns, tiles, digits int, basket bool) sizes {
 	share, text := 0.29, 1.0 // of the height
 	switch {
 	case basket: // one line more
-		share, text = 0.28, 0.92
+		share, text = 0.27, 0.9
 	case s.short: // no curve in the height
 		share, text = 0.315, 1.05
 	}
