@@ -1,0 +1,185 @@
+// Command backtest says what the alert rules, and an Alertmanager behind them, would have told of recorded prices.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+)
+
+var windows = []window{{"an hour", 3600, 0.08}, {"a day", 86400, 0.15}}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "backtest:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, out io.Writer) error {
+	app := kingpin.New("backtest", "Says what the alert rules, and an Alertmanager behind them, would have told of recorded prices.")
+	ruleFiles := app.Flag("rules", "Rule files (a pattern; can be repeated).").Default("../*.rules.yaml").Strings()
+	alerts := app.Flag("alerts", "Judge the alerts whose name fits this expression.").Default("Swing|Volatility").Regexp()
+	config := app.Flag("alertmanager", "Alertmanager's configuration.").Default("../alertmanager.example.yaml").String()
+	team := app.Flag("team", "Its receiver that is the team's.").Default("team").String()
+	pages := app.Flag("on-call", "Its receiver that wakes somebody.").Default("on-call").String()
+	poll := app.Flag("poll", "How often CoinGecko is asked.").Default("1m").Duration()
+	step := app.Flag("evaluation", "How often the exporter is scraped and the rules are evaluated.").Default("1m").Duration()
+	from := app.Flag("from", "Judge from this day on (2006-01-02; default: where the prices begin, and the history that the rules need with them).").String()
+	to := app.Flag("to", "Judge until before this day.").String()
+	seed := app.Flag("seed", "Another one lets CoinGecko refresh at other moments.").Default("1").Uint64()
+	messages := app.Flag("messages", "Print every message, with its texts.").Bool()
+	missed := app.Flag("missed", "Print the large moves of which nobody was told.").Bool()
+	files := app.Arg("prices", "CSV files, gzipped or not: the unix time of a bar's start, its close in usd. One file a currency, called after it: btc.csv.gz, fiat_eur.csv, metal_xau.csv.").Required().Strings()
+	if _, err := app.Parse(args); err != nil {
+		return err
+	}
+	if *step < time.Second || *poll < time.Second || *step%time.Second != 0 || *poll%time.Second != 0 {
+		return errors.New("--poll and --evaluation are whole seconds, and at least one")
+	}
+	currencies, err := readPrices(*files)
+	if err != nil {
+		return err
+	}
+	am, err := loadAlertmanager(*config)
+	if err != nil {
+		return err
+	}
+	f := newFeed(currencies, int64(poll.Seconds()), *seed)
+	seconds := int64(step.Seconds())
+	judgeFrom, judgeTo := (f.first+seconds-1)/seconds*seconds, f.last/seconds*seconds
+	for _, limit := range []struct {
+		text string
+		t    *int64
+	}{{*from, &judgeFrom}, {*to, &judgeTo}} {
+		if limit.text == "" {
+			continue
+		}
+		t, err := time.Parse(time.DateOnly, limit.text)
+		if err != nil {
+			return fmt.Errorf("%s is no day: write 2006-01-02", limit.text)
+		}
+		*limit.t = t.Unix()
+	}
+	if judgeFrom < f.first || judgeTo > f.last || judgeFrom >= judgeTo {
+		return fmt.Errorf("the prices reach from %s to %s: they do not hold %s to %s", day(f.first), day(f.last), day(judgeFrom), day(judgeTo))
+	}
+
+	begin := time.Now()
+	fired, err := parallel(f, *ruleFiles, *alerts, *messages, seconds, judgeFrom, judgeTo)
+	if err != nil {
+		return err
+	}
+	v := verdict{
+		months: float64(judgeTo-judgeFrom) / 86400 / (365.25 / 12), fired: fired, sent: am.messages(fired, seconds, judgeTo),
+		team: *team, pages: *pages,
+	}
+	for i := range currencies {
+		c := &currencies[i]
+		v.currencies = append(v.currencies, c.code)
+		if c.kind != "crypto" {
+			continue
+		}
+		for _, w := range windows {
+			v.moves = append(v.moves, moves(c, w, judgeFrom, judgeTo)...)
+		}
+	}
+	v.judge()
+	fmt.Fprintf(out, "%s to %s, polls every %v, evaluations every %v. It took %v.\n\n", day(judgeFrom), day(judgeTo), *poll, *step, time.Since(begin).Round(time.Second))
+	v.print(out)
+	if *missed {
+		for i, m := range v.moves {
+			if v.toldAt[i] == 0 {
+				fmt.Fprintln(out, "not told:", m)
+			}
+		}
+	}
+	if *messages {
+		for _, s := range v.sent {
+			s.print(out)
+		}
+	}
+	return nil
+}
+
+// parallel evaluates parts of the time side by side, each with the history that rules need before it.
+func parallel(f *feed, ruleFiles []string, alerts *regexp.Regexp, texts bool, step, from, to int64) ([]firing, error) {
+	n := int64(runtime.GOMAXPROCS(0))
+	if (to-from)/n < 3*int64(history.Seconds()) {
+		n = 1
+	}
+	length := ((to-from)/n/step + 1) * step
+	results, errs := make([][]firing, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			begin := from + i*length
+			end := min(begin+length, to)
+			blocks, err := loadRules(ruleFiles, alerts, texts)
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			warm := max(begin-int64(history.Seconds()), (f.first+step-1)/step*step)
+			fired, err := newEvaluation(blocks, step).run(f, warm, end)
+			errs[i] = err
+			for _, a := range fired {
+				if a.to > begin {
+					a.from = max(a.from, begin)
+					results[i] = append(results[i], a)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	var all []firing
+	for i, part := range results {
+		begin := from + int64(i)*length
+		for _, a := range part {
+			// One that crosses the seam is one.
+			before := slices.IndexFunc(all, func(b firing) bool {
+				return i > 0 && b.to == begin && a.from == begin && b.labels.Hash() == a.labels.Hash()
+			})
+			if before >= 0 {
+				all[before].to = a.to
+				all[before].annotations = append(all[before].annotations, a.annotations...)
+			} else {
+				all = append(all, a)
+			}
+		}
+	}
+	return all, nil
+}
+
+// print writes what a message says, by the alerts' own texts.
+func (m message) print(out io.Writer) {
+	fmt.Fprintf(out, "%s %s\n", clock(int64(m.at)), m.receiver)
+	for _, f := range m.firing {
+		fmt.Fprintf(out, "    %s: %s\n", f.labels.Get("severity"), f.text(int64(m.at)))
+	}
+	for _, f := range m.over {
+		fmt.Fprintf(out, "    over: %s\n", f.text(int64(m.at)))
+	}
+}
+
+// text is the alert's summary at a moment.
+func (f *firing) text(t int64) string {
+	text := f.labels.String()
+	for _, a := range f.annotations {
+		if a.at <= t {
+			text = a.text["summary"]
+		}
+	}
+	return text
+}
