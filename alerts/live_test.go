@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,7 +21,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.yaml.in/yaml/v2"
 
@@ -127,7 +127,7 @@ func TestRulesInARealPrometheus(t *testing.T) {
 	})
 }
 
-// The example keeps back what follows from something else, and tells the rest in one notification.
+// The example keeps back what follows from something else, and tells the rest once to everybody who is to hear of it.
 func TestExampleTellsTheCauseOnce(t *testing.T) {
 	t.Parallel()
 	alertmanager := testbed.Tool(t, "alertmanager", "prometheus-alertmanager")
@@ -138,32 +138,30 @@ func TestExampleTellsTheCauseOnce(t *testing.T) {
 	am := start(t, testbed.FreeAddress(t), alertmanager, "--config.file="+exampleWithReceiver(t, dir, hook.URL),
 		"--storage.path="+filepath.Join(dir, "alertmanager"), "--cluster.listen-address=")
 
-	// What fires, by namespace, and whether it is told.
+	// What fires, by namespace, and who is told.
 	fires := []struct {
-		labels string
-		told   bool
+		labels, told string
 	}{
-		{"alertname=CoinGeckoMarketSwing namespace=market severity=critical", true},
-		{"alertname=CoinGeckoPriceSwing namespace=market severity=critical kind=crypto currency=eth", false},
-		{"alertname=CoinGeckoPriceSwing namespace=market severity=warning kind=crypto currency=ltc", false},
-		{"alertname=CoinGeckoUnusualVolatility namespace=market severity=info kind=crypto currency=ltc", false},
-		{"alertname=CoinGeckoPriceSwing namespace=market severity=critical kind=fiat currency=try", true},
-		{"alertname=CoinGeckoMarketSwing namespace=calm severity=warning", true},
-		{"alertname=CoinGeckoPriceSwing namespace=calm severity=critical kind=crypto currency=eth", true},
-		{"alertname=CoinGeckoPriceSwing namespace=calm severity=warning kind=crypto currency=ltc", false},
-		{"alertname=CoinGeckoPriceSwing namespace=one severity=critical kind=crypto currency=eth", true},
-		{"alertname=CoinGeckoPriceSwing namespace=one severity=critical kind=crypto currency=ltc", true},
-		{"alertname=CoinGeckoUnusualVolatility namespace=one severity=info kind=crypto currency=eth", false},
-		{"alertname=CoinGeckoUnusualVolatility namespace=one severity=info kind=crypto currency=btc", true},
-		{"alertname=CoinGeckoRatesStale namespace=stale severity=critical", true},
-		{"alertname=CoinGeckoPriceSwing namespace=stale severity=critical kind=crypto currency=eth", false},
-		{"alertname=CoinGeckoMarketSwing namespace=stale severity=critical", false},
-		{"alertname=CoinGeckoFreshnessBudgetBurn namespace=stale severity=critical", false},
-		{"alertname=CoinGeckoExporterAbsent namespace=gone severity=critical", true},
-		{"alertname=CoinGeckoRatesStale namespace=gone severity=critical", false},
-		{"alertname=CoinGeckoKeyRejected namespace=key severity=critical instance=a", true},
-		{"alertname=CoinGeckoPollsFailing namespace=key severity=warning instance=a", false},
-		{"alertname=CoinGeckoPollsFailing namespace=key severity=warning instance=b", true},
+		{"alertname=CoinGeckoMarketSwing namespace=market severity=warning", ""},
+		{"alertname=CoinGeckoMarketSwingCritical namespace=market severity=critical", "on-call team"},
+		{"alertname=CoinGeckoPriceSwing namespace=market severity=warning kind=crypto currency=sol", "team"}, // twice as far, or the other way: the rules hold back the others
+		{"alertname=CoinGeckoUnusualVolatility namespace=market severity=notice kind=crypto currency=ltc", ""},
+		{"alertname=CoinGeckoPriceSwing namespace=one severity=warning kind=crypto currency=eth", ""},
+		{"alertname=CoinGeckoPriceSwingCritical namespace=one severity=critical kind=crypto currency=eth", "on-call team"},
+		{"alertname=CoinGeckoPriceSwing namespace=one severity=warning kind=crypto currency=ltc", "team"}, // another coin's critical alert is no reason
+		{"alertname=CoinGeckoUnusualVolatility namespace=one severity=notice kind=crypto currency=eth", ""},
+		{"alertname=CoinGeckoUnusualVolatility namespace=one severity=notice kind=crypto currency=btc", "team"},
+		{"alertname=CoinGeckoRatesStale namespace=stale severity=critical", "on-call team"},
+		{"alertname=CoinGeckoUnusualVolatility namespace=stale severity=notice kind=crypto currency=eth", ""},
+		{"alertname=CoinGeckoFreshnessBudgetBurn namespace=stale severity=critical", ""},
+		{"alertname=CoinGeckoExporterAbsent namespace=gone severity=critical", "on-call team"},
+		{"alertname=CoinGeckoRatesStale namespace=gone severity=critical", ""},
+		{"alertname=CoinGeckoKeyRejected namespace=key severity=critical instance=a", "on-call team"},
+		{"alertname=CoinGeckoPollsFailing namespace=key severity=warning instance=a", ""},
+		{"alertname=CoinGeckoPollsFailing namespace=key severity=warning instance=b", "team"},
+		{"alertname=CoinGeckoPriceSwingCritical namespace=demo severity=critical kind=crypto currency=eth simulated=true", ""},
+		// Later than all others, it ends the wait.
+		{"alertname=CoinGeckoEnd namespace=end severity=notice", "team"},
 	}
 	var alerts []map[string]any
 	for _, f := range fires {
@@ -187,34 +185,18 @@ func TestExampleTellsTheCauseOnce(t *testing.T) {
 		t.Fatal(answer.Status)
 	}
 
-	was := func(labels string) bool {
-		return told.any(func(a alert) bool {
-			for pair := range strings.FieldsSeq(labels) {
-				name, value, _ := strings.Cut(pair, "=")
-				if a.Labels[name] != value {
-					return false
-				}
-			}
-			return true
-		})
-	}
 	testbed.Eventually(t, "what is to be told", func() error {
 		for _, f := range fires {
-			if f.told && !was(f.labels) {
-				return fmt.Errorf("not told: %s", f.labels)
+			if got := told.of(f.labels); got != f.told && f.told != "" {
+				return fmt.Errorf("%s: told to %q, not %q", f.labels, got, f.told)
 			}
 		}
 		return nil
 	})
-	time.Sleep(3 * time.Second) // longer than groups gather: what is to be told has been told
 	for _, f := range fires {
-		if !f.told && was(f.labels) {
-			t.Errorf("told, though it follows from something else: %s", f.labels)
+		if got := told.of(f.labels); got != f.told {
+			t.Errorf("%s: told to %q, not %q", f.labels, got, f.told)
 		}
-	}
-	// Two coins of one release are one message.
-	if n := told.messages("one", "critical"); n != 1 {
-		t.Errorf("%d messages about two coins", n)
 	}
 }
 
@@ -253,7 +235,10 @@ func prometheusConfig(t *testing.T, dir, self, targets string, am server) string
 	text := fmt.Sprintf(`
 global: {scrape_interval: 2s, evaluation_interval: 5s}
 rule_files: [%q]
-alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}
+alerting:
+  # What is simulated is told to nobody.
+  alert_relabel_configs: [{regex: simulated, action: labeldrop}]
+  alertmanagers: [{static_configs: [{targets: [%q]}]}]
 scrape_configs:
   - {job_name: coingecko-exporter, file_sd_configs: [{files: [%q]}]}
   - {job_name: prometheus, static_configs: [{targets: [%q]}]}
@@ -272,17 +257,23 @@ func exampleWithReceiver(t *testing.T, dir, hook string) string {
 	readYAML(t, "alertmanager.example.yaml", &config)
 	var receivers []any
 	for _, r := range config["receivers"].([]any) {
-		receivers = append(receivers, map[string]any{
-			"name":            r.(map[any]any)["name"],
-			"webhook_configs": []any{map[string]any{"url": hook}},
-		})
+		name := r.(map[any]any)["name"]
+		receiver := map[string]any{"name": name}
+		if len(r.(map[any]any)) > 1 {
+			receiver["webhook_configs"] = []any{map[string]any{"url": fmt.Sprintf("%s/%s", hook, name), "send_resolved": true}}
+		}
+		receivers = append(receivers, receiver)
 	}
 	config["receivers"] = receivers
+	delete(config, "templates")
 	text, err := yaml.Marshal(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = regexp.MustCompile(`group_(wait|interval): \w+`).ReplaceAll(text, []byte("group_$1: 2s"))
+	// What interrupts nobody comes last.
+	for _, change := range [][2]string{{`group_wait: \d+s`, "group_wait: 1s"}, {`group_interval: \w+`, "group_interval: 1s"}, {`group_wait: 10m`, "group_wait: 15s"}} {
+		text = regexp.MustCompile(change[0]).ReplaceAll(text, []byte(change[1]))
+	}
 	name := filepath.Join(dir, "alertmanager.yaml")
 	if err := os.WriteFile(name, text, 0o600); err != nil {
 		t.Fatal(err)
@@ -296,38 +287,59 @@ type alert struct {
 	Annotations map[string]string
 }
 
-// receiver is who Alertmanager notifies.
+// receiver is who Alertmanager notifies: a webhook a receiver, called after it.
 type receiver struct {
 	mu   sync.Mutex
 	told []alert
-	sent []string // namespace and severity of each message
+	sent []message
 }
 
-// messages counts those about a namespace, of one severity.
-func (r *receiver) messages(namespace, severity string) (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, about := range r.sent {
-		if about == namespace+" "+severity {
-			n++
-		}
-	}
-	return n
+// message is one notification.
+type message struct {
+	to     string
+	alerts []alert
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	var message struct {
-		Alerts       []alert
-		CommonLabels map[string]string
-	}
-	if err := json.NewDecoder(q.Body).Decode(&message); err != nil {
+	var m struct{ Alerts []alert }
+	if err := json.NewDecoder(q.Body).Decode(&m); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.told = append(r.told, message.Alerts...)
-	r.sent = append(r.sent, message.CommonLabels["namespace"]+" "+message.CommonLabels["severity"])
+	r.told = append(r.told, m.Alerts...)
+	r.sent = append(r.sent, message{strings.TrimPrefix(q.URL.Path, "/"), m.Alerts})
+}
+
+// messages are those that were sent so far.
+func (r *receiver) messages() []message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.sent)
+}
+
+// of names who was told of an alert with these labels ("namespace=one currency=eth").
+func (r *receiver) of(labels string) string {
+	to := map[string]bool{}
+	for _, m := range r.messages() {
+		for _, a := range m.alerts {
+			if a.is(labels) {
+				to[m.to] = true
+			}
+		}
+	}
+	return strings.Join(slices.Sorted(maps.Keys(to)), " ")
+}
+
+func (a alert) is(labels string) bool {
+	for pair := range strings.FieldsSeq(labels) {
+		name, value, _ := strings.Cut(pair, "=")
+		if a.Labels[name] != value {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *receiver) any(fits func(alert) bool) bool {

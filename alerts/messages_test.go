@@ -1,0 +1,435 @@
+// What people receive: alerts go through a real Alertmanager with the example's routes, inhibitions and templates, to
+// a chat, a mailbox, a pager and a webhook that write down what they get.
+
+package alerts
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/mail"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heycard/coingecko-exporter/internal/testbed"
+)
+
+var update = flag.Bool("update", false, "write the golden files of messages anew")
+
+// posted is an alert as Prometheus sends it.
+type posted struct {
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+	StartsAt    time.Time         `json:"startsAt"`
+	EndsAt      time.Time         `json:"endsAt"`
+}
+
+// says gives an alert: name, severity and further labels ("currency=eth kind=crypto"), its texts and where it leads.
+func says(name, severity, labels, summary, description, dashboard string) posted {
+	p := posted{
+		Labels: map[string]string{"alertname": name, "severity": severity, "job": "coingecko-exporter", "namespace": "shop"},
+		Annotations: map[string]string{
+			"summary": summary, "description": description, "dashboard_url": dashboard,
+			"runbook_url": runbooks + strings.TrimSuffix(name, "Critical") + ".md",
+		},
+	}
+	for pair := range strings.FieldsSeq(labels) {
+		name, value, _ := strings.Cut(pair, "=")
+		p.Labels[name] = value
+	}
+	return p
+}
+
+func (p posted) over(summary string) posted {
+	said := map[string]string{}
+	for name, text := range p.Annotations {
+		said[name] = text
+	}
+	said["summary"] = summary
+	p.Annotations, p.EndsAt = said, time.Now()
+	return p
+}
+
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	alertmanager := testbed.Tool(t, "alertmanager", "prometheus-alertmanager")
+
+	swing := func(name, severity, currency, summary, thresholds string) posted {
+		return says(name, severity, "kind=crypto currency="+currency, summary, thresholds, "/d/coingecko-analysis?var-currency="+currency)
+	}
+	const over = " It is over when the price has been below four fifths of them for half an hour."
+	warning := swing("CoinGeckoPriceSwing", "warning", "eth", "ETH fell 5.4 % in 1 h to 1,742 USD", "The warning thresholds of ETH are 4 % in 15 min, 5 % in 1 h, 15 % in 24 h."+over)
+	critical := swing("CoinGeckoPriceSwingCritical", "critical", "eth", "ETH fell 10.6 % in 1 h to 1,646 USD", "The critical thresholds of ETH are 8 % in 15 min, 10 % in 1 h, 25 % in 24 h."+over)
+	other := swing("CoinGeckoPriceSwing", "warning", "dot", "DOT fell 8.0 % in 1 h to 5.21 USD", "The warning thresholds of DOT are 4 % in 15 min, 5 % in 1 h, 15 % in 24 h."+over)
+	market := says("CoinGeckoMarketSwingCritical", "critical", "", "The market fell 11.3 % in 1 h: the median of 12 coins in USD",
+		"In 1 h BTC -8.1 %, ETH -11.3 %, SOL -16.4 %. The single coins are not told of while this lasts, unless one moves the other way or by twice as much.", "/d/coingecko-wall")
+	stale := says("CoinGeckoRatesStale", "critical", "", "No fresh rates: the newest are 9m 12s old", "No exporter of coingecko-exporter has rates young enough to be used. Swing alerts are silent meanwhile.", "/d/coingecko-exporter")
+	simulated := swing("CoinGeckoPriceSwingCritical", "critical", "eth", "SIMULATED ETH fell 10.6 % in 1 h to 1,646 USD", "SIMULATED.")
+	simulated.Labels["simulated"] = "true"
+
+	type step struct {
+		what    string
+		alerts  func() []posted
+		restart bool
+	}
+	fire := func(alerts ...posted) func() []posted { return func() []posted { return alerts } }
+	for name, steps := range map[string][]step{
+		"one swing": {
+			{what: "ETH falls", alerts: fire(warning)},
+			{what: "it gets worse", alerts: fire(warning, critical)},
+			{what: "it goes on", alerts: fire(warning, critical)},
+			{what: "it is over", alerts: func() []posted {
+				return []posted{warning.over("ETH is calm again at 1,655 USD"), critical.over("ETH is calm again at 1,655 USD")}
+			}},
+		},
+		"the market": {
+			{what: "one coin is first", alerts: fire(other)},
+			{what: "then all fall", alerts: fire(other, market)},
+			{what: "the market is over, the coin not", alerts: func() []posted { return []posted{other, market.over("The market is calm again")} }},
+			{what: "the coin is over", alerts: func() []posted { return []posted{other.over("DOT is calm again at 5.40 USD")} }},
+		},
+		"no rates in the midst of a swing": {
+			{what: "DOT falls", alerts: fire(other)},
+			{what: "the rates stop coming", alerts: func() []posted {
+				return []posted{stale, other.over("DOT can no longer be followed: there are no fresh rates")}
+			}},
+			{what: "they come again", alerts: func() []posted { return []posted{stale.over(stale.Annotations["summary"])} }},
+		},
+		"a restart": {
+			{what: "ETH falls far", alerts: fire(warning, critical)},
+			{what: "Alertmanager starts again, and hears the same", alerts: fire(warning, critical), restart: true},
+			{what: "Prometheus was away for too long", alerts: func() []posted {
+				return []posted{warning.over(critical.Annotations["summary"]), critical.over(critical.Annotations["summary"])}
+			}},
+		},
+		"simulated": {{what: "a simulated coin falls", alerts: fire(simulated)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := newMailbox(t)
+			dir := t.TempDir()
+			args := []string{"--config.file=" + exampleTo(t, dir, box), "--storage.path=" + filepath.Join(dir, "data"), "--cluster.listen-address="}
+			address := testbed.FreeAddress(t)
+			am := testbed.Serve(t, address, alertmanager, args...)
+			var b strings.Builder
+			for i, s := range steps {
+				if s.restart {
+					am.Stop()
+					am = testbed.Serve(t, address, alertmanager, args...)
+				}
+				postAlerts(t, address, s.alerts())
+				fmt.Fprintf(&b, "# %s\n\n", s.what)
+				// A message of its own, later than all others would be, ends the wait, also for one that must not come.
+				end := fmt.Sprintf("step%d", i)
+				postAlerts(t, address, []posted{{Labels: map[string]string{"alertname": "End", "step": end}}})
+				said := box.until(t, end)
+				if len(said) == 0 {
+					b.WriteString("Nobody is told anything.\n\n")
+				}
+				b.WriteString(strings.Join(said, ""))
+			}
+			golden := filepath.Join("testdata", "messages", strings.ReplaceAll(name, " ", "-")+".txt")
+			if *update {
+				if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), b.String()); diff != "" {
+				t.Errorf("%s is not what is received (-update writes it anew):\n%s", golden, diff)
+			}
+		})
+	}
+}
+
+func postAlerts(t *testing.T, address string, alerts []posted) {
+	t.Helper()
+	for i := range alerts {
+		if alerts[i].EndsAt.IsZero() {
+			alerts[i].EndsAt = time.Now().Add(time.Hour)
+		}
+		if alerts[i].StartsAt.IsZero() {
+			alerts[i].StartsAt = time.Now().Add(-time.Second)
+		}
+	}
+	body, err := json.Marshal(alerts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Post("http://"+address+"/api/v2/alerts", "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(answer.Body)
+		t.Fatalf("%s: %s", answer.Status, text)
+	}
+}
+
+// exampleTo is the shipped example with its receivers at the mailbox, and impatient.
+func exampleTo(t *testing.T, dir string, box *mailbox) string {
+	t.Helper()
+	text, err := os.ReadFile("alertmanager.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	config := string(text)
+	for _, change := range [][2]string{
+		{"templates: [templates/*.tmpl]", fmt.Sprintf("templates: [%q]", absolute(t, "templates/*.tmpl"))},
+		{"/etc/alertmanager/slack-url", secret("slack-url", box.web.URL+"/slack")},
+		{"/etc/alertmanager/mail-password", secret("mail-password", "none")},
+		{"/etc/alertmanager/pagerduty-key", secret("pagerduty-key", "none") + "\n        url: " + box.web.URL + "/pagerduty"},
+		{"mail.example.com:587", box.smtp + "\n        require_tls: false"},
+		{"https://on-call.example.com/alertmanager", box.web.URL + "/webhook"},
+		{"  routes:\n", "  routes:\n    - {matchers: ['alertname = \"End\"'], receiver: end, group_by: [step], group_wait: 5s}\n"},
+		{"receivers:\n", "receivers:\n  - {name: end, webhook_configs: [{url: " + box.web.URL + "/end}]}\n"},
+	} {
+		if !strings.Contains(config, change[0]) {
+			t.Fatalf("the example does not hold %q", change[0])
+		}
+		config = strings.Replace(config, change[0], change[1], 1)
+	}
+	config = regexp.MustCompile(`group_(wait|interval): \d+[smh]\n`).ReplaceAllString(config, "group_$1: 1s\n")
+	return secret("alertmanager.yaml", config)
+}
+
+// mailbox stands for a chat, a mail server, a pager and a webhook.
+type mailbox struct {
+	web  *httptest.Server
+	smtp string
+	mu   sync.Mutex
+	said []string
+	ends map[string]bool
+}
+
+func newMailbox(t *testing.T) *mailbox {
+	box := &mailbox{ends: map[string]bool{}}
+	box.web = httptest.NewServer(box)
+	t.Cleanup(box.web.Close)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	box.smtp = l.Addr().String()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go box.receive(c)
+		}
+	}()
+	return box
+}
+
+func (m *mailbox) add(format string, a ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.said = append(m.said, fmt.Sprintf(format, a...))
+}
+
+// until waits for the message that ends a step, and gives what came meanwhile, in an order of its own.
+func (m *mailbox) until(t *testing.T, end string) []string {
+	t.Helper()
+	testbed.Until(t, "the end of "+end, func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.ends[end]
+	})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	said := m.said
+	m.said = nil
+	slices.Sort(said)
+	return said
+}
+
+func (m *mailbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var message struct {
+		// Slack
+		Attachments []struct {
+			Color, Title, Fallback, Text string
+			TitleLink                    string `json:"title_link"`
+		}
+		// PagerDuty
+		EventAction string `json:"event_action"`
+		DedupKey    string `json:"dedup_key"`
+		ClientURL   string `json:"client_url"`
+		Links       []struct{ Href, Text string }
+		Payload     struct {
+			Summary, Severity string
+			Details           map[string]string `json:"custom_details"`
+		}
+		// Webhook
+		Status      string
+		GroupLabels map[string]string
+		Alerts      []alert
+	}
+	if err := json.NewDecoder(r.Body).Decode(&message); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	switch r.URL.Path {
+	case "/end":
+		m.mu.Lock()
+		m.ends[message.GroupLabels["step"]] = true
+		m.mu.Unlock()
+	case "/slack":
+		for _, a := range message.Attachments {
+			m.add("## Slack, %s\n\n%s\n%s\n%s\n\n", a.Color, a.Title, a.TitleLink, a.Text)
+		}
+		_, _ = io.WriteString(w, "ok")
+	case "/pagerduty":
+		w.WriteHeader(http.StatusAccepted)
+		var b strings.Builder
+		for _, l := range message.Links {
+			fmt.Fprintf(&b, "%s: %s\n", l.Text, l.Href)
+		}
+		if message.EventAction != "resolve" {
+			fmt.Fprintf(&b, "%s\n", message.Payload.Details["text"])
+		}
+		m.add("## PagerDuty, %s %s\n\n%s\n%s\n", message.EventAction, message.Payload.Severity, message.Payload.Summary, b.String())
+	case "/webhook":
+		var b strings.Builder
+		for _, a := range message.Alerts {
+			fmt.Fprintf(&b, "%s %s %s: %s\n", a.Status, a.Labels["severity"], a.Labels["alertname"], a.Annotations["summary"])
+		}
+		m.add("## Webhook, %s\n\n%s\n", message.Status, b.String())
+	}
+}
+
+// receive takes mail by as much SMTP as that needs.
+func (m *mailbox) receive(c net.Conn) {
+	defer c.Close()
+	in := bufio.NewReader(c)
+	answer := func(text string) { _, _ = io.WriteString(c, text+"\r\n") }
+	answer("220 ready")
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch verb, _, _ := strings.Cut(strings.ToUpper(strings.TrimSpace(line)), " "); verb {
+		case "DATA":
+			answer("354 go on")
+			var text bytes.Buffer
+			for {
+				line, err := in.ReadString('\n')
+				if err != nil {
+					return
+				}
+				if line == ".\r\n" {
+					break
+				}
+				text.WriteString(strings.TrimPrefix(line, "."))
+			}
+			m.mail(&text)
+			answer("250 taken")
+		case "QUIT":
+			answer("221 bye")
+			return
+		default:
+			answer("250 ok")
+		}
+	}
+}
+
+func (m *mailbox) mail(in io.Reader) {
+	fail := func(err error) { m.add("## E-mail\n\ncannot be read: %v\n\n", err) }
+	message, err := mail.ReadMessage(in)
+	if err != nil {
+		fail(err)
+		return
+	}
+	subject, err := new(mime.WordDecoder).DecodeHeader(message.Header.Get("Subject"))
+	if err != nil {
+		fail(err)
+		return
+	}
+	_, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	if err != nil {
+		fail(err)
+		return
+	}
+	parts := multipart.NewReader(message.Body, params["boundary"])
+	var b strings.Builder
+	for {
+		part, err := parts.NextRawPart()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			fail(err)
+			return
+		}
+		text, err := io.ReadAll(quotedprintable.NewReader(part))
+		if err != nil {
+			fail(err)
+			return
+		}
+		kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+		fmt.Fprintf(&b, "%s:\n%s\n", kind, strings.ReplaceAll(strings.TrimSpace(string(text)), "\r\n", "\n"))
+	}
+	m.add("## E-mail, %s\n\n%s\n", subject, b.String())
+}
+
+func TestTemplatesRender(t *testing.T) {
+	t.Parallel()
+	amtool := testbed.Tool(t, "amtool")
+	data := filepath.Join(t.TempDir(), "data.json")
+	text := `{"receiver":"team","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"CoinGeckoPriceSwing","job":"coingecko-exporter","namespace":"shop","severity":"warning","currency":"eth"},
+		"annotations":{"summary":"ETH fell 5.4 % in 1 h","description":"Why.","dashboard_url":"/d/x","runbook_url":"https://example.com/r"}}],
+		"commonLabels":{"severity":"warning"},"commonAnnotations":{"dashboard_url":"/d/x","runbook_url":"https://example.com/r"}}`
+	if err := os.WriteFile(data, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"title":     "[WARNING] ETH fell 5.4 % in 1 h",
+		"dashboard": "https://grafana.example.com/d/x",
+		"runbook":   "https://example.com/r",
+		"color":     "warning",
+		"text":      "[WARNING] ETH fell 5.4 % in 1 h\nWhy.\nDashboard: https://grafana.example.com/d/x\nRunbook: https://example.com/r\nFrom coingecko-exporter in shop",
+		"slack":     "Why.\n<https://grafana.example.com/d/x|Dashboard> · <https://example.com/r|Runbook> · From coingecko-exporter in shop",
+		"markdown":  "Why.\n\n[Dashboard](https://grafana.example.com/d/x) · [Runbook](https://example.com/r) · From coingecko-exporter in shop",
+	} {
+		out, err := exec.Command(amtool, "template", "render", "--template.glob=templates/*.tmpl",
+			`--template.text={{ template "coingecko.`+name+`" . }}`, "--template.data="+data).CombinedOutput()
+		if err != nil || string(out) != want {
+			t.Errorf("coingecko.%s gives %q (%v), not %q", name, out, err, want)
+		}
+	}
+}
