@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,11 +13,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // scraped is one exporter as a Prometheus saw it.
@@ -30,11 +29,7 @@ type scraped struct {
 // backfill makes a Prometheus that has scraped exporters each minute in the day before fetched, and runs it.
 func backfill(t *testing.T, exporters ...scraped) *url.URL {
 	t.Helper()
-	for _, tool := range []string{"prometheus", "promtool"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(tool + " is not on the PATH")
-		}
-	}
+	prometheus, promtool := testbed.Tool(t, "prometheus"), testbed.Tool(t, "promtool")
 	var text strings.Builder
 	names := []string{"coingecko_last_success_timestamp_seconds", "coingecko_exporter_simulated", "btc", "usd", "eth", "bits", "LOUD"}
 	for i, name := range names {
@@ -59,45 +54,20 @@ func backfill(t *testing.T, exporters ...scraped) *url.URL {
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("promtool", "tsdb", "create-blocks-from", "openmetrics", file, data).CombinedOutput(); err != nil {
-		t.Fatalf("promtool: %v\n%s", err, out)
-	}
+	testbed.Run(t, promtool, "tsdb", "create-blocks-from", "openmetrics", file, data)
 	config := filepath.Join(dir, "prometheus.yaml")
 	if err := os.WriteFile(config, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	var said bytes.Buffer
-	run := exec.Command("prometheus", "--config.file="+config, "--storage.tsdb.path="+data, "--storage.tsdb.retention.time=100y",
-		"--web.listen-address="+address, "--web.route-prefix=/prom")
-	run.Stdout, run.Stderr = &said, &said
-	if err := run.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		run.Process.Signal(syscall.SIGTERM)
-		run.Wait()
-		if t.Failed() {
-			t.Logf("Prometheus said:\n%s", &said)
-		}
-	})
+	address := testbed.FreeAddress(t)
+	testbed.Start(t, exec.Command(prometheus, "--config.file="+config, "--storage.tsdb.path="+data, "--storage.tsdb.retention.time=100y",
+		"--web.listen-address="+address, "--web.route-prefix=/prom"))
 	u := &url.URL{Scheme: "http", Host: address, Path: "/prom/"}
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if resp, err := http.Get(u.String() + "-/ready"); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return u
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("Prometheus is not ready after two minutes")
-		}
-	}
+	testbed.Until(t, "Prometheus is ready", func() bool {
+		code, _, err := testbed.Get(u.String() + "-/ready")
+		return err == nil && code == http.StatusOK
+	})
+	return u
 }
 
 // left is what a scrape m minutes before fetched says of rates that were fetched some seconds before it.

@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 func TestHistory(t *testing.T) {
@@ -153,10 +153,7 @@ func TestOpenMetrics(t *testing.T) {
 
 // The text takes the way that the stack takes: through promtool into blocks.
 func TestPromtoolTakesHistory(t *testing.T) {
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not on the PATH")
-	}
+	promtool := testbed.Tool(t, "promtool")
 	t.Parallel()
 	s, _ := serve(t, Options{})
 	a := mustAsk(t, client(t), http.MethodGet, s.ControlURL()+"history?hours=24&step=5m", nil)
@@ -166,14 +163,7 @@ func TestPromtoolTakesHistory(t *testing.T) {
 	if err := os.WriteFile(file, []byte(a.body), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run := func(args ...string) string {
-		t.Helper()
-		out, err := exec.Command(promtool, args...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("promtool %v: %v\n%s", args, err, out)
-		}
-		return string(out)
-	}
+	run := func(args ...string) string { t.Helper(); return testbed.Run(t, promtool, args...) }
 	run("tsdb", "create-blocks-from", "--max-block-duration=54h", "openmetrics", file, blocks)
 
 	// Every sample is in a block: of the last one as of the first.
