@@ -103,7 +103,9 @@ type Answer struct {
 	Age      time.Duration     // of the rates when they were sent, as the header Age says; 0 without one
 	MaxAge   time.Duration     // of Cache-Control: the age at which newer rates are due; 0 without one
 
-	Simulated bool // the rates are not real: see SimulatedHeader
+	Simulated bool     // the rates are not real: see SimulatedHeader
+	Checked   bool     // who answered has compared the rates with those before: see WithheldHeader
+	Withheld  []string // codes of the rates that it keeps back meanwhile, sorted; none of them is in Rates
 }
 
 // ExchangeRates asks the endpoints in order until one answers, with anything. Every error is an *Error,
@@ -189,7 +191,7 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 		fail.Code, _ = complaint(body)
 		return Answer{Rejected: rejected}, true, fail
 	}
-	return Answer{
+	answer := Answer{
 		Rates:    rates,
 		Rejected: rejected,
 		Upstream: e.Upstream,
@@ -198,7 +200,9 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 		MaxAge:   maxAge(resp.Header.Get("Cache-Control")),
 
 		Simulated: simulated(resp.Header),
-	}, true, nil
+	}
+	answer.Withheld, answer.Checked = withheld(resp.Header, rates)
+	return answer, true, nil
 }
 
 // key reads the API key for an endpoint that may have it.

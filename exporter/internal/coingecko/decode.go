@@ -36,11 +36,14 @@ const (
 	Zero      Rejection = "zero"         // 0, -0, or too small for a float64
 	Negative  Rejection = "negative"     // below 0
 	Ambiguous Rejection = "ambiguous"    // a field twice in it, or the code twice with different content
+
+	// Implausible is a rate that is far from the one before, and not confirmed. Decode knows of none before.
+	Implausible Rejection = "implausible"
 )
 
 // Rejections lists every Rejection, so that each counter can start at 0.
 func Rejections() []Rejection {
-	return []Rejection{BadCode, Malformed, Missing, NotNumber, NotFinite, Zero, Negative, Ambiguous}
+	return []Rejection{BadCode, Malformed, Missing, NotNumber, NotFinite, Zero, Negative, Ambiguous, Implausible}
 }
 
 var usableCode = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)

@@ -3,8 +3,10 @@
 package coingecko
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +23,39 @@ func simulated(h http.Header) bool {
 		}
 	}
 	return false
+}
+
+// WithheldHeader says that whoever answers compares each rate with the one before, and keeps back what is
+// implausible until it is confirmed. It lists the codes of the rates that are kept back, or says none.
+const WithheldHeader = "X-Rates-Withheld"
+
+const noneWithheld = "none"
+
+// Withheld is the value of WithheldHeader.
+func Withheld(codes []string) string { return cmp.Or(strings.Join(codes, ", "), noneWithheld) }
+
+// withheld reads WithheldHeader, sorted and without the codes of rates that are there. What cannot be read says
+// nothing: whoever asked then compares for itself.
+func withheld(h http.Header, rates []Rate) (codes []string, ok bool) {
+	values := h.Values(WithheldHeader)
+	if len(values) == 0 {
+		return nil, false
+	}
+	if len(values) == 1 && strings.TrimSpace(values[0]) == noneWithheld {
+		return nil, true
+	}
+	for code := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		code = strings.TrimSpace(code)
+		if !IsCode(code) {
+			return nil, false
+		}
+		if _, there := Find(rates, code); !there {
+			codes = append(codes, code)
+		}
+	}
+	slices.Sort(codes)
+	codes = slices.Compact(codes)
+	return codes, len(rates)+len(codes) <= MaxEntries
 }
 
 // seconds reads a header that counts seconds. Nonsense is 0; more than RFC 9111, section 1.2.2, wants

@@ -8,15 +8,19 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// Snapshot is one good answer, whole. It is never changed once it was published.
+// Snapshot is one good answer, and what is believed of it. It is never changed once it was published.
 type Snapshot struct {
-	Rates     []coingecko.Rate // sorted by code
+	Rates     []coingecko.Rate // that are believed, sorted by code
+	Withheld  []string         // codes of the rates that are not confirmed yet, sorted
+	Checked   bool             // Rates were compared with those before them, here or by who sent them
 	Simulated bool             // the rates are not real
 	Upstream  coingecko.Upstream
 
-	left         instant          // when the rates left CoinGecko
-	previous     []coingecko.Rate // of the last answer whose content differed
-	previousLeft instant          // when that was last sent
+	left         instant           // when the rates left CoinGecko
+	sent         []coingecko.Rate  // all that came, sorted by code: Rates, and what was withheld here
+	before       map[string]belief // what was believed of currencies that are not among Rates, while it is young
+	previous     []coingecko.Rate  // of the last answer whose content differed
+	previousLeft instant           // when that was last sent
 }
 
 // Left is when the rates left CoinGecko, by this machine's clock.
