@@ -144,6 +144,7 @@ func build(s *settings) (_ *exporter, err error) {
 		Interval:    s.interval,
 		MinInterval: s.minInterval,
 		MaxAge:      s.maxAge,
+		MaxJump:     s.maxJump,
 		BackoffMin:  s.backoffMin,
 		BackoffMax:  s.backoffMax,
 		Simulated:   s.simulate,

@@ -76,6 +76,10 @@ var usual = map[coingecko.Reason]string{
 // short is the time-out of polls that are to time out. On a machine that is busy others may, too.
 const short = 2 * time.Second
 
+const shownAtAnyJump = "`coingecko_up` 1; with `--rates.max-jump=0` shown as it was sent, and otherwise a jump: see below"
+
+func anyJump(_ *testing.T, u *upstream) { u.args = append(u.args, "--rates.max-jump=0") }
+
 var faults = []fault{
 	{group: "No connection", name: "DNS: no such name", set: byName(nxdomain), reason: coingecko.Network, log: "no such host", screen: "CoinGecko cannot be reached: its name is not known. Check DNS and --coingecko.url."},
 	{name: "DNS: no answer", set: byName(silent), timeout: short, lingers: true, later: true, reason: coingecko.Timeout, log: "no whole answer within"},
@@ -134,19 +138,24 @@ var faults = []fault{
 	{name: "value 0", eth: `{"value":0,"type":"crypto"}`, rejected: coingecko.Zero},
 	{name: "value -0", eth: `{"value":-0,"type":"crypto"}`, rejected: coingecko.Zero},
 	{name: "value below 0", eth: `{"value":-1,"type":"crypto"}`, rejected: coingecko.Negative},
-	{name: "entry that is no object", eth: `21.5`, rejected: coingecko.Malformed},
-	{name: "duplicate keys", eth: `{"value":21},"eth":{"value":22}`, rejected: coingecko.Ambiguous},
-	{name: "NUL and invalid UTF-8 in a code", eth: `{"value":21,"type":"crypto"},"e\u0000` + "\xff" + `h":{"value":` + poison + `}`, rejected: coingecko.BadCode, value: 21},
+	{name: "entry that is no object", eth: `2001.5`, rejected: coingecko.Malformed},
+	{name: "duplicate keys", eth: `{"value":2001},"eth":{"value":2002}`, rejected: coingecko.Ambiguous},
+	{name: "NUL and invalid UTF-8 in a code", eth: `{"value":2001,"type":"crypto"},"e\u0000` + "\xff" + `h":{"value":` + poison + `}`, rejected: coingecko.BadCode, value: 2001},
 
-	{group: "Entries that are strange, and used as they were sent", name: "value 1e308", eth: `{"value":1e308,"type":"crypto"}`, value: 1e308},
-	{name: "value 1e-300", eth: `{"value":1e-300,"type":"crypto"}`, value: 1e-300},
+	{group: "Entries that are strange, and used as they were sent", name: "value 1e308", eth: `{"value":1e308,"type":"crypto"}`, value: 1e308, set: anyJump, told: shownAtAnyJump},
+	{name: "value 1e-300", eth: `{"value":1e-300,"type":"crypto"}`, value: 1e-300, set: anyJump, told: shownAtAnyJump},
 	{
-		name: "NUL and invalid UTF-8 in a name", eth: `{"name":"\u0000E` + "\xff\xfe" + `\u202e","unit":"\n","value":21,"type":"crypto"}`, value: 21,
+		name: "NUL and invalid UTF-8 in a name", eth: `{"name":"\u0000E` + "\xff\xfe" + `\u202e","unit":"\n","value":2001,"type":"crypto"}`, value: 2001,
 		told: "`coingecko_up` 1; the value is shown, and the texts without what is not fit to print",
 	},
-	{name: "a currency changes its kind", eth: `{"value":21,"type":"commodity"}`, kind: "commodity", value: 21},
-	{name: "a kind that is not known", eth: `{"value":21,"type":"stablecoin"}`, kind: "other", value: 21},
+	{name: "a currency changes its kind", eth: `{"value":2001,"type":"commodity"}`, kind: "commodity", value: 2001},
+	{name: "a kind that is not known", eth: `{"value":2001,"type":"stablecoin"}`, kind: "other", value: 2001},
 	{name: "frozen rates", alone: frozen, told: "`coingecko_up` 1, and the time of the rates goes on: the exporter cannot know. The alert `CoinGeckoRatesFrozen` compares values", over: "with the next poll"},
+
+	{
+		group: "Rates that jump", name: "a rate far from the one before", alone: jumps, over: "with the next different answer that is near the old rate, or near the new one",
+		told: "`coingecko_up` 1; that rate is absent from `/metrics` and the relay endpoint, “not confirmed” on the screen, and counted in `coingecko_rejected_rates_total` as `implausible`; one line in the log",
+	},
 
 	{group: "Refusals", name: "429 with seconds", answer: answers(429, "Throttled", "Retry-After: 1"), later: true, reason: coingecko.RateLimited, log: "HTTP status 429", pause: time.Second},
 	{name: "429 with a date", answer: hint("Retry-After", http.TimeFormat), later: true, reason: coingecko.RateLimited, log: "HTTP status 429", pause: time.Second},
@@ -435,7 +444,7 @@ func (f *fault) isStrange(t *testing.T, e *running, u *upstream) {
 			t.Errorf("something unprintable in\n%q", text)
 		}
 	}
-	if strings.Contains(page, "NaN") || strings.Contains(page, "Inf") {
+	if strings.Contains(page, "NaN<") || strings.Contains(page, "Inf<") {
 		t.Errorf("the screen shows what is no price:\n%s", page)
 	}
 }
@@ -632,6 +641,41 @@ func halfGone(t *testing.T) {
 	f := fault{reason: coingecko.BadPayload, log: "1 usable entries, under half of the 5 before"}
 	f.fails(t, e, u, before)
 	recovers(t, e, u, 1)
+}
+
+// A rate that jumps, to another value each time, is on no surface. What was believed before is compared with.
+func jumps(t *testing.T) {
+	u := newUpstream(t, "127.0.0.1:0", false)
+	var n atomic.Int64
+	u.answer = func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, u.prices(fmt.Sprintf(`{"value":%d,"type":"crypto"}`, []int{9_000, 20_000}[n.Add(1)%2])))
+	}
+	e := hasty(t, 0, append(u.args, "--coingecko.url="+u.url)...)
+	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	u.breaks()
+	const eth = `coingecko_exchange_rate{currency="eth",kind="crypto"}`
+	testbed.Until(t, "no eth", func() bool { _, there := series(t, e.url)[eth]; return !there })
+	counted := func() float64 { return series(t, e.url)[`coingecko_rejected_rates_total{reason="implausible"}`] }
+	before := counted()
+	testbed.Until(t, "more polls", func() bool { return counted() > before+3 })
+	s := series(t, e.url)
+	if _, there := s[eth]; there || s["coingecko_up"] != 1 || u.shown(t, s) == 0 {
+		t.Errorf("eth is there: %v; up %v", there, s["coingecko_up"])
+	}
+	resp, body := get(t, e.url+"/api/v3/exchange_rates")
+	if resp.StatusCode != 200 || resp.Header.Get("X-Rates-Withheld") != "eth" || strings.Contains(body, "eth") {
+		t.Errorf("%s: %d, withheld %q, %s", "the relay endpoint", resp.StatusCode, resp.Header.Get("X-Rates-Withheld"), body)
+	}
+	if _, page := get(t, e.url+"/"); !strings.Contains(page, "not confirmed") || strings.Contains(page, "9,000") || strings.Contains(page, "20,000") {
+		t.Errorf("the screen:\n%s", page)
+	}
+	if n := strings.Count(e.log.String(), "Implausible rates are withheld"); n != 1 || strings.Contains(e.log.String(), "were dropped") {
+		t.Errorf("%d log lines: %s", n, e.log)
+	}
+	recovers(t, e, u, 0)
+	if resp, _ := get(t, e.url+"/api/v3/exchange_rates"); resp.Header.Get("X-Rates-Withheld") != "none" {
+		t.Errorf("withheld: %q", resp.Header.Get("X-Rates-Withheld"))
+	}
 }
 
 // Rates that no longer change are no failure: the exporter cannot know. Their time goes on, and an alert

@@ -150,7 +150,7 @@ func (u *upstream) prices(eth string) string {
 		`"xau":{"name":"Gold","unit":"XAU","value":%d,"type":"commodity"}}}`, eth, n+base["usd"], n+base["eur"], n+base["xau"])
 }
 
-var base = map[string]int{"eth": 20, "usd": 70_000, "eur": 60_000, "xau": 1_000}
+var base = map[string]int{"eth": 2_000, "usd": 70_000, "eur": 60_000, "xau": 1_000}
 
 // shown says from which good answer the rates of a scrape are; 0 is none. Rates that were never sent, or
 // not together, are an error. Where a row breaks eth, that one is left to the row.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/url"
 	"os"
 	"path"
@@ -53,6 +54,7 @@ type settings struct {
 	interval   time.Duration
 	timeout    time.Duration
 	maxAge     time.Duration
+	maxJump    float64 // above 1; 0 for any
 	plan       coingecko.Plan
 	endpoints  []coingecko.Endpoint
 	key        func() (string, error) // nil without a key
@@ -108,6 +110,7 @@ func newApp(s *settings) *kingpin.Application {
 	app.Flag("coingecko.interval", "Time between polls, at least 10s. Default: keyless 60s, demo 5m, pro 60s; of relays 10s, which counts only until a relay says when it has newer rates.").PlaceHolder("DURATION").DurationVar(&s.interval)
 	app.Flag("coingecko.timeout", "How long one poll may take.").Default("10s").DurationVar(&s.timeout)
 	app.Flag("rates.max-age", "Age beyond which rates are not shown any more. Default: 10m or three intervals, whichever is longer.").PlaceHolder("DURATION").DurationVar(&s.maxAge)
+	app.Flag("rates.max-jump", "Factor by which a rate may differ from the one before. One that differs more is not shown until a later, different answer confirms it. 0 shows every rate at once.").Default("1.5").Float64Var(&s.maxJump)
 
 	app.Flag("screen.quote", "Currency in which the screen shows prices.").Default("usd").StringVar(&s.quote)
 	app.Flag("screen.coins", "Codes of the coins on the screen, separated by commas. Default: every coin of the answer but bits and sats.").PlaceHolder("btc,eth,...").StringVar(&s.coinsList)
@@ -299,6 +302,8 @@ func (s *settings) checkTimes() error {
 		return fmt.Errorf("--coingecko.timeout=%v is not above 0", s.timeout)
 	case s.maxAge < s.interval:
 		return fmt.Errorf("--rates.max-age=%v is below --coingecko.interval=%v: rates would be gone before the next poll", s.maxAge, s.interval)
+	case s.maxJump != 0 && !(s.maxJump > 1 && s.maxJump <= math.MaxFloat64):
+		return fmt.Errorf("--rates.max-jump=%v is no factor above 1, such as 1.5; 0 shows every rate at once", s.maxJump)
 	case s.shutdownDelay < 0:
 		return fmt.Errorf("--web.shutdown-delay=%v is below 0", s.shutdownDelay)
 	case s.shutdownTimeout <= 0:

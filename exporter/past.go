@@ -11,10 +11,8 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/history"
 )
 
-const (
-	recallFor = 2 * time.Minute // a Prometheus, or the network to it, may start together with this process
-	maxJump   = 1.5             // from one sample to the next
-)
+// recallFor is how long it is tried: a Prometheus, or the network to it, may start together with this process.
+const recallFor = 2 * time.Minute
 
 // recall fetches the last day of rates, once there are current ones to compare them with, and gives them to who
 // shows them. It says in one line of the log how that went.
@@ -27,7 +25,7 @@ func recall(ctx context.Context, s *settings, current <-chan struct{}, restore f
 		return
 	case <-current:
 	}
-	source := history.Source{URL: s.historyURL, Selector: s.selector, MaxAge: s.maxAge, Jump: maxJump}
+	source := history.Source{URL: s.historyURL, Selector: s.selector, MaxAge: s.maxAge, Jump: s.maxJump}
 	past, err := backoff.Retry(ctx, func() ([]history.Sample, error) { return source.Fetch(ctx, time.Now()) },
 		backoff.WithMaxElapsedTime(recallFor))
 	log := s.logger.With("host", s.historyURL.Host, "selector", s.selector)

@@ -59,6 +59,9 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.Write(refusal(s)) //nolint:errcheck // the reader has gone, and nothing is lost
 		return
 	}
+	if s.Snapshot.Checked {
+		h.Set(coingecko.WithheldHeader, coingecko.Withheld(s.Snapshot.Withheld))
+	}
 	e := r.encode(s.Snapshot)
 	h.Set("Age", wholeSeconds(s.Age))
 	// RFC 9111, section 4.2: what is left of max-age is max-age less Age.

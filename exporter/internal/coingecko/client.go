@@ -101,7 +101,7 @@ type Answer struct {
 	Upstream Upstream          // who answered
 	Host     string            // where
 	Age      time.Duration     // of the rates when they were sent, as the header Age says; 0 without one
-	MaxAge   time.Duration     // of Cache-Control: the age at which newer rates are due; 0 without one
+	MaxAge   time.Duration     // of Cache-Control: the age at which newer rates are due; 0 where it says none
 
 	Simulated bool     // the rates are not real: see SimulatedHeader
 	Checked   bool     // who answered has compared the rates with those before: see WithheldHeader
@@ -191,13 +191,18 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 		fail.Code, _ = complaint(body)
 		return Answer{Rejected: rejected}, true, fail
 	}
+	age, err := declaredAge(resp.Header)
+	if err != nil {
+		fail.Reason, fail.Detail, fail.Err = BadPayload, err.Error(), err
+		return Answer{Rejected: rejected}, true, fail
+	}
 	answer := Answer{
 		Rates:    rates,
 		Rejected: rejected,
 		Upstream: e.Upstream,
 		Host:     e.URL.Host,
-		Age:      seconds(resp.Header.Get("Age")),
-		MaxAge:   maxAge(resp.Header.Get("Cache-Control")),
+		Age:      age,
+		MaxAge:   maxAge(resp.Header),
 
 		Simulated: simulated(resp.Header),
 	}

@@ -5,6 +5,7 @@ package coingecko
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -32,7 +33,13 @@ const WithheldHeader = "X-Rates-Withheld"
 const noneWithheld = "none"
 
 // Withheld is the value of WithheldHeader.
-func Withheld(codes []string) string { return cmp.Or(strings.Join(codes, ", "), noneWithheld) }
+func Withheld(rates []Rate) string {
+	var codes []string
+	for _, r := range rates {
+		codes = append(codes, r.Code)
+	}
+	return cmp.Or(strings.Join(codes, ", "), noneWithheld)
+}
 
 // withheld reads WithheldHeader, sorted and without the codes of rates that are there. What cannot be read says
 // nothing: whoever asked then compares for itself.
@@ -55,30 +62,53 @@ func withheld(h http.Header, rates []Rate) (codes []string, ok bool) {
 	}
 	slices.Sort(codes)
 	codes = slices.Compact(codes)
-	return codes, len(rates)+len(codes) <= MaxEntries
-}
-
-// seconds reads a header that counts seconds. Nonsense is 0; more than RFC 9111, section 1.2.2, wants
-// a cache to tell apart is as much as it wants told apart.
-func seconds(s string) time.Duration {
-	const most = 1 << 31
-	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
-	switch {
-	case errors.Is(err, strconv.ErrRange):
-		n = most
-	case err != nil:
-		return 0
+	if len(rates)+len(codes) > MaxEntries {
+		return nil, false
 	}
-	return time.Duration(min(n, most)) * time.Second
+	return codes, true
 }
 
-func maxAge(cacheControl string) time.Duration {
-	for d := range strings.SplitSeq(cacheControl, ",") {
-		if name, value, ok := strings.Cut(strings.TrimSpace(d), "="); ok && strings.EqualFold(name, "max-age") {
-			return seconds(strings.Trim(value, `"`))
+// declaredAge is how old an answer is that was kept somewhere on its way. Where several say so, the oldest counts.
+// It is an error if one of them cannot be read: the rates would then be taken for younger than they are.
+func declaredAge(h http.Header) (time.Duration, error) {
+	oldest := time.Duration(0)
+	for v := range strings.SplitSeq(strings.Join(h.Values("Age"), ","), ",") {
+		if v = strings.TrimSpace(v); v == "" {
+			continue
+		}
+		age, err := seconds(v)
+		if err != nil {
+			return 0, fmt.Errorf("the header Age says %q, which is no number of seconds: nobody knows how old the rates are", clip(v, 32))
+		}
+		oldest = max(oldest, age)
+	}
+	return oldest, nil
+}
+
+// maxAge is the smallest that Cache-Control says; 0 where it says none that can be read.
+func maxAge(h http.Header) time.Duration {
+	least := time.Duration(0)
+	for d := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, ok := strings.Cut(strings.TrimSpace(d), "=")
+		if !ok || !strings.EqualFold(name, "max-age") {
+			continue
+		}
+		if age, err := seconds(strings.Trim(value, `"`)); err == nil && age > 0 && (least == 0 || age < least) {
+			least = age
 		}
 	}
-	return 0
+	return least
+}
+
+// seconds reads a number of seconds, as headers have it: digits. More than RFC 9111, section 1.2.2, wants a cache to
+// tell apart is as much as it wants told apart.
+func seconds(s string) (time.Duration, error) {
+	const most = 1 << 31
+	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		n, err = most, nil
+	}
+	return time.Duration(min(n, most)) * time.Second, err
 }
 
 // resetLayout is that of x-ratelimit-reset, which is neither RFC 3339 nor a number.
@@ -91,7 +121,7 @@ func askedWait(h http.Header, now time.Time) time.Duration {
 		now = d
 	}
 	after := h.Get("Retry-After")
-	if w := seconds(after); w > 0 {
+	if w, err := seconds(after); err == nil && w > 0 {
 		return w
 	}
 	if t, err := http.ParseTime(after); err == nil && t.After(now) {

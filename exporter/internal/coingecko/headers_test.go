@@ -1,7 +1,11 @@
 package coingecko
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -41,32 +45,146 @@ func TestAskedWait(t *testing.T) {
 }
 
 func TestMaxAge(t *testing.T) {
-	for header, want := range map[string]time.Duration{
-		"":                         0,
-		"no-store":                 0,
-		"max-age=30":               30 * time.Second,
-		"public, Max-Age=\"60\"":   time.Minute,
-		"s-maxage=9, max-age=3":    3 * time.Second,
-		"max-age=-1":               0,
-		"max-age=soon":             0,
-		"max-age=1e3, max-age = 5": 0,
+	for _, tc := range []struct {
+		want    time.Duration
+		headers []string
+	}{
+		{0, nil},
+		{0, []string{""}},
+		{0, []string{"no-store"}},
+		{30 * time.Second, []string{"max-age=30"}},
+		{time.Minute, []string{`public, Max-Age="60"`}},
+		{3 * time.Second, []string{"s-maxage=9, max-age=3"}},
+		{0, []string{"max-age=-1"}},
+		{0, []string{"max-age=0"}},
+		{0, []string{"max-age=soon"}},
+		{0, []string{"max-age=1e3, max-age = 5"}},
+		{5 * time.Second, []string{"max-age=60, max-age=5"}},
+		{5 * time.Second, []string{"max-age=5", "public, max-age=3600"}},
+		{5 * time.Second, []string{"max-age=0, max-age=-3", "max-age=5"}},
+		{1 << 31 * time.Second, []string{"max-age=99999999999999999999"}},
 	} {
-		if got := maxAge(header); got != want {
-			t.Errorf("%q: %v, want %v", header, got, want)
+		if got := maxAge(http.Header{"Cache-Control": tc.headers}); got != tc.want {
+			t.Errorf("%q: %v, want %v", tc.headers, got, tc.want)
 		}
 	}
 }
 
+func TestDeclaredAge(t *testing.T) {
+	const unknown = -1
+	for _, tc := range []struct {
+		want    time.Duration
+		headers []string
+	}{
+		{0, nil},
+		{0, []string{""}},
+		{0, []string{"0"}},
+		{17 * time.Second, []string{" 17 "}},
+		{300 * time.Second, []string{"5", "300"}},
+		{300 * time.Second, []string{"300, 5"}},
+		{1 << 31 * time.Second, []string{"99999999999999999999"}},
+		{unknown, []string{"-5"}},
+		{unknown, []string{"1.5"}},
+		{unknown, []string{"soon"}},
+		{unknown, []string{"5, x"}},
+		{unknown, []string{"5", "1e3"}},
+	} {
+		got, err := declaredAge(http.Header{"Age": tc.headers})
+		if err != nil {
+			got = unknown
+		}
+		if got != tc.want {
+			t.Errorf("%q: %v, want %v", tc.headers, got, tc.want)
+		}
+	}
+}
+
+func TestSimulatedHeader(t *testing.T) {
+	for _, tc := range []struct {
+		want    bool
+		headers []string
+	}{
+		{false, nil},
+		{true, []string{"true"}},
+		{true, []string{"1"}},
+		{false, []string{"false"}},
+		{false, []string{"0", "FALSE"}},
+		{true, []string{"false", "true"}},
+		{true, []string{""}},
+		{true, []string{"no idea"}},
+	} {
+		if got := simulated(http.Header{SimulatedHeader: tc.headers}); got != tc.want {
+			t.Errorf("%q: %v, want %v", tc.headers, got, tc.want)
+		}
+	}
+}
+
+func TestWithheldHeader(t *testing.T) {
+	rates := []Rate{{Code: "btc", Value: 1}, {Code: "usd", Value: 2}}
+	for _, tc := range []struct {
+		ok      bool
+		want    string
+		headers []string
+	}{
+		{false, "", nil},
+		{false, "", []string{""}},
+		{true, "", []string{"none"}},
+		{true, "eur", []string{"eur"}},
+		{true, "eth eur", []string{"eur,  eth, eur", "eth"}},
+		{true, "eur", []string{"usd, eur"}}, // a rate that is there is not withheld
+		{false, "", []string{"EUR"}},
+		{false, "", []string{"eur,"}},
+		{false, "", []string{"eur eth"}},
+		{false, "", []string{strings.Repeat("x", 33)}},
+	} {
+		codes, ok := withheld(http.Header{WithheldHeader: tc.headers}, rates)
+		if ok != tc.ok || strings.Join(codes, " ") != tc.want {
+			t.Errorf("%q: %q, %v, want %q, %v", tc.headers, codes, ok, tc.want, tc.ok)
+		}
+	}
+	var many []string
+	for i := range MaxEntries {
+		many = append(many, fmt.Sprintf("c%d", i))
+	}
+	if codes, ok := withheld(http.Header{WithheldHeader: many}, rates); ok || codes != nil {
+		t.Errorf("%d codes are too many", len(codes))
+	}
+	if got := Withheld([]Rate{{Code: "eth"}, {Code: "usd"}}) + "; " + Withheld(nil); got != "eth, usd; none" {
+		t.Error(got)
+	}
+}
+
+// Of whatever stands in the headers, nothing makes an answer younger than it was said to be at most.
 func FuzzHeaders(f *testing.F) {
-	f.Add("119", "2025-07-25 14:54:00 +0000", "max-age=30, public")
-	f.Add("Fri, 25 Jul 2025 14:55:00 GMT", "", `max-age="60"`)
-	f.Fuzz(func(t *testing.T, retry, reset, control string) {
-		h := http.Header{"Retry-After": {retry}, "X-Ratelimit-Reset": {reset}}
+	f.Add("119", "2025-07-25 14:54:00 +0000", "max-age=30, public", "17", "eth, usd", "true")
+	f.Add("Fri, 25 Jul 2025 14:55:00 GMT", "", `max-age="60"`, "5\n300", "none", "0")
+	f.Add("-1", "", "max-age=-1\nmax-age=99999999999999999999", "-5", "\x00", "")
+	f.Fuzz(func(t *testing.T, retry, reset, control, age, kept, mark string) {
+		lines := func(s string) []string { return strings.Split(s, "\n") }
+		h := http.Header{
+			"Retry-After": {retry}, "X-Ratelimit-Reset": {reset}, "Cache-Control": lines(control), "Age": lines(age),
+			WithheldHeader: lines(kept), SimulatedHeader: lines(mark),
+		}
 		if w := askedWait(h, time.Now()); w < 0 {
 			t.Errorf("a wait of %v", w)
 		}
-		if a := maxAge(control); a < 0 {
+		if a := maxAge(h); a < 0 {
 			t.Errorf("a max-age of %v", a)
+		}
+		if a, err := declaredAge(h); err == nil {
+			for part := range strings.SplitSeq(strings.ReplaceAll(age, "\n", ","), ",") {
+				part = strings.TrimSpace(part)
+				if n, err := strconv.ParseFloat(part, 64); part != "" && (err != nil || n < 0 || a.Seconds() < min(n, 1<<31)) {
+					t.Errorf("%q is an age of %v", age, a)
+				}
+			}
+		}
+		if codes, ok := withheld(h, []Rate{{Code: "btc", Value: 1}}); !ok && codes != nil || slices.Contains(codes, "btc") ||
+			!slices.IsSorted(codes) || slices.ContainsFunc(codes, func(c string) bool { return !IsCode(c) }) {
+			t.Errorf("%q withholds %q, %v", kept, codes, ok)
+		}
+		if yes, err := strconv.ParseBool(mark); !simulated(h) && (err != nil && !strings.Contains(mark, "\n") || yes) {
+			t.Errorf("%q is no mark", mark)
 		}
 	})
 }

@@ -3,17 +3,19 @@
 package poller
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
 // belief is a rate that was believed.
 type belief struct {
-	value float64
-	left  instant // when it left CoinGecko
+	coingecko.Rate
+	left instant // when it left CoinGecko
 }
 
 // snapshot makes of an answer what is to be known from now on. The rates left CoinGecko at the instant given;
@@ -21,17 +23,23 @@ type belief struct {
 func (p *Poller) snapshot(old *Snapshot, answer coingecko.Answer, left, now instant) *Snapshot {
 	s := &Snapshot{
 		Rates:     answer.Rates,
-		Withheld:  answer.Withheld,
 		Checked:   answer.Checked,
 		Simulated: p.options.Simulated || answer.Simulated,
 		Upstream:  answer.Upstream,
 		left:      left,
 		sent:      answer.Rates,
 	}
+	for _, code := range answer.Withheld {
+		s.Withheld = append(s.Withheld, coingecko.Rate{Code: code})
+	}
 	if old == nil || p.tooOld(old.left, now) || old.Simulated != s.Simulated {
 		return s // there is nothing to compare with: simulated rates and real ones have nothing to do with each other
 	}
-	repeated := sameContent(old.sent, s.sent)
+	for i, r := range s.Withheld {
+		was, _ := old.believed(r.Code)
+		s.Withheld[i] = withoutValue(r.Code, was.Rate)
+	}
+	repeated := s.repeats(old)
 	if p.options.MaxJump > 0 && !s.Checked { // who sent marked rates knows more of those before them
 		s.Checked = old.Checked || !repeated
 		p.withhold(s, old, repeated, now)
@@ -58,14 +66,20 @@ func (p *Poller) withhold(s, old *Snapshot, repeated bool, now instant) {
 		doubtful, doubted := old.doubted(r.Code)
 		switch {
 		case !young && !doubted,
-			young && p.near(r.Value, was.value),
+			young && p.near(r.Value, was.Value),
 			doubted && !repeated && p.near(r.Value, doubtful):
 			rates = append(rates, r)
 		default:
-			s.Withheld = append(s.Withheld, r.Code)
+			s.Withheld = append(s.Withheld, withoutValue(r.Code, r))
 		}
 	}
 	s.Rates = rates
+}
+
+// withoutValue is what may be told of a rate that is withheld.
+func withoutValue(code string, r coingecko.Rate) coingecko.Rate {
+	r.Code, r.Value = code, 0
+	return r
 }
 
 // near says whether two rates are so close that one makes the other plausible.
@@ -76,7 +90,7 @@ func (p *Poller) near(a, b float64) bool {
 // believed is the last rate of a currency that was believed, if there is one.
 func (s *Snapshot) believed(code string) (belief, bool) {
 	if r, ok := coingecko.Find(s.Rates, code); ok {
-		return belief{r.Value, s.left}, true
+		return belief{r, s.left}, true
 	}
 	b, ok := s.before[code]
 	return b, ok
@@ -84,7 +98,7 @@ func (s *Snapshot) believed(code string) (belief, bool) {
 
 // doubted is the rate of a currency that was sent and kept back, if there is one.
 func (s *Snapshot) doubted(code string) (float64, bool) {
-	if _, withheld := slices.BinarySearch(s.Withheld, code); !withheld {
+	if _, withheld := coingecko.Find(s.Withheld, code); !withheld {
 		return 0, false
 	}
 	r, ok := coingecko.Find(s.sent, code)
@@ -96,7 +110,7 @@ func (s *Snapshot) doubted(code string) (float64, bool) {
 func (p *Poller) forgotten(s, old *Snapshot, now instant) map[string]belief {
 	b := map[string]belief{}
 	for _, r := range old.Rates {
-		b[r.Code] = belief{r.Value, old.left}
+		b[r.Code] = belief{r, old.left}
 	}
 	maps.Copy(b, old.before) // none of which is among old.Rates
 	maps.DeleteFunc(b, func(code string, was belief) bool {
@@ -126,9 +140,22 @@ func (s *Snapshot) size() int { return len(s.Rates) + len(s.Withheld) }
 // tooOld says whether something is older than rates may be that are shown.
 func (p *Poller) tooOld(then, now instant) bool { return now.since(then) > p.options.MaxAge }
 
-// sameContent says whether two answers are one: CoinGecko repeats it until it refreshes its rates. Both are
-// sorted by code. A currency that only one of them has makes no other answer, for its rates may still be of
-// the same moment.
+// repeats says whether two answers are one: CoinGecko repeats it until it refreshes its rates.
+func (s *Snapshot) repeats(old *Snapshot) bool {
+	return sameContent(old.sent, s.sent) && !s.keepsBack(old) && !old.keepsBack(s)
+}
+
+// keepsBack says whether who sent an answer kept back a rate that the other answer has: it was another one.
+func (s *Snapshot) keepsBack(other *Snapshot) bool {
+	return slices.ContainsFunc(s.Withheld, func(r coingecko.Rate) bool {
+		_, here := coingecko.Find(s.sent, r.Code)
+		_, there := coingecko.Find(other.sent, r.Code)
+		return there && !here
+	})
+}
+
+// sameContent says whether all rates that two answers have in common are the same. Both are sorted by code. A
+// currency that only one of them has makes no other answer, for its rates may still be of the same moment.
 func sameContent(a, b []coingecko.Rate) bool {
 	for _, r := range a {
 		if other, ok := coingecko.Find(b, r.Code); ok && other.Value != r.Value {
@@ -138,11 +165,35 @@ func sameContent(a, b []coingecko.Rate) bool {
 	return true
 }
 
-// list is a set of codes for the log: all of a few, and otherwise how many more.
-func list(codes []string) string {
-	const most = 10
-	if len(codes) <= most {
-		return strings.Join(codes, ", ")
+// logWithheld names rates that are withheld, each again now and then while it goes on, and says when there are none
+// any more.
+func (p *Poller) logWithheld(s *Snapshot, now instant) {
+	if len(s.Withheld) == 0 && p.doubted {
+		p.doubted = false
+		p.options.Logger.Info("No rate is withheld any more")
 	}
-	return strings.Join(codes[:most], ", ") + ", and others"
+	maps.DeleteFunc(p.doubts, func(_ string, mentioned time.Time) bool { return now.wall.Sub(mentioned) >= reminder })
+	var news []string
+	for _, r := range s.Withheld {
+		code := r.Code
+		if _, mentioned := p.doubts[code]; mentioned {
+			continue
+		}
+		p.doubts[code] = now.wall
+		if rate, ok := s.doubted(code); ok {
+			was, had := s.believed(code)
+			if code = fmt.Sprintf("%s %v", code, rate); had {
+				code += fmt.Sprintf(" after %v", was.Value)
+			}
+		}
+		news = append(news, code)
+	}
+	if len(news) > 0 {
+		p.doubted = true
+		p.options.Logger.Warn("Implausible rates are withheld until a different answer confirms them",
+			"count", len(s.Withheld), "rates", strings.Join(news[:min(len(news), mentionsMost)], ", "))
+	}
 }
+
+// mentionsMost is how many withheld rates one line of the log names.
+const mentionsMost = 10

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -179,4 +180,217 @@ func TestSameContent(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+}
+
+func withJump(o *Options, _ *coingecko.Endpoint) { o.MaxJump = 1.5 }
+
+// A rate that jumps is shown when a second answer, with other content, says nearly the same.
+func TestImplausibleRates(t *testing.T) {
+	type step struct {
+		answer []any // pairs of code and value; nil for the same again
+		want   string
+	}
+	long := slices.Repeat([]step{{nil, "map[eur:91] before map[eur:90 usd:100]"}}, 9)
+	for name, steps := range map[string][]step{
+		"one wrong answer": {
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[]"},
+			{[]any{"eur", 91, "usd", 50}, "map[eur:91] before map[eur:90 usd:100]"},
+			{[]any{"eur", 92, "usd", 101}, "map[eur:92 usd:101] before map[eur:91]"},
+			{[]any{"eur", 93, "usd", 102}, "map[eur:93 usd:102] before map[eur:92 usd:101]"},
+		},
+		"a wrong answer that is repeated": {
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[]"},
+			{[]any{"eur", 91, "usd", 50}, "map[eur:91] before map[eur:90 usd:100]"},
+			{nil, "map[eur:91] before map[eur:90 usd:100]"},
+			{[]any{"eur", 91}, "map[eur:91] before map[eur:90 usd:100]"},
+			{[]any{"eur", 91, "usd", 50}, "map[eur:91] before map[eur:90 usd:100]"},
+			{[]any{"eur", 92, "usd", 101}, "map[eur:92 usd:101] before map[eur:91]"},
+		},
+		"a true halving": {
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[]"},
+			{[]any{"eur", 91, "usd", 50}, "map[eur:91] before map[eur:90 usd:100]"},
+			{[]any{"eur", 92, "usd", 51}, "map[eur:92 usd:51] before map[eur:91 usd:50]"},
+			{[]any{"eur", 93, "usd", 52}, "map[eur:93 usd:52] before map[eur:92 usd:51]"},
+		},
+		"everything halves, as when bitcoin does": {
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[]"},
+			{[]any{"eur", 45, "usd", 50}, "map[] before map[eur:90 usd:100]"},
+			{[]any{"eur", 46, "usd", 51}, "map[eur:46 usd:51] before map[eur:45 usd:50]"},
+		},
+		"within the bound": {
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[]"},
+			{[]any{"eur", 60, "usd", 150}, "map[eur:60 usd:150] before map[eur:90 usd:100]"},
+			{[]any{"eur", 59.9, "usd", 225.01}, "map[eur:59.9] before map[eur:60 usd:150]"},
+		},
+		"two wrong answers that differ from each other": {
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[]"},
+			{[]any{"eur", 91, "usd", 50}, "map[eur:91] before map[eur:90 usd:100]"},
+			{[]any{"eur", 92, "usd", 250}, "map[eur:92] before map[eur:91]"},
+			{[]any{"eur", 93, "usd", 101}, "map[eur:93 usd:101] before map[eur:92]"},
+		},
+		"two caches that take turns": {
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[]"},
+			{[]any{"eur", 91, "usd", 50}, "map[eur:91] before map[eur:90 usd:100]"},
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[eur:91]"},
+			{[]any{"eur", 91, "usd", 50}, "map[eur:91] before map[eur:90 usd:100]"},
+			{[]any{"eur", 90}, "map[eur:90] before map[eur:91]"},
+			{[]any{"eur", 91, "usd", 50}, "map[eur:91] before map[eur:90]"},
+		},
+		"a currency that was gone and comes back elsewhere": {
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[]"},
+			{[]any{"eur", 91}, "map[eur:91] before map[eur:90 usd:100]"},
+			{[]any{"eur", 92, "usd", 50}, "map[eur:92] before map[eur:91]"},
+			{[]any{"eur", 93, "usd", 51}, "map[eur:93 usd:51] before map[eur:92 usd:50]"},
+		},
+		"a currency that is new": {
+			{[]any{"eur", 90}, "map[eur:90] before map[]"},
+			{[]any{"eur", 91, "usd", 100}, "map[eur:91 usd:100] before map[eur:90]"},
+		},
+		"repeated until what was believed is too old": append(append([]step{
+			{[]any{"eur", 90, "usd", 100}, "map[eur:90 usd:100] before map[]"},
+			{[]any{"eur", 91, "usd", 50}, "map[eur:91] before map[eur:90 usd:100]"},
+		}, long...), []step{
+			{nil, "map[eur:91] before map[]"},
+			{[]any{"eur", 92, "usd", 200}, "map[eur:92] before map[eur:91]"},
+			{[]any{"eur", 93, "usd", 201}, "map[eur:93 usd:201] before map[eur:92 usd:200]"},
+		}...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				up := &scripted{}
+				up.say(steps[0].answer...)
+				p := start(t, up, withJump)
+				withheld := 0
+				for i, s := range steps {
+					if s.answer != nil {
+						up.say(s.answer...)
+					}
+					if i > 0 {
+						pass(time.Minute)
+					}
+					p.expect(t, fmt.Sprintf("answer %d", i+1), s.want)
+					withheld += len(p.Status().Snapshot.Withheld)
+				}
+				counted := 0
+				for _, poll := range p.polls {
+					counted += poll.Rejected[coingecko.Implausible]
+					if poll.Err != nil {
+						t.Error(poll.Err)
+					}
+				}
+				if counted != withheld {
+					t.Errorf("%d rates were counted, and %d withheld", counted, withheld)
+				}
+			})
+		})
+	}
+}
+
+// After an outage that is longer than max-age there is nothing left to compare with.
+func TestImplausibleAfterAnOutage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		up := &scripted{}
+		up.say("eur", 90, "usd", 100)
+		p := start(t, up, withJump)
+		up.say("eur", 91, "usd", 50)
+		pass(time.Minute)
+		p.expect(t, "a jump", "map[eur:91] before map[eur:90 usd:100]")
+		up.status = 502
+		pass(time.Hour)
+		up.say("eur", 180, "usd", 200)
+		pass(time.Minute)
+		p.expect(t, "after the outage", "map[eur:180 usd:200] before map[]")
+		if s := p.Status().Snapshot; s.Checked || len(s.Withheld) > 0 {
+			t.Errorf("the first answer was compared with something: %+v", s)
+		}
+	})
+}
+
+// Who keeps back what is implausible says so, and its readers do not do it again: a move would be a jump at each
+// of them, one answer later than at the one before.
+func TestRelayTakesTheWordOfWhoChecks(t *testing.T) {
+	checked := func(withheld string) http.Header { return http.Header{"X-Rates-Withheld": {withheld}} }
+	bubble(t, func(t *testing.T) {
+		up := &scripted{header: checked("none"), body: `{"rates":{"btc":{"value":1},"eur":{"value":90},"usd":{"value":100,"name":"Dollar","type":"fiat"}}}`}
+		p := start(t, up, withJump, asRelay)
+		up.header = checked("usd")
+		up.say("eur", 91)
+		pass(time.Minute)
+		p.expect(t, "a rate that was withheld", "map[eur:91] before map[eur:90 usd:100]")
+		if s := p.Status().Snapshot; !s.Checked || !slices.Equal(s.Withheld, []coingecko.Rate{{Code: "usd", Name: "Dollar", Type: "fiat"}}) {
+			t.Errorf("withheld %v, checked %v", s.Withheld, s.Checked)
+		}
+		up.header = checked("none")
+		up.say("eur", 92, "usd", 50)
+		pass(time.Minute)
+		p.expect(t, "and confirmed", "map[eur:92 usd:50] before map[eur:91]")
+
+		// A poller that has just started has nothing to compare with, and does not say that it has.
+		up.header = nil
+		up.say("eur", 93, "usd", 200)
+		pass(time.Minute)
+		p.expect(t, "a jump that nobody checked", "map[eur:93] before map[eur:92 usd:50]")
+		up.header = checked("usd")
+		up.say("eur", 94)
+		pass(time.Minute)
+		up.header = nil
+		up.say("eur", 95, "usd", 51)
+		pass(time.Minute)
+		p.expect(t, "back again", "map[eur:95 usd:51] before map[eur:94]")
+		if n := p.polls[3].Rejected[coingecko.Implausible]; n != 1 {
+			t.Errorf("%d rates were counted as implausible, and this one has withheld 1", n)
+		}
+		if n := p.polls[1].Rejected[coingecko.Implausible]; n != 0 {
+			t.Errorf("%d rates were counted as implausible, and another one has withheld them", n)
+		}
+	})
+	// Nearly all rates are withheld when bitcoin's own moves. That is no answer that lost half of its currencies.
+	bubble(t, func(t *testing.T) {
+		up := &scripted{header: checked("none")}
+		up.say("eur", 90, "gbp", 80, "usd", 100)
+		p := start(t, up, withJump, asRelay)
+		up.header = checked("eur, gbp, usd")
+		up.say()
+		pass(time.Minute)
+		p.expect(t, "nearly all withheld", "map[] before map[eur:90 gbp:80 usd:100]")
+		up.header = nil
+		pass(time.Minute)
+		if s := p.Status(); s.Err == nil || s.Err.Reason != coingecko.BadPayload {
+			t.Errorf("nearly all gone: %+v", s)
+		}
+	})
+}
+
+func TestWithheldRatesAreLogged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		up := &scripted{}
+		up.say("eur", 90, "usd", 100)
+		p := start(t, up, withJump)
+		up.say("eur", 91, "usd", 50.5)
+		pass(15 * time.Minute)
+		log := p.log.String()
+		if n := strings.Count(log, "\n"); n != 2 || !strings.Contains(log, `level=warn msg="Implausible rates are withheld until a different answer confirms them" count=1 rates="usd 50.5 after 100"`) {
+			t.Errorf("%d lines for a rate that is withheld for a quarter of an hour: %s", n, log)
+		}
+		p.log.Reset()
+		up.say("eur", 92, "usd", 101)
+		pass(time.Minute)
+		up.say("eur", 93, "usd", 102)
+		pass(time.Minute)
+		up.say("eur", 94, "usd", 103)
+		pass(time.Minute)
+		if log := p.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "No rate is withheld any more") {
+			t.Errorf("after it was over: %s", log)
+		}
+		p.log.Reset()
+		for range 30 { // two caches take turns
+			up.say("eur", 94, "usd", 103)
+			pass(time.Minute)
+			up.say("eur", 95, "usd", 200)
+			pass(time.Minute)
+		}
+		if n := strings.Count(p.log.String(), "\n"); n > 14 {
+			t.Errorf("%d lines in an hour: %s", n, p.log)
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -55,6 +56,8 @@ type Poller struct {
 	failed  int                  // polls since anything was mentioned
 	expired bool                 // said that the rates have expired
 	dropped string               // what the last line about dropped entries said
+	doubts  map[string]time.Time // when each rate that is withheld was last mentioned, by code
+	doubted bool                 // mentioned any since all were confirmed
 }
 
 // knowledge is what a finished poll leaves. It is never changed once it was published.
@@ -72,7 +75,7 @@ func New(o Options) *Poller {
 	if o.clock == nil {
 		o.clock = systemClock
 	}
-	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), trouble: map[string]time.Time{}}
+	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), trouble: map[string]time.Time{}, doubts: map[string]time.Time{}}
 	p.backoff.InitialInterval, p.backoff.MaxInterval, p.backoff.Multiplier = o.BackoffMin, o.BackoffMax, 2
 	p.backoff.Reset()
 	p.known.Store(&knowledge{interval: o.Interval})
@@ -146,6 +149,9 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 		fresh := p.snapshot(before.snapshot, answer, begun.add(-answer.Age), ended)
 		if err = p.shrunk(before.snapshot, fresh, answer.Host, ended); err == nil && newer(before.snapshot, fresh, answer.Age, ended) {
 			after.snapshot, outcome.Snapshot = fresh, fresh
+			if n := len(fresh.sent) - len(fresh.Rates); n > 0 {
+				answer.Rejected[coingecko.Implausible] += n
+			}
 			after.interval = p.options.Interval
 			if answer.Upstream == coingecko.Relay && answer.MaxAge > 0 {
 				after.interval = min(answer.MaxAge, maxWait)
@@ -174,14 +180,14 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 // shrunk refuses an answer that lost more than half of the currencies. It compares with rates that are
 // still shown only: once they have expired there is nothing left to protect.
 func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
-	if old == nil || p.tooOld(old.left, now) || old.Simulated != fresh.Simulated || 2*len(fresh.Rates) >= len(old.Rates) {
+	if old == nil || p.tooOld(old.left, now) || old.Simulated != fresh.Simulated || 2*fresh.size() >= old.size() {
 		return nil
 	}
 	return &coingecko.Error{
 		Reason:   coingecko.BadPayload,
 		Upstream: fresh.Upstream,
 		Host:     host,
-		Detail:   fmt.Sprintf("%d usable entries, under half of the %d before", len(fresh.Rates), len(old.Rates)),
+		Detail:   fmt.Sprintf("%d usable entries, under half of the %d before", fresh.size(), old.size()),
 	}
 }
 
@@ -228,6 +234,9 @@ func asError(err error) *coingecko.Error {
 func (p *Poller) log(o Poll, k *knowledge, now instant) {
 	l := p.options.Logger
 	p.logDropped(o.Rejected)
+	if o.Snapshot != nil {
+		p.logWithheld(o.Snapshot, now)
+	}
 	if o.Err == nil {
 		if len(p.trouble) > 0 {
 			l.Info("Rates are coming again", "upstream", o.Upstream, "after", now.wall.Sub(p.since).Round(time.Second).String())
@@ -262,6 +271,8 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 }
 
 func (p *Poller) logDropped(rejected map[coingecko.Rejection]int) {
+	rejected = maps.Clone(rejected)
+	delete(rejected, coingecko.Implausible) // of which logWithheld tells
 	dropped := ""
 	if len(rejected) > 0 {
 		dropped = fmt.Sprint(rejected) // fmt sorts a map's keys

@@ -11,7 +11,7 @@ import (
 // Snapshot is one good answer, and what is believed of it. It is never changed once it was published.
 type Snapshot struct {
 	Rates     []coingecko.Rate // that are believed, sorted by code
-	Withheld  []string         // codes of the rates that are not confirmed yet, sorted
+	Withheld  []coingecko.Rate // that are not confirmed yet, without their values, sorted by code
 	Checked   bool             // Rates were compared with those before them, here or by who sent them
 	Simulated bool             // the rates are not real
 	Upstream  coingecko.Upstream

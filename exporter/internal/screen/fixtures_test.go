@@ -82,6 +82,22 @@ func overdue(st poller.Status, err *coingecko.Error, age time.Duration) poller.S
 	return st
 }
 
+// withheld is a status in which the rates of some codes are not confirmed.
+func withheld(st poller.Status, codes ...string) poller.Status {
+	of := *st.Snapshot
+	of.Rates = nil
+	for _, r := range st.Snapshot.Rates {
+		if slices.Contains(codes, r.Code) {
+			r.Value = 0
+			of.Withheld = append(of.Withheld, r)
+		} else {
+			of.Rates = append(of.Rates, r)
+		}
+	}
+	st.Snapshot = &of
+	return st
+}
+
 // simulated is a status whose rates are not real.
 func simulated(st poller.Status) poller.Status {
 	st.Simulated = true

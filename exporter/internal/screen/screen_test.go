@@ -94,6 +94,7 @@ func TestPages(t *testing.T) {
 		"missed":      {pageCase{Options{Coins: []string{"btc"}}, overdue(ok, refusedKey(), 3*time.Minute), 5, "/"}, 200},
 		"expired":     {pageCase{Options{}, overdue(ok, refusedKey(), 11*time.Minute), 5, "/?quote=eur"}, 200},
 		"simulated":   {pageCase{Options{Coins: []string{"btc"}}, simulated(ok), 20, "/"}, 200},
+		"withheld":    {pageCase{Options{}, withheld(ok, "eth", "eur"), 20, "/"}, 200},
 		"bad_quote":   {pageCase{Options{}, ok, 20, "/?quote=doge"}, 400},
 		"basket":      {pageCase{Options{Coins: []string{"btc", "eth", "gone"}, Basket: Basket{49.9, "49.90", "eur"}, Zone: time.FixedZone("CEST", 7200)}, ok, 20, "/"}, 200},
 	} {
@@ -144,7 +145,9 @@ func TestWords(t *testing.T) {
 		"missed by a relay":             {pageCase{Options{}, overdue(ok, nil, 3*time.Minute), 5, "/"}, []string{"A poll was missed", "No newer rates have come."}},
 		"expired by a relay":            {pageCase{Options{}, overdue(ok, nil, 36*time.Hour), 5, "/"}, []string{"No newer rates have come.", "1 d 12 h</span> ago", "2026-06-15 14:03:22 UTC"}},
 		"simulated, expired":            {pageCase{Options{}, simulated(overdue(ok, nil, 11*time.Minute)), 20, "/"}, []string{"SIMULATED: No current rates", "</strong> rates, not real"}},
-		"a quote of the flags":          {pageCase{Options{Quote: "doge"}, ok, 20, "/"}, []string{"No rate for &#34;doge&#34;", "Change --screen.quote, or choose one of these."}},
+		"a quote that is withheld": {pageCase{Options{}, withheld(ok, "usd"), 20, "/"}, []string{
+			"USD is not confirmed", "It is shown when a different answer confirms it."}},
+		"a quote of the flags": {pageCase{Options{Quote: "doge"}, ok, 20, "/"}, []string{"No rate for &#34;doge&#34;", "Change --screen.quote, or choose one of these."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			page := body(t, c.show(t, all))

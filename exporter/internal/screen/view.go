@@ -168,21 +168,29 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 		if asked == "" {
 			v.Notice.Reason = []string{"CoinGecko sends no such currency.", "Change --screen.quote, or choose one of these."}
 		}
+		_, withheld := coingecko.Find(st.Snapshot.Withheld, quote)
+		if withheld {
+			v.Notice = &notice{Head: strings.ToUpper(quote) + " is " + notConfirmed, Reason: []string{
+				"The last rate is far from the one before. It is shown when a different answer confirms it."}}
+		}
 		for _, r := range rates {
 			v.Choices = append(v.Choices, newCurrency(r, short))
 		}
-		return v, asked == ""
+		return v, asked == "" || withheld
 	}
 	qc := newCurrency(q, short)
 	v.Quote = &qc
 	s.addTiles(&v, st, rates, q.Code, short)
-	addTable(&v, rates, q, short)
+	addTable(&v, st.Snapshot, q, short)
 	return v, true
 }
 
 // nothingNewer is the reason when the last poll did not fail: a relay may have no newer rates itself,
 // and a machine that slept has not asked yet.
 const nothingNewer = "No newer rates have come."
+
+// notConfirmed is what stands in the place of a rate that is withheld.
+const notConfirmed = "not confirmed"
 
 // missing says why there are no rates.
 func missing(st poller.Status) *notice {
@@ -203,10 +211,10 @@ func reason(st poller.Status, other string) []string {
 
 // coins are the codes of the tiles: those that were asked for, else every coin but the parts of a
 // bitcoin, with the two largest first. The quote has no price in itself.
-func (s *Screen) coins(rates []coingecko.Rate, quote string) []string {
+func (s *Screen) coins(of *poller.Snapshot, quote string) []string {
 	codes := slices.Clone(s.opts.Coins)
 	if len(codes) == 0 {
-		for _, r := range rates {
+		for _, r := range whole(of) {
 			if r.Kind() == coingecko.Crypto && r.Code != "bits" && r.Code != "sats" {
 				codes = append(codes, r.Code)
 			}
@@ -232,10 +240,12 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 	}
 	basket, hasBasket := coingecko.Find(rates, s.opts.Basket.Code)
 	digits := 0
-	for _, code := range s.coins(rates, quote) {
+	for _, code := range s.coins(st.Snapshot, quote) {
 		t := tile{currency: currency{Code: code, Label: strings.ToUpper(code), Name: strings.ToUpper(code)}}
 		r, ok := coingecko.Find(rates, code)
 		if ok {
+			t.currency = newCurrency(r, short)
+		} else if r, ok := coingecko.Find(st.Snapshot.Withheld, code); ok {
 			t.currency = newCurrency(r, short)
 		}
 		price, ok := now.Price(code, quote)
@@ -327,10 +337,10 @@ var sections = []struct {
 }
 
 // addTable lists everything that has no tile.
-func addTable(v *view, rates []coingecko.Rate, quote coingecko.Rate, short map[string]string) {
+func addTable(v *view, of *poller.Snapshot, quote coingecko.Rate, short map[string]string) {
 	for _, sec := range sections {
 		g := section{Name: sec.name}
-		for _, r := range rates {
+		for _, r := range whole(of) {
 			if r.Kind() != sec.kind || slices.ContainsFunc(v.Tiles, func(t tile) bool { return t.Code == r.Code }) {
 				continue
 			}
@@ -346,13 +356,28 @@ func addTable(v *view, rates []coingecko.Rate, quote coingecko.Rate, short map[s
 	}
 }
 
+// whole is an answer with the currencies whose rates are withheld, sorted by code.
+func whole(of *poller.Snapshot) []coingecko.Rate {
+	if len(of.Withheld) == 0 {
+		return of.Rates
+	}
+	all := slices.Concat(of.Rates, of.Withheld)
+	slices.SortFunc(all, func(a, b coingecko.Rate) int { return strings.Compare(a.Code, b.Code) })
+	return all
+}
+
+// newCurrency describes a rate. One without a value is withheld.
 func newCurrency(r coingecko.Rate, short map[string]string) currency {
-	return currency{
+	c := currency{
 		Code:  r.Code,
 		Label: strings.ToUpper(r.Code),
 		Name:  r.Name,
 		Unit:  r.Unit,
 		Short: short[r.Code],
-		Rate:  number(r.Value),
+		Rate:  notConfirmed,
 	}
+	if r.Value > 0 {
+		c.Rate = number(r.Value)
+	}
+	return c
 }
