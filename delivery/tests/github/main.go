@@ -57,9 +57,8 @@ func main() {
 	})
 	mux.HandleFunc("GET "+repository+"releases", s.locked(s.list))
 	mux.HandleFunc("POST "+repository+"releases", s.locked(s.create))
-	mux.HandleFunc("GET "+repository+"releases/tags/{tag}", s.locked(s.byTag))
 	mux.HandleFunc("PATCH "+repository+"releases/{id}", s.locked(s.update))
-	mux.HandleFunc("GET "+repository+"releases/{id}/assets", s.locked(s.assets))
+	mux.HandleFunc("GET "+repository+"releases/{id}/{what}", s.locked(s.one)) // assets of a release, or tags/TAG
 	mux.HandleFunc("POST /api/uploads/repos/{owner}/{repository}/releases/{id}/assets", s.locked(s.upload))
 	mux.HandleFunc("DELETE "+repository+"releases/assets/{id}", s.locked(s.remove))
 	mux.HandleFunc("GET "+repository+"rules/branches/{name}", s.setting)
@@ -121,13 +120,17 @@ func (s *server) published(tag string) *release {
 
 func (s *server) list(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.all) }
 
-// byTag does not know drafts, as GitHub does not.
-func (s *server) byTag(w http.ResponseWriter, r *http.Request) {
-	if known := s.published(r.PathValue("tag")); known != nil {
-		answer(w, http.StatusOK, known)
-		return
+// one answers with the assets of a release, or with the release of a tag; by its tag a draft is not known, as GitHub knows none.
+func (s *server) one(w http.ResponseWriter, r *http.Request) {
+	if r.PathValue("id") == "tags" {
+		if known := s.published(r.PathValue("what")); known != nil {
+			answer(w, http.StatusOK, known)
+		} else {
+			refuse(w, http.StatusNotFound, "missing")
+		}
+	} else if known := s.find(w, r); known != nil {
+		answer(w, http.StatusOK, known.Assets)
 	}
-	refuse(w, http.StatusNotFound, "missing")
 }
 
 func (s *server) create(w http.ResponseWriter, r *http.Request) {
@@ -178,12 +181,6 @@ func (s *server) write(r *release) error {
 		}
 	}
 	return nil
-}
-
-func (s *server) assets(w http.ResponseWriter, r *http.Request) {
-	if known := s.find(w, r); known != nil {
-		answer(w, http.StatusOK, known.Assets)
-	}
 }
 
 func (s *server) upload(w http.ResponseWriter, r *http.Request) {
