@@ -30,9 +30,11 @@ type drainer struct {
 	draining  bool
 	listeners []net.Listener
 	busy      map[net.Conn]struct{} // connections on which a request may be under way
+	open      int                   // connections
 }
 
-func newDrainer(h http.Handler, l *slog.Logger) *drainer {
+// newDrainer makes a server that closes connections beyond maxConnections as soon as they come; 0 is no limit.
+func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
 	d := &drainer{Server: newServer(h, l), done: make(chan struct{}), busy: map[net.Conn]struct{}{}}
 	d.BaseContext = func(l net.Listener) context.Context {
 		d.mu.Lock()
@@ -51,6 +53,14 @@ func newDrainer(h http.Handler, l *slog.Logger) *drainer {
 			d.busy[c] = struct{}{}
 		default:
 			delete(d.busy, c)
+		}
+		switch state {
+		case http.StateNew:
+			if d.open++; maxConnections > 0 && d.open > maxConnections {
+				c.Close()
+			}
+		case http.StateClosed, http.StateHijacked:
+			d.open--
 		}
 	}
 	return d

@@ -179,7 +179,7 @@ func (e *exporter) serve(ctx context.Context) error {
 	var g oklog.Group
 	g.Add(func() error { <-signalled.Done(); return context.Cause(signalled) }, func(error) { reset() })
 
-	server := newDrainer(e.handler, s.logger)
+	server := newDrainer(e.handler, s.maxConnections, s.logger)
 	g.Add(func() error { return server.serve(s) }, func(error) { server.drain(s, e.health) })
 
 	if s.healthAddress != "" {

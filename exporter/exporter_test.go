@@ -1,6 +1,7 @@
 package exporter_test
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
@@ -360,5 +361,57 @@ func TestEndsOnSignals(t *testing.T) {
 		if s := ended(t, p); s.ExitCode() != 0 {
 			t.Errorf("%v: %v", sig, s)
 		}
+	}
+}
+
+// TestConnectionLimit: the connection beyond the limit is closed at once, probes on their own address are not, and
+// who leaves makes room.
+func TestConnectionLimit(t *testing.T) {
+	e := start(t, "--simulate", "--web.max-connections=2", "--web.health-listen-address=127.0.0.1:0")
+	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	http.DefaultClient.CloseIdleConnections()
+	address := strings.TrimPrefix(e.url, "http://")
+	var kept []net.Conn
+	request := func() error {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			return err
+		}
+		if _, err = fmt.Fprint(c, "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"); err == nil {
+			var resp *http.Response
+			if resp, err = http.ReadResponse(bufio.NewReader(c), nil); err == nil {
+				resp.Body.Close()
+			}
+		}
+		if err != nil {
+			c.Close()
+			return err
+		}
+		kept = append(kept, c)
+		return nil
+	}
+	testbed.Until(t, "room for two", func() bool {
+		for len(kept) < 2 {
+			if request() != nil {
+				return false
+			}
+		}
+		return true
+	})
+	for range 3 {
+		if err := request(); err == nil {
+			t.Error("a third connection was served")
+		}
+	}
+	probes := regexp.MustCompile(`Listening for probes" address=(\S+)`).FindStringSubmatch(e.log.String())
+	resp, err := http.Get("http://" + probes[1] + "/-/healthy")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("a probe: %v %v", resp, err)
+	}
+	resp.Body.Close()
+	kept[0].Close()
+	testbed.Until(t, "room for one that comes", func() bool { return request() == nil })
+	for _, c := range kept {
+		c.Close()
 	}
 }

@@ -41,6 +41,7 @@ type settings struct {
 	web                    *web.FlagConfig
 	telemetryPath          string
 	maxRequests            int
+	maxConnections         int
 	disableExporterMetrics bool
 	healthAddress          string
 	shutdownDelay          time.Duration
@@ -98,6 +99,7 @@ func newApp(s *settings) *kingpin.Application {
 	s.web = kingpinflag.AddFlags(app, ":9880")
 	app.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").StringVar(&s.telemetryPath)
 	app.Flag("web.max-requests", "Requests served in parallel, health endpoints aside; more are answered with 503. 0 is no limit.").Default("0").IntVar(&s.maxRequests)
+	app.Flag("web.max-connections", "Connections at once; more are closed as soon as they come, so that readers who do not read cannot use up the memory. Probes then need --web.health-listen-address. 0 is no limit.").Default("0").IntVar(&s.maxConnections)
 	app.Flag("web.disable-exporter-metrics", "Exclude metrics about the exporter itself (promhttp_*, process_*, go_*).").BoolVar(&s.disableExporterMetrics)
 	app.Flag("web.health-listen-address", "Second address, plain HTTP, with nothing but /-/healthy and /-/ready: for probes beside TLS or basic auth.").PlaceHolder("ADDRESS").StringVar(&s.healthAddress)
 	app.Flag("web.shutdown-delay", "How long to go on serving after SIGTERM, not ready any more, while load balancers take note.").Default("0s").DurationVar(&s.shutdownDelay)
@@ -182,6 +184,9 @@ func (s *settings) checkWeb() error {
 	}
 	if s.maxRequests < 0 {
 		return fmt.Errorf("--web.max-requests=%d is below 0; use 0 for no limit", s.maxRequests)
+	}
+	if s.maxConnections < 0 {
+		return fmt.Errorf("--web.max-connections=%d is below 0; use 0 for no limit", s.maxConnections)
 	}
 	if err := s.checkWebConfig(); err != nil {
 		return err

@@ -229,7 +229,7 @@ func TestShutdownTimeout(t *testing.T) {
 	var log testbed.Log
 	s.logger = slog.New(slog.NewTextHandler(&log, nil))
 	begun := make(chan bool)
-	d := newDrainer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { close(begun); <-r.Context().Done() }), s.logger)
+	d := newDrainer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { close(begun); <-r.Context().Done() }), 0, s.logger)
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -246,7 +246,7 @@ func TestShutdownTimeout(t *testing.T) {
 // A shutdown that begins before anything listens does not wait for what will never come.
 func TestShutdownBeforeListening(t *testing.T) {
 	s := &settings{shutdownTimeout: time.Hour, logger: slog.New(slog.DiscardHandler)}
-	d := newDrainer(http.NotFoundHandler(), s.logger)
+	d := newDrainer(http.NotFoundHandler(), 0, s.logger)
 	ended := make(chan bool)
 	go func() { d.drain(s, &health{}); close(ended) }()
 	testbed.Until(t, "draining", func() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.draining })
