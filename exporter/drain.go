@@ -4,6 +4,7 @@ package exporter
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -58,12 +59,32 @@ func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
 		case http.StateNew:
 			if d.open++; maxConnections > 0 && d.open > maxConnections {
 				c.Close()
+				return
 			}
+			bound(c)
 		case http.StateClosed, http.StateHijacked:
 			d.open--
 		}
 	}
 	return d
+}
+
+// Buffers of the kernel for one connection, in bytes; Linux takes twice as much. An answer as it is packed fits into one.
+// Left to itself the kernel lets the buffers of a reader who asks on and does not read grow to megabytes, and a pod pays for them.
+const (
+	sendBuffer    = 32 << 10
+	receiveBuffer = 8 << 10
+)
+
+func bound(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if t, ok := c.(*net.TCPConn); ok {
+		// An error is that of a connection that is gone already.
+		_ = t.SetWriteBuffer(sendBuffer)
+		_ = t.SetReadBuffer(receiveBuffer)
+	}
 }
 
 // serve listens and serves as the toolkit's flags say, until drain.

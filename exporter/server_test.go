@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -264,5 +266,43 @@ func TestShutdownBeforeListening(t *testing.T) {
 	cancel()
 	if code := Run(ctx, []string{"--simulate", "--web.listen-address=127.0.0.1:0", "--web.shutdown-timeout=1h"}, withKeyInEnv(""), io.Discard, io.Discard); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestSocketBuffers: the kernel keeps no more than so much for a connection, with and without TLS.
+func TestSocketBuffers(t *testing.T) {
+	for name, starter := range map[string]func(*httptest.Server){"plain": (*httptest.Server).Start, "TLS": (*httptest.Server).StartTLS} {
+		sizes := make(chan [2]int, 1)
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		counted := newDrainer(http.NotFoundHandler(), 0, slog.New(slog.DiscardHandler)).ConnState
+		s.Config.ConnState = func(c net.Conn, state http.ConnState) {
+			counted(c, state)
+			if state != http.StateActive {
+				return
+			}
+			if secure, ok := c.(*tls.Conn); ok {
+				c = secure.NetConn()
+			}
+			raw, err := c.(*net.TCPConn).SyscallConn()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = raw.Control(func(fd uintptr) {
+				send, _ := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
+				receive, _ := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF)
+				sizes <- [2]int{send, receive}
+			})
+		}
+		starter(s)
+		resp, err := s.Client().Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := <-sizes; got[0] > 2*sendBuffer || got[1] > 2*receiveBuffer || got[0] < sendBuffer || got[1] < receiveBuffer {
+			t.Errorf("%s: %d bytes to send and %d received", name, got[0], got[1])
+		}
+		s.Close()
 	}
 }

@@ -130,8 +130,9 @@ spec:
       args:
         {{- if $web }}
         - --web.config.file=/etc/web/web.yaml
-        - --web.health-listen-address=:9881
         {{- end }}
+        - --web.health-listen-address=:9881
+        - --web.max-connections={{ int $common.web.maxConnections }}
         - --web.shutdown-delay={{ $common.shutdown.delay }}
         - --web.shutdown-timeout={{ $common.shutdown.timeout }}
         {{- if not $poller }}
@@ -182,7 +183,7 @@ spec:
           valueFrom: {resourceFieldRef: {resource: limits.cpu}}
         {{- end }}
         {{- with $memory }}
-        - name: GOMEMLIMIT # bytes: four fifths of the limit
+        - name: GOMEMLIMIT # bytes: half of the limit
           value: {{ . | quote }}
         {{- end }}
         {{- with $common.extraEnv }}
@@ -195,16 +196,13 @@ spec:
       {{- end }}
       ports:
         - {name: http, containerPort: 9880}
-        {{- if $web }}
-        - {name: health, containerPort: 9881}
-        {{- end }}
-      {{- $port := ternary "health" "http" (ne $web "") }}
+        - {name: health, containerPort: 9881} # neither TLS, nor a password, nor a crowd keeps probes away
       startupProbe:
-        {{- include "coingecko-exporter.probe" (dict "values" $common.startupProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" $port))) | nindent 8 }}
+        {{- include "coingecko-exporter.probe" (dict "values" $common.startupProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" "health"))) | nindent 8 }}
       livenessProbe:
-        {{- include "coingecko-exporter.probe" (dict "values" $common.livenessProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" $port))) | nindent 8 }}
+        {{- include "coingecko-exporter.probe" (dict "values" $common.livenessProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" "health"))) | nindent 8 }}
       readinessProbe:
-        {{- include "coingecko-exporter.probe" (dict "values" $common.readinessProbe "default" (dict "httpGet" (dict "path" "/-/ready" "port" $port))) | nindent 8 }}
+        {{- include "coingecko-exporter.probe" (dict "values" $common.readinessProbe "default" (dict "httpGet" (dict "path" "/-/ready" "port" "health"))) | nindent 8 }}
       {{- with $resources }}
       resources:
         {{- toYaml . | nindent 8 }}

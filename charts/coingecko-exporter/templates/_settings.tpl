@@ -70,11 +70,11 @@ tls_server_config:
 {{- end }}
 {{- end }}
 
-{{- /* What GOMEMLIMIT is for a memory limit: four fifths of it. Empty for a form that is not known here. */}}
+{{- /* What GOMEMLIMIT is for a memory limit: half of it, for the sockets of readers count, too. Empty for a form that is not known here. */}}
 {{- define "coingecko-exporter.goMemLimit" -}}
 {{- $number := regexFind "^[0-9]+" (toString .) }}
 {{- $factor := get (dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "k" 1000 "M" 1000000 "G" 1000000000 "" 1) (trimPrefix $number (toString .)) }}
-{{- if and $number $factor }}{{ div (mul (int64 $number) $factor 4) 5 }}{{ end }}
+{{- if and $number $factor }}{{ div (mul (int64 $number) $factor) 2 }}{{ end }}
 {{- end }}
 
 {{- /* Settings that cannot be right, each with what to do about it. */}}
