@@ -30,7 +30,7 @@ chart-files: ## Copy rules and dashboards into the chart
 	@cd $(CHART)/files && rm -f rules/* dashboards/* && cp ../../../alerts/*.rules.yaml rules/ && rm rules/store.rules.yaml && \
 		cp ../../../dashboards/*.json dashboards/
 
-GENERATE += chart-docs
+GENERATE += chart-files chart-docs
 chart-docs: $(HELM_DOCS) ## Write the chart's README from its values
 	$(WRITE_README)
 
