@@ -26,6 +26,7 @@ const (
 type sizes struct {
 	columns     int
 	price, size float64 // rem: of the price, and what the other texts are parts of
+	fits        bool    // all tiles are on the screen at once
 	short       bool    // no room for the curve below the price: it stands beside the name
 }
 
@@ -34,9 +35,10 @@ func fit(width, height float64, columns, tiles, digits int, basket bool) sizes {
 	rows := math.Ceil(float64(max(tiles, 1)) / float64(columns))
 	across := float64(columns)
 	w := (width-(across-1)*gapWidth)/across - padWidth
-	h := max((height-(rows-1)*gapWidth)/rows, leastHeight) - padHeight
-
-	s := sizes{columns: columns, short: h < 12 || basket && h < 14}
+	h := (height - (rows-1)*gapWidth) / rows
+	s := sizes{columns: columns, fits: h >= leastHeight}
+	h = max(h, leastHeight) - padHeight
+	s.short = h < 12 || basket && h < 14
 	share, text := 0.29, 1.0 // of the height
 	switch {
 	case basket: // one line more
@@ -57,12 +59,13 @@ func layout(tiles, digits int, basket, simulated bool) (properties template.CSS,
 	}
 	wall := fit(wallWidth, wallHeight-less, wallColumns(tiles), tiles, digits, basket)
 	tall := fit(tallWidth, tallHeight-less, tallColumns(tiles), tiles, digits, basket)
-	classes = "tiles"
-	if wall.short {
-		classes += " short"
-	}
-	if tall.short {
-		classes += " tall-short"
+	for _, c := range []struct {
+		class string
+		has   bool
+	}{{"fits", wall.fits}, {"short", wall.short}, {"tall-fits", tall.fits}, {"tall-short", tall.short}} {
+		if c.has {
+			classes += " " + c.class
+		}
 	}
 	// Numbers and nothing else, so this is safe.
 	return template.CSS(fmt.Sprintf("--columns:%d;--price:%.2frem;--size:%.2frem;--tall-columns:%d;--tall-price:%.2frem;--tall-size:%.2frem",

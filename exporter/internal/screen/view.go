@@ -37,6 +37,7 @@ type view struct {
 	Style          template.CSS
 	Script         template.JS
 	Sizes          template.CSS // custom properties, which depend on the tiles
+	Layout         string       // classes, which do so too; empty without tiles
 	Simulated      bool
 	Links          []link
 
@@ -54,7 +55,6 @@ type view struct {
 	Quote   *currency // nil where it is not among the rates
 	Choices []currency
 	Tiles   []tile
-	Layout  string // classes of their list
 	Span    string
 	Groups  []section
 }
@@ -136,7 +136,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 		v.Age = age(st.Age)
 		v.AgeSeconds = math.Ceil(st.Age.Seconds()*10) / 10 // older, never younger
 	}
-	v.Sizes, v.Layout = layout(0, 8, false, v.Simulated)
+	v.Sizes, _ = layout(0, 8, false, v.Simulated)
 	next := ""
 	if st.NextPoll.After(st.Now) {
 		next = "Next try at " + s.clock(st.NextPoll, st.Now) + "."
