@@ -130,6 +130,7 @@ func build(s *settings) (_ *exporter, err error) {
 		Basket:      s.basket,
 		Zone:        s.zone,
 		Version:     build,
+		LinkBase:    s.linkBase(),
 		MetricsPath: s.telemetryPath,
 		Logger:      s.logger,
 	})

@@ -46,6 +46,13 @@ type settings struct {
 	healthAddress          string
 	shutdownDelay          time.Duration
 	shutdownTimeout        time.Duration
+	externalFlag           string
+	externalPath           string // what the prefix is from outside; without a slash at its end
+	hasExternal            bool   // externalFlag is given
+	prefixFlag             string
+	prefix                 string // of every path; without a slash at its end
+	corsFlag               string
+	cors                   cors
 
 	// The upstream side.
 	urls       []string
@@ -98,6 +105,9 @@ func newApp(s *settings) *kingpin.Application {
 
 	s.web = kingpinflag.AddFlags(app, ":9880")
 	app.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").StringVar(&s.telemetryPath)
+	app.Flag("web.external-url", "URL under which the exporter is reached from outside, such as https://shop.example/rates behind a reverse proxy. For links and redirects; its path is also the prefix of every endpoint.").PlaceHolder("URL").StringVar(&s.externalFlag)
+	app.Flag("web.route-prefix", "Prefix of every endpoint, those for probes and scrapes among them. Default: the path of --web.external-url. / where the proxy takes the prefix away.").PlaceHolder("PATH").StringVar(&s.prefixFlag)
+	app.Flag("web.cors.origin", "Regular expression, anchored on both sides, of the origins whose pages may read /api/v3/.").Default(".*").StringVar(&s.corsFlag)
 	app.Flag("web.max-requests", "Requests served in parallel, health endpoints aside; more are answered with 503. 0 is no limit.").Default("0").IntVar(&s.maxRequests)
 	app.Flag("web.max-connections", "Connections at once; more are closed as soon as they come, so that readers who do not read cannot use up the memory. Probes then need --web.health-listen-address. 0 is no limit.").Default("0").IntVar(&s.maxConnections)
 	app.Flag("web.disable-exporter-metrics", "Exclude metrics about the exporter itself (promhttp_*, process_*, go_*).").BoolVar(&s.disableExporterMetrics)
@@ -179,8 +189,15 @@ func (s *settings) checkWeb() error {
 	switch p := s.telemetryPath; {
 	case !regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`).MatchString(p), p != path.Clean(p):
 		return fmt.Errorf("--web.telemetry-path=%q is no path such as /metrics", p)
-	case p == relayPath, strings.HasPrefix(p+"/", "/-/"), strings.HasPrefix(p, "/screen"):
+	case p == relayPath, p == pingPath, strings.HasPrefix(p+"/", "/-/"), strings.HasPrefix(p, "/screen"):
 		return fmt.Errorf("--web.telemetry-path=%q is taken by another endpoint; /metrics is free", p)
+	}
+	if err := s.checkPrefix(); err != nil {
+		return err
+	}
+	var err error
+	if s.cors, err = newCORS(s.corsFlag); err != nil {
+		return err
 	}
 	if s.maxRequests < 0 {
 		return fmt.Errorf("--web.max-requests=%d is below 0; use 0 for no limit", s.maxRequests)

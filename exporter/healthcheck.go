@@ -37,6 +37,9 @@ func askHealth(ctx context.Context, s *settings) error {
 		if err != nil {
 			return err
 		}
+		if s.healthAddress == "" {
+			base = base.JoinPath(s.prefix) // the address for probes has none
+		}
 		direct := &http.Client{Transport: &http.Transport{}} // a proxy is for others
 		_, err = fetch(ctx, direct, base.JoinPath("/-/ready"))
 		return err

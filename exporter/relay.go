@@ -16,7 +16,10 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
-const relayPath = "/api/v3" + coingecko.Path
+const (
+	relayPath = "/api/v3" + coingecko.Path
+	pingPath  = "/api/v3/ping"
+)
 
 // relay serves GET /api/v3/exchange_rates.
 type relay struct {
@@ -47,6 +50,7 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	s := r.status()
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Add("Vary", "Origin") // see cors
 	if s.Simulated {
 		h.Set(coingecko.SimulatedHeader, "true")
 	}

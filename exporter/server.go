@@ -46,18 +46,23 @@ func newHandler(s *settings, p *poller.Poller, h *health, rates prometheus.Colle
 	limited := http.NewServeMux()
 	page.Register(func(pattern string, next http.Handler) { limited.Handle(pattern, packed(next)) })
 	limited.Handle("GET "+s.telemetryPath, newMetrics(s, rates, packed))
-	limited.Handle("GET "+relayPath, packed(&relay{status: p.Status}))
+	for path, next := range map[string]http.Handler{relayPath: packed(&relay{status: p.Status}), pingPath: http.HandlerFunc(servePing)} {
+		next = s.cors.wrap(next)
+		limited.Handle("GET "+path, next)
+		limited.Handle("OPTIONS "+path, next)
+	}
 
 	toolkit := &bootstrap.Bootstrap{Logger: s.logger, MaxRequests: s.maxRequests}
 	mux := http.NewServeMux()
 	mux.Handle("/", toolkit.MaxRequestsHandler(limited))
 	mux.Handle("/-/", h.handler()) // never a second old, and a crowd must not make the process look dead
+	routes := prefixed(s, mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.draining.Load() {
 			w.Header().Set("Connection", "close") // so that the client comes back to somebody else
 		}
 		w.Header()["X-Content-Type-Options"] = nosniff
-		mux.ServeHTTP(w, r)
+		routes.ServeHTTP(w, r)
 	})
 }
 

@@ -32,6 +32,7 @@ type Options struct {
 	Basket      Basket               // an amount that is shown in each coin
 	Zone        *time.Location       // of times of day; nil for UTC
 	Version     string               // of the exporter
+	LinkBase    string               // of links to other endpoints: a path without a slash at its end; "." when empty
 	MetricsPath string               // where the metrics are; "/metrics" when empty
 	Logger      *slog.Logger
 }
@@ -88,16 +89,18 @@ func New(opts Options) *Screen {
 	if opts.Zone == nil {
 		opts.Zone = time.UTC
 	}
+	if opts.LinkBase == "" {
+		opts.LinkBase = "."
+	}
 	if opts.MetricsPath == "" {
 		opts.MetricsPath = "/metrics"
 	}
 	s := &Screen{opts: opts, history: &history.History{}, drift: clockDrift()}
-	// Relative, so that they also lead somewhere behind a reverse proxy that adds a prefix.
 	s.links = []link{
-		{"." + opts.MetricsPath, "Metrics"},
-		{"./api/v3/exchange_rates", "Rates as JSON"},
-		{"./-/healthy", "Health"},
-		{"./-/ready", "Readiness"},
+		{opts.LinkBase + opts.MetricsPath, "Metrics"},
+		{opts.LinkBase + "/api/v3/exchange_rates", "Rates as JSON"},
+		{opts.LinkBase + "/-/healthy", "Health"},
+		{opts.LinkBase + "/-/ready", "Readiness"},
 		{"https://github.com/heycard/coingecko-exporter", "Documentation"},
 	}
 

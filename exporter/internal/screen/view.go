@@ -39,6 +39,7 @@ type view struct {
 	Sizes          template.CSS // custom properties, which depend on the tiles
 	Layout         string       // classes, which do so too; empty without tiles
 	Simulated      bool
+	Icon           string
 	Links          []link
 
 	State           string
@@ -123,6 +124,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 		Script:          template.JS(script),
 		Version:         s.opts.Version,
 		Simulated:       st.Simulated,
+		Icon:            s.opts.LinkBase + "/screen.svg",
 		Links:           s.links,
 		State:           fresh,
 		MaxAgeSeconds:   st.MaxAge.Seconds(),

@@ -1,0 +1,82 @@
+// Where the exporter is seen from outside: behind a reverse proxy, under a path of its own.
+
+package exporter
+
+import (
+	"fmt"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+)
+
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
+
+// checkPrefix works out the paths, as Prometheus does from flags of the same names.
+func (s *settings) checkPrefix() error {
+	if s.externalFlag != "" {
+		const example = "https://shop.example/rates"
+		u, err := baseURL(s.externalFlag, example)
+		if err != nil {
+			return fmt.Errorf("--web.external-url: %w", err)
+		}
+		s.externalPath = strings.TrimRight(u.Path, "/")
+		if !isPrefix(s.externalPath) {
+			return fmt.Errorf("--web.external-url=%s: its path is none of letters, digits, ., _, ~ and -; it looks like %s", s.externalFlag, example)
+		}
+		s.hasExternal, s.prefix = true, s.externalPath
+	}
+	if s.prefixFlag != "" {
+		s.prefix = strings.TrimRight("/"+strings.Trim(s.prefixFlag, "/"), "/")
+		if !isPrefix(s.prefix) {
+			return fmt.Errorf("--web.route-prefix=%s is no path such as /rates", s.prefixFlag)
+		}
+	}
+	if !s.hasExternal {
+		s.externalPath = s.prefix
+	}
+	return nil
+}
+
+func isPrefix(p string) bool {
+	return plainPath.MatchString(p) && (p == "" || p == path.Clean(p))
+}
+
+// linkBase is what links on the screen begin with. Without an external URL they are relative, and so lead somewhere behind
+// a reverse proxy that nobody told of.
+func (s *settings) linkBase() string {
+	if s.hasExternal {
+		return s.externalPath
+	}
+	return "."
+}
+
+// prefixed serves next below a prefix. Whoever asks for less, or for a path that is not clean, is sent on, to where that is
+// seen from outside.
+func prefixed(s *settings, next http.Handler) http.Handler {
+	if s.prefix == "" && s.externalPath == "" {
+		return next
+	}
+	within := http.StripPrefix(s.prefix, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		below, ok := strings.CutPrefix(r.URL.Path, s.prefix)
+		to := path.Clean("/" + below)
+		if to != "/" && strings.HasSuffix(below, "/") {
+			to += "/"
+		}
+		switch {
+		case r.URL.Path == "/" && s.prefix != "":
+			to = "/"
+		case !ok || below != "" && below[0] != '/':
+			http.NotFound(w, r)
+			return
+		case below == to:
+			within.ServeHTTP(w, r)
+			return
+		}
+		if r.URL.RawQuery != "" {
+			to += "?" + r.URL.RawQuery
+		}
+		http.Redirect(w, r, s.externalPath+to, http.StatusFound)
+	})
+}

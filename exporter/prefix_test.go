@@ -1,0 +1,186 @@
+package exporter_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/heycard/coingecko-exporter/exporter"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
+)
+
+// behind puts a reverse proxy before an exporter, which serves it under /rates and nothing else.
+func behind(t *testing.T, e *running, strip bool) *httptest.Server {
+	t.Helper()
+	target, err := url.Parse(e.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var next http.Handler = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	if strip {
+		next = http.StripPrefix("/rates", next)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/rates/", next)
+	mux.HandleFunc("/rates", next.ServeHTTP) // not a redirect of the proxy's own
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server
+}
+
+var inPage = regexp.MustCompile(`(?:href|src)="([^"#]*)"`)
+
+// Every link and asset of the screen leads somewhere, whatever a reverse proxy does with the prefix, and so does what
+// readers of the endpoints ask for.
+func TestBehindAPrefix(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags []string
+		strip bool
+		bare  bool // nobody told the exporter, so the page must be asked for with its slash
+	}{
+		"by external URL":              {flags: []string{"--web.external-url=https://shop.example/rates/"}},
+		"by route prefix":              {flags: []string{"--web.route-prefix=rates"}},
+		"by both":                      {flags: []string{"--web.external-url=https://shop.example/rates", "--web.route-prefix=/rates"}},
+		"stripped, with external URL":  {flags: []string{"--web.external-url=https://shop.example/rates", "--web.route-prefix=/"}, strip: true},
+		"stripped, and nobody said so": {strip: true, bare: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := start(t, append(c.flags, "--simulate")...)
+			proxy := behind(t, e, c.strip)
+			testbed.Until(t, "rates", func() bool {
+				_, metrics := get(t, proxy.URL+"/rates/metrics")
+				return strings.Contains(metrics, "coingecko_up 1")
+			})
+			starts := []string{"/rates/", "/rates", "/rates?quote=eur", "/rates/?quote=eur"}
+			if c.bare {
+				starts = []string{"/rates/", "/rates/?quote=eur"}
+			}
+			for _, at := range starts {
+				resp, page := get(t, proxy.URL+at)
+				if resp.StatusCode != 200 || !strings.Contains(page, `class="price"`) || strings.Contains(at, "eur") != strings.Contains(page, "rates in EUR") {
+					t.Errorf("%s: %d\n%s", at, resp.StatusCode, page)
+				}
+				seen := 0
+				for _, m := range inPage.FindAllStringSubmatch(page, -1) {
+					to, err := resp.Request.URL.Parse(m[1])
+					if err != nil {
+						t.Fatal(err)
+					}
+					if to.Host != resp.Request.URL.Host {
+						continue
+					}
+					if seen++; strings.Contains(m[1], "quote=") && seen > 9 {
+						continue // one link to another quote is as good as seventy
+					}
+					if resp, _ := get(t, to.String()); resp.StatusCode != 200 {
+						t.Errorf("%s: the link %s leads to %s: %d", at, m[1], to, resp.StatusCode)
+					}
+				}
+				if seen < 5 {
+					t.Errorf("%s: %d links", at, seen)
+				}
+			}
+			for path, want := range map[string]int{"/-/healthy": 200, "/-/ready": 200, exporter.RelayPath: 200, "/none": 404, "//metrics": 200, "/x/../metrics": 200} {
+				resp, _ := get(t, proxy.URL+"/rates"+path)
+				if resp.StatusCode != want && !c.bare || resp.StatusCode != want && path[1] != '/' && path[1] != 'x' {
+					t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
+				}
+			}
+			// Another exporter can be pointed at it.
+			other := start(t, "--coingecko.url="+proxy.URL+"/rates/api/v3")
+			testbed.Until(t, "rates by the prefix", func() bool { return up(t, other.url) })
+		})
+	}
+}
+
+func TestPrefixIsTheOnlyWayIn(t *testing.T) {
+	e := start(t, "--simulate", "--web.external-url=https://shop.example/shop/rates", "--web.route-prefix=/rates")
+	plain := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for path, want := range map[string]string{
+		"/":                 "302 /shop/rates/",
+		"/?quote=eur":       "302 /shop/rates/?quote=eur",
+		"/rates":            "302 /shop/rates/",
+		"/rates?quote=eur":  "302 /shop/rates/?quote=eur",
+		"/rates//metrics":   "302 /shop/rates/metrics",
+		"/rates/../metrics": "302 /shop/rates/metrics",
+		"/metrics":          "404 ",
+		"/-/ready":          "404 ",
+		"/ratesx":           "404 ",
+		"/rates/-/healthy":  "200 ",
+		"/rates/":           "200 ",
+	} {
+		resp, _ := ask(t, plain, http.MethodGet, e.url+path)
+		if got := resp.Status[:3] + " " + resp.Header.Get("Location"); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	address := strings.TrimPrefix(e.url, "http://")
+	for _, prefix := range []string{"", "--web.route-prefix=/rates"} {
+		args := []string{"--health.check", "--web.listen-address=" + address}
+		if prefix != "" {
+			args = append(args, prefix)
+		}
+		testbed.Until(t, "the health check with "+prefix, func() bool {
+			return (exporter.Run(t.Context(), args, none, io.Discard, io.Discard) == 0) == (prefix != "")
+		})
+	}
+}
+
+func TestCORS(t *testing.T) {
+	const shop = "https://www.shop.example"
+	open, closed := start(t, "--simulate"), start(t, "--simulate", `--web.cors.origin=https://(www|m)\.shop\.example`)
+	for _, c := range []struct {
+		e            *running
+		origin, want string
+	}{
+		{open, shop, "*"},
+		{open, "", ""},
+		{closed, shop, shop},
+		{closed, "https://m.shop.example", "https://m.shop.example"},
+		{closed, "https://m.shop.example.evil.example", ""},
+		{closed, "http://m.shop.example", ""},
+		{closed, "", ""},
+		{closed, shop, shop}, // the cache keeps nobody's origin
+	} {
+		testbed.Until(t, "rates", func() bool { return up(t, c.e.url) })
+		for _, path := range []string{exporter.RelayPath, "/api/v3/ping"} {
+			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions} {
+				var headers []string
+				if c.origin != "" {
+					headers = append(headers, "Origin: "+c.origin)
+				}
+				resp, body := ask(t, http.DefaultClient, method, c.e.url+path, headers...)
+				h := resp.Header
+				if got := h.Get("Access-Control-Allow-Origin"); got != c.want {
+					t.Errorf("%s %s from %q: allowed to %q, want %q", method, path, c.origin, got, c.want)
+				}
+				if !strings.Contains(strings.Join(h.Values("Vary"), ","), "Origin") {
+					t.Errorf("%s %s: Vary is %q", method, path, h.Values("Vary"))
+				}
+				allowed := h.Get("Access-Control-Allow-Headers") + h.Get("Access-Control-Expose-Headers")
+				if (c.want != "") != (strings.Contains(allowed, "X-Cg-Demo-Api-Key") && strings.Contains(allowed, coingecko.SimulatedHeader)) {
+					t.Errorf("%s %s from %q: %q", method, path, c.origin, allowed)
+				}
+				if method == http.MethodOptions && (resp.StatusCode != 204 || body != "" || h.Get("Allow") != "GET, HEAD, OPTIONS") ||
+					method != http.MethodOptions && resp.StatusCode != 200 {
+					t.Errorf("%s %s: %d %q %v", method, path, resp.StatusCode, body, h)
+				}
+			}
+		}
+	}
+	if resp, body := get(t, open.url+"/api/v3/ping"); body != `{"gecko_says":"(V3) To the Moon!"}` || resp.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+		t.Errorf("ping: %s %v", body, resp.Header)
+	}
+	for _, path := range []string{"/", "/metrics", "/-/ready"} { // prices are for everybody, the rest is not
+		if resp, _ := get(t, open.url+path, "Origin: "+shop); resp.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s may be read by other sites", path)
+		}
+	}
+}
