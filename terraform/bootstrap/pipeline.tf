@@ -431,7 +431,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid       = "Budget"
     actions   = ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"]
-    resources = ["${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}"]
+    resources = ["${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}", "${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}-account"]
   }
 
   # The secret, and never its value.

@@ -37,8 +37,8 @@ module "eks" {
   addons                                 = var.kubernetes.addons
   compute_mode                           = var.kubernetes.compute_mode
   node_groups                            = var.kubernetes.node_groups
-  endpoint_public_access                 = var.kubernetes.endpoint_public_access
-  endpoint_public_access_cidrs           = var.kubernetes.endpoint_public_access_cidrs
+  endpoint_public_access                 = var.kubernetes.endpoint_public_access || length(var.temporary_api_cidrs) > 0
+  endpoint_public_access_cidrs           = distinct(concat(var.kubernetes.endpoint_public_access_cidrs, var.temporary_api_cidrs))
   endpoint_private_access_cidrs          = var.kubernetes.endpoint_private_access_cidrs
   admin_principal_arns                   = var.kubernetes.admin_principal_arns
   viewer_principal_arns                  = var.kubernetes.viewer_principal_arns
@@ -83,8 +83,9 @@ module "api_key" {
 module "budget" {
   source = "../modules/budget"
 
-  name   = local.name
-  limit  = var.budget.limit
-  emails = var.budget.emails
-  tag    = { key = "Environment", value = var.environment }
+  name          = local.name
+  limit         = var.budget.limit
+  account_limit = var.budget.account_limit
+  emails        = var.budget.emails
+  tag           = { key = "Environment", value = var.environment }
 }

@@ -104,6 +104,18 @@ variable "kubernetes" {
   }
 }
 
+variable "temporary_api_cidrs" {
+  description = "Networks from which the Kubernetes API can be reached for the time being, beside the settings: for a first apply, or for help in an emergency. The next apply without it closes the API again."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for c in var.temporary_api_cidrs : can(cidrnetmask(c)) && try(split("/", c)[1] >= 24, false)])
+    error_message = "temporary_api_cidrs is [${join(", ", var.temporary_api_cidrs)}]. Give IPv4 networks of yours, none wider than /24, such as 198.51.100.7/32."
+  }
+}
+
 variable "services" {
   description = "What AWS runs beside the cluster: managed_prometheus, a workspace that the cluster's Prometheus writes to; external_secrets, the right of the External Secrets Operator to read the API key."
   type = object({
@@ -114,10 +126,11 @@ variable "services" {
 }
 
 variable "budget" {
-  description = "US dollars a month, and who is told when they are about to be spent."
+  description = "US dollars a month of what is tagged with the environment, and of the whole account (null: no such budget), and who is told when they are about to be spent."
   type = object({
-    limit  = number
-    emails = list(string)
+    limit         = number
+    account_limit = number
+    emails        = list(string)
   })
   nullable = false
 }

@@ -54,8 +54,9 @@ services = {
 }
 
 budget = {
-  limit  = 300
-  emails = ["e-commerce@heycard.example"]
+  limit         = 300
+  account_limit = 600
+  emails        = ["e-commerce@heycard.example"]
 }
 
 monitoring = {
@@ -66,6 +67,7 @@ monitoring = {
   volume_size         = 20
   keep_volumes        = false
   alertmanager_secret = null
+  alerts_reach_nobody = true
 }
 
 exporter = {

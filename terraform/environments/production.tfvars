@@ -37,8 +37,9 @@ services = {
 }
 
 budget = {
-  limit  = 900
-  emails = ["e-commerce@heycard.example"]
+  limit         = 900
+  account_limit = 1800
+  emails        = ["e-commerce@heycard.example"]
 }
 
 monitoring = {
@@ -48,7 +49,8 @@ monitoring = {
   retention           = "30d"
   volume_size         = 50
   keep_volumes        = true
-  alertmanager_secret = null
+  alertmanager_secret = "alertmanager-routes" # who is told: step 6 of README.md makes it
+  alerts_reach_nobody = false
 }
 
 exporter = {

@@ -37,8 +37,9 @@ services = {
 }
 
 budget = {
-  limit  = 400
-  emails = ["e-commerce@heycard.example"]
+  limit         = 400
+  account_limit = 800
+  emails        = ["e-commerce@heycard.example"]
 }
 
 monitoring = {
@@ -49,6 +50,7 @@ monitoring = {
   volume_size         = 20
   keep_volumes        = false
   alertmanager_secret = null
+  alerts_reach_nobody = true
 }
 
 exporter = {

@@ -3,6 +3,10 @@ mock_data "aws_region" {
   defaults = { id = "eu-central-1" }
 }
 
+mock_data "aws_service" {
+  defaults = { supported = true }
+}
+
 mock_data "aws_partition" {
   defaults = { partition = "aws" }
 }

@@ -67,6 +67,7 @@ variable "monitoring" {
     volume_size         = number # GiB
     keep_volumes        = bool
     alertmanager_secret = string
+    alerts_reach_nobody = bool
   })
   nullable = false
 
@@ -83,6 +84,11 @@ variable "monitoring" {
   validation {
     condition     = var.monitoring.replicas >= 1 && var.monitoring.volume_size >= 5
     error_message = "monitoring.replicas is ${var.monitoring.replicas} and monitoring.volume_size is ${var.monitoring.volume_size}. There is at least one Prometheus, with at least 5 GiB."
+  }
+
+  validation {
+    condition     = var.environment != "production" || !var.monitoring.install || var.monitoring.alertmanager_secret != null || var.monitoring.alerts_reach_nobody
+    error_message = "monitoring.alertmanager_secret is null in production, so nobody would be told of any alert. Make a Secret with alertmanager.yaml in the namespace monitoring and name it there (step 6 of terraform/README.md), or say that you want it so: monitoring.alerts_reach_nobody = true."
   }
 
   validation {

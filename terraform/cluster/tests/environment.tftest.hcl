@@ -59,3 +59,16 @@ run "as_the_settings_say" {
     error_message = "Somebody answers for each environment."
   }
 }
+
+run "opened_for_a_first_apply" {
+  command = plan
+
+  variables {
+    temporary_api_cidrs = ["198.51.100.7/32"]
+  }
+
+  assert {
+    condition     = module.eks.endpoint_public_access_cidrs == toset(concat(var.kubernetes.endpoint_public_access_cidrs, ["198.51.100.7/32"]))
+    error_message = "The API is open to the given networks and to those of the settings, and to nobody else."
+  }
+}

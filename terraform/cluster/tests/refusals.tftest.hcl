@@ -75,3 +75,11 @@ run "services_overlap_the_vpc" {
   }
   expect_failures = [var.kubernetes]
 }
+
+run "temporary_access_from_everywhere" {
+  command = plan
+  variables {
+    temporary_api_cidrs = ["0.0.0.0/0"]
+  }
+  expect_failures = [var.temporary_api_cidrs]
+}

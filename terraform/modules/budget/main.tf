@@ -1,15 +1,26 @@
-# A monthly budget that tells people before the bill does.
+# Monthly budgets that tell people before the bill does: of what carries the tag, and of the whole account, since what controllers in the
+# cluster make (Auto Mode's nodes, volumes, load balancers) carries no tag of ours.
+
+locals {
+  budgets = merge({ (var.name) = var.limit }, { for limit in [var.account_limit] : "${var.name}-account" => limit if limit != null })
+}
 
 resource "aws_budgets_budget" "this" {
-  name         = var.name
+  for_each = local.budgets
+
+  name         = each.key
   budget_type  = "COST"
-  limit_amount = format("%.1f", var.limit) # As AWS gives it back; otherwise each plan shows a difference.
+  limit_amount = format("%.1f", each.value) # As AWS gives it back; otherwise each plan shows a difference.
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
 
-  cost_filter {
-    name   = "TagKeyValue"
-    values = [format("user:%s$%s", var.tag.key, var.tag.value)]
+  dynamic "cost_filter" {
+    for_each = each.key == var.name ? [var.tag] : []
+
+    content {
+      name   = "TagKeyValue"
+      values = [format("user:%s$%s", cost_filter.value.key, cost_filter.value.value)]
+    }
   }
 
   notification {

@@ -1,4 +1,4 @@
 output "name" {
   description = "Name of the budget."
-  value       = aws_budgets_budget.this.name
+  value       = aws_budgets_budget.this[var.name].name
 }

@@ -15,6 +15,17 @@ variable "limit" {
   }
 }
 
+variable "account_limit" {
+  description = "US dollars in a month that the whole account is expected to cost at most, or null for no such budget."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.account_limit == null ? true : var.account_limit >= var.limit
+    error_message = "account_limit is ${coalesce(var.account_limit, 0)}, less than limit, which is a part of it. Give at least ${var.limit}."
+  }
+}
+
 variable "tag" {
   description = "Cost allocation tag that the budget counts. It has to be activated in the billing console of the payer account."
   type        = object({ key = string, value = string })

@@ -28,9 +28,8 @@ locals {
     "vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns", "aws-ebs-csi-driver",
   ]))
 
-  admins = length(var.admin_principal_arns) > 0 ? var.admin_principal_arns : toset([data.aws_iam_session_context.current.issuer_arn])
   entries = merge(
-    { for arn in local.admins : arn => "${local.access}/AmazonEKSClusterAdminPolicy" },
+    { for arn in var.admin_principal_arns : arn => "${local.access}/AmazonEKSClusterAdminPolicy" },
     { for arn in var.viewer_principal_arns : arn => "${local.access}/AmazonEKSViewPolicy" },
   )
 }
@@ -176,20 +175,14 @@ resource "aws_eks_cluster" "this" {
     }
   }
 
-  lifecycle {
-    precondition {
-      condition     = timecmp(local.end_of_standard_support[var.kubernetes_version], plantimestamp()) > 0
-      error_message = "Kubernetes ${var.kubernetes_version} left the standard support of EKS on ${substr(local.end_of_standard_support[var.kubernetes_version], 0, 10)}. Set kubernetes_version to one of: ${join(", ", [for v, end in local.end_of_standard_support : v if timecmp(end, plantimestamp()) > 0])}, one minor version at a time for a cluster that is there."
-    }
-  }
-
   depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.this]
 }
 
+# A warning and no error: after that day AWS has upgraded the cluster, and every other change must go on.
 check "support" {
   assert {
     condition     = timecmp(local.end_of_standard_support[var.kubernetes_version], timeadd(plantimestamp(), "1440h")) > 0
-    error_message = "Kubernetes ${var.kubernetes_version} leaves the standard support of EKS on ${substr(local.end_of_standard_support[var.kubernetes_version], 0, 10)}, which is less than 60 days away. AWS upgrades the cluster then; better do so before."
+    error_message = "Kubernetes ${var.kubernetes_version} leaves the standard support of EKS on ${substr(local.end_of_standard_support[var.kubernetes_version], 0, 10)}. AWS upgrades the cluster then. Before that day raise kubernetes_version by one minor version; after it, set the version that `aws eks describe-cluster` prints."
   }
 }
 
@@ -209,6 +202,30 @@ resource "aws_eks_access_entry" "this" {
 
   cluster_name  = aws_eks_cluster.this.name
   principal_arn = each.key
+}
+
+# With nobody named, whoever made the cluster is its administrator, and stays so whoever runs Terraform later.
+resource "aws_eks_access_entry" "creator" {
+  count = length(var.admin_principal_arns) == 0 ? 1 : 0
+
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = data.aws_iam_session_context.current.issuer_arn
+
+  lifecycle {
+    ignore_changes = [principal_arn]
+  }
+}
+
+resource "aws_eks_access_policy_association" "creator" {
+  count = length(var.admin_principal_arns) == 0 ? 1 : 0
+
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = aws_eks_access_entry.creator[0].principal_arn
+  policy_arn    = "${local.access}/AmazonEKSClusterAdminPolicy"
+
+  access_scope {
+    type = "cluster"
+  }
 }
 
 resource "aws_eks_access_policy_association" "this" {

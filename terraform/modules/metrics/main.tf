@@ -1,7 +1,22 @@
 # Amazon Managed Prometheus, and the right of one Prometheus to write into it.
 
+data "aws_region" "current" {}
+
+# Known to the provider, and not asked of AWS.
+data "aws_service" "this" {
+  service_id = "aps"
+  region     = data.aws_region.current.id
+}
+
 resource "aws_prometheus_workspace" "this" {
   alias = var.name
+
+  lifecycle {
+    precondition {
+      condition     = data.aws_service.this.supported
+      error_message = "Amazon Managed Prometheus is not in ${data.aws_region.current.id}. Choose another region, or set services.managed_prometheus = false."
+    }
+  }
 }
 
 data "aws_iam_policy_document" "write" {

@@ -10,6 +10,7 @@ monitoring = {
   volume_size         = 50
   keep_volumes        = true
   alertmanager_secret = "alertmanager-routes"
+  alerts_reach_nobody = false
 }
 
 exporter = {

@@ -121,3 +121,18 @@ run "certificate_without_host" {
   }
   expect_failures = [var.exporter]
 }
+
+run "alerts_that_reach_nobody" {
+  command = plan
+  variables {
+    monitoring = merge(var.monitoring, { alertmanager_secret = null })
+  }
+  expect_failures = [var.monitoring]
+}
+
+run "alerts_that_reach_nobody_on_purpose" {
+  command = plan
+  variables {
+    monitoring = merge(var.monitoring, { alertmanager_secret = null, alerts_reach_nobody = true })
+  }
+}

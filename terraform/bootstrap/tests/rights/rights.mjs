@@ -69,7 +69,7 @@ function work(environment) {
   const workspace = arn('aps', 'workspace/ws-1')
   const groups = [arn('logs', `log-group:/aws/eks/${cluster}/cluster`), arn('logs', `log-group:/aws/vpc-flow-log/${cluster}`)]
   const repository = arn('ecr', `repository/${environment}/${name}`)
-  const budget = `arn:aws:budgets::${account}:budget/${cluster}`
+  const budget = [`arn:aws:budgets::${account}:budget/${cluster}`, `arn:aws:budgets::${account}:budget/${cluster}-account`]
   const rows = []
   const row = (actions, resources, ...contexts) => {
     for (const action of [actions].flat()) for (const resource of [resources].flat()) rows.push([action, resource, Object.assign({}, ...contexts)])

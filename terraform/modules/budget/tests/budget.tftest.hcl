@@ -13,13 +13,34 @@ run "counts_one_environment" {
   command = plan
 
   assert {
-    condition     = toset(one(aws_budgets_budget.this.cost_filter).values) == toset(["user:Environment$test"])
+    condition     = toset(one(aws_budgets_budget.this["shop-test"].cost_filter).values) == toset(["user:Environment$test"])
     error_message = "The budget counts what carries the tag, in AWS's notation user:KEY$VALUE."
   }
   assert {
-    condition     = toset([for n in aws_budgets_budget.this.notification : "${n.notification_type} ${n.threshold}"]) == toset(["ACTUAL 80", "FORECASTED 100"])
+    condition     = toset([for n in aws_budgets_budget.this["shop-test"].notification : "${n.notification_type} ${n.threshold}"]) == toset(["ACTUAL 80", "FORECASTED 100"])
     error_message = "People are told at 80 % spent, and when the forecast passes the limit."
   }
+}
+
+run "the_whole_account_as_well" {
+  command = plan
+
+  variables {
+    account_limit = 600
+  }
+
+  assert {
+    condition     = length(aws_budgets_budget.this["shop-test-account"].cost_filter) == 0 && aws_budgets_budget.this["shop-test-account"].limit_amount == "600.0"
+    error_message = "The account's budget counts everything."
+  }
+}
+
+run "an_account_that_costs_less_than_its_part" {
+  command = plan
+  variables {
+    account_limit = 200
+  }
+  expect_failures = [var.account_limit]
 }
 
 run "no_limit" {

@@ -17,6 +17,17 @@ variables {
   service_account = "prometheus"
 }
 
+run "a_region_without_it" {
+  command = plan
+
+  override_data {
+    target = data.aws_service.this
+    values = { supported = false }
+  }
+
+  expect_failures = [aws_prometheus_workspace.this]
+}
+
 run "one_writer" {
   command = apply
 
