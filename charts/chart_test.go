@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v2"
+
+	"github.com/heycard/coingecko-exporter/exporter"
 )
 
 const chart = "coingecko-exporter"
@@ -496,5 +498,45 @@ func TestUmbrella(t *testing.T) {
 		if pods, secrets := strings.Count(out, "serviceAccountName:"), strings.Count(out, "- name: one\n"); pods < 3 || secrets != pods {
 			t.Errorf("of %d pods %d have the parent's secret", pods, secrets)
 		}
+	}
+}
+
+// TestArguments: the program takes the flags that the chart gives it. Files that only a pod has are left out.
+func TestArguments(t *testing.T) {
+	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, file := range append(files, chart+"/values-production.yaml") {
+		for _, o := range render(t, "--values="+file) {
+			spec := at(o, "spec", "template", "spec")
+			if o["kind"] != "Deployment" || at(spec.(object)["containers"].([]any)[0], "name") != "exporter" {
+				continue
+			}
+			args, key := []string{"--config.check"}, ""
+			for _, arg := range at(spec.(object)["containers"].([]any)[0], "args").([]any) {
+				switch arg := arg.(string); {
+				case strings.HasPrefix(arg, "--coingecko.api-key-file="):
+					key = "key"
+				case !strings.Contains(arg, "=/etc/"):
+					args = append(args, arg)
+				}
+			}
+			var log bytes.Buffer
+			getenv := func(name string) string {
+				if name == "COINGECKO_API_KEY" {
+					return key
+				}
+				return ""
+			}
+			if code := exporter.Run(t.Context(), args, getenv, &log, &log); code != 0 {
+				t.Errorf("%s: %v: code %d\n%s", file, at(o, "metadata", "name"), code, &log)
+			}
+			checked++
+		}
+	}
+	if checked < 20 {
+		t.Errorf("only %d pods were checked", checked)
 	}
 }

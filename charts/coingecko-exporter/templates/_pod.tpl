@@ -133,10 +133,19 @@ spec:
         {{- end }}
         - --web.health-listen-address=:9881
         - --web.max-connections={{ int $common.web.maxConnections }}
+        {{- with $common.web.externalURL }}
+        - {{ printf "--web.external-url=%s" . | quote }}
+        {{- end }}
+        {{- with $common.web.routePrefix }}
+        - {{ printf "--web.route-prefix=%s" . | quote }}
+        {{- end }}
+        {{- with $common.web.corsOrigin }}
+        - {{ printf "--web.cors.origin=%s" . | quote }}
+        {{- end }}
         - --web.shutdown-delay={{ $common.shutdown.delay }}
         - --web.shutdown-timeout={{ $common.shutdown.timeout }}
         {{- if not $poller }}
-        - --coingecko.url={{ include "coingecko-exporter.scheme" $root }}://{{ $fullname }}-poller.{{ $namespace }}.svc:{{ $common.service.port }}/api/v3
+        - --coingecko.url={{ include "coingecko-exporter.scheme" $root }}://{{ $fullname }}-poller.{{ $namespace }}.svc:{{ $common.service.port }}{{ include "coingecko-exporter.prefix" $root }}/api/v3
         {{- if $client }}
         - --coingecko.http-config-file=/etc/client/http-config.yaml
         {{- end }}
@@ -162,8 +171,18 @@ spec:
         {{- end }}
         {{- end }}
         - --rates.max-age={{ include "coingecko-exporter.maxAge" $root }}s
+        {{- if not (kindIs "invalid" $common.rates.maxJump) }}
+        - --rates.max-jump={{ $common.rates.maxJump }}
+        {{- end }}
         - --screen.quote={{ first $common.store.quotes }}
         - --screen.coins={{ join "," $common.store.coins }}
+        - --screen.thresholds={{ include "coingecko-exporter.screenThresholds" $root }}
+        {{- with $common.screen.basket }}
+        - --screen.basket={{ . }}
+        {{- end }}
+        {{- with $common.screen.timezone }}
+        - --screen.timezone={{ . }}
+        {{- end }}
         {{- if and $common.history.prometheusURL (not (and $poller $common.simulate)) }}
         - {{ printf "--history.prometheus-url=%s" $common.history.prometheusURL | quote }}
         - {{ printf "--history.selector=%s" ($common.history.selector | default (printf "job=\"coingecko-exporter\",namespace=%q" $namespace)) | quote }}

@@ -29,6 +29,28 @@
 {{- end }}
 {{- end }}
 
+{{- /* How far a price may move before the screen marks it, as its flag wants it: the warnings of the store. */}}
+{{- define "coingecko-exporter.screenThresholds" -}}
+{{- $list := list }}
+{{- range $thresholds := list .Values.store.thresholds.kinds .Values.store.thresholds.currencies }}
+{{- range $of, $windows := $thresholds }}
+{{- range $window, $severities := $windows }}
+{{- with $severities }}
+{{- with .warning }}
+{{- $list = append $list (printf "%s.%s=%v" $of $window (float64 .)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- join "," $list }}
+{{- end }}
+
+{{- /* What stands before every path; empty for nothing. */}}
+{{- define "coingecko-exporter.prefix" -}}
+{{- with .Values.web.routePrefix | default (get (urlParse .Values.web.externalURL) "path") | trimAll "/" }}/{{ . }}{{ end }}
+{{- end }}
+
 {{- /* Whether polls spend CoinGecko's quota. */}}
 {{- define "coingecko-exporter.spendsQuota" -}}
 {{- if not .Values.simulate }}
@@ -116,6 +138,11 @@ tls_server_config:
 {{- end }}
 {{- if lt $maxAge $interval }}
   {{- fail (printf "rates.maxAge=%s is below the interval of %ds: rates would be gone before the next poll" .Values.rates.maxAge $interval) }}
+{{- end }}
+{{- with .Values.rates.maxJump }}
+  {{- if le (float64 .) 1.0 }}
+    {{- fail (printf "rates.maxJump=%v is no factor above 1, such as 1.5; 0 shows every rate at once" .) }}
+  {{- end }}
 {{- end }}
 {{- with .Values.relay }}
   {{- if and .autoscaling.enabled (not .enabled) }}
