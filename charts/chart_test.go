@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -539,4 +541,109 @@ func TestArguments(t *testing.T) {
 	if checked < 20 {
 		t.Errorf("only %d pods were checked", checked)
 	}
+}
+
+// TestTwice: whoever renders again and again, as Argo CD does, gets the same, but for a password that is hashed anew;
+// and nothing is a hook but the test.
+func TestTwice(t *testing.T) {
+	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, chart+"/values-production.yaml") {
+		once, again := render(t, "--values="+file), render(t, "--values="+file)
+		if !reflect.DeepEqual(once, again) && filepath.Base(file) != "web-trial-values.yaml" {
+			t.Errorf("%s: not the same again", file)
+		}
+		for _, o := range once {
+			if hook := at(o, "metadata", "annotations", "helm.sh/hook"); hook != nil && hook != "test" {
+				t.Errorf("%s: %v %v is a hook: %v", file, o["kind"], at(o, "metadata", "name"), hook)
+			}
+		}
+	}
+}
+
+// TestTwoShops: two releases in one Prometheus, with all defaults but the shop. Each has its quotes, coins and thresholds,
+// and no rule of one ends an evaluation of the other. Prometheus itself evaluates them.
+func TestTwoShops(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("not run here: rules of two shops. To provide it: apt-get install prometheus")
+	}
+	dir := t.TempDir()
+	var loaded []string
+	for namespace, shop := range map[string]string{"one": "store.coins={btc,eth}", "two": "store.quotes={eur},store.coins={btc,sol},store.thresholds.kinds.crypto.1h.warning=.02"} {
+		for _, o := range render(t, "--namespace="+namespace, "--set=prometheusRule.enabled=true", "--set="+shop) {
+			if o["kind"] != "PrometheusRule" {
+				continue
+			}
+			text, err := yaml.Marshal(o["spec"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := namespace + "-" + at(o, "metadata", "name").(string) + ".yaml"
+			if err := os.WriteFile(filepath.Join(dir, file), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			loaded = append(loaded, file)
+		}
+	}
+	slices.Sort(loaded)
+	var series, checks []object
+	for _, namespace := range []string{"one", "two"} {
+		target := fmt.Sprintf(`namespace=%q,job="coingecko-exporter",instance="a"`, namespace)
+		for name, values := range map[string]string{
+			"up": "1x20", "coingecko_up": "1x20", "coingecko_last_success_timestamp_seconds": "0+60x20", "coingecko_last_poll_timestamp_seconds": "0+60x20",
+			"coingecko_rates_max_age_seconds": "600x20", "coingecko_poll_interval_seconds": "60x20",
+		} {
+			series = append(series, object{"series": name + "{" + target + "}", "values": values})
+		}
+		for currency, rate := range map[string]string{"btc": "1", "eth": "20", "sol": "400", "usd": "60000", "eur": "50000"} {
+			kind := "crypto"
+			if currency == "usd" || currency == "eur" {
+				kind = "fiat"
+			}
+			for _, name := range []string{"coingecko_exchange_rate", "coingecko_previous_exchange_rate"} {
+				series = append(series, object{"series": fmt.Sprintf(`%s{%s,currency=%q,kind=%q}`, name, target, currency, kind), "values": rate + "x20"})
+			}
+		}
+	}
+	for expr, want := range map[string][]string{
+		`count by (namespace, quote) (currency_quote:coingecko_price:ratio{currency="btc"})`: {
+			`{namespace="one", quote="eur"} 1`, `{namespace="one", quote="usd"} 1`, `{namespace="two", quote="eur"} 1`, `{namespace="two", quote="usd"} 1`},
+		`count by (namespace, currency) (currency:coingecko_watched:info{kind="crypto"})`: {
+			`{namespace="one", currency="btc"} 1`, `{namespace="one", currency="eth"} 1`, `{namespace="two", currency="btc"} 1`, `{namespace="two", currency="sol"} 1`},
+		`max by (namespace) (coingecko:swing_threshold:ratio{kind="crypto",window="1h",severity="warning"})`: {`{namespace="one"} 0.05`, `{namespace="two"} 0.02`},
+		`count by (namespace) (coingecko:store_coin:info)`:                                                   {`{namespace="one"} 2`, `{namespace="two"} 2`},
+		`count ({__name__=~".*coingecko.*", namespace=""})`:                                                  nil,
+		`count by (alertname) (ALERTS{alertstate="firing"})`:                                                 nil,
+	} {
+		samples := []any{}
+		for _, sample := range want {
+			labels, value, _ := strings.Cut(sample, "} ")
+			samples = append(samples, object{"labels": labels + "}", "value": yamlNumber(t, value)})
+		}
+		checks = append(checks, object{"expr": expr, "eval_time": "15m", "exp_samples": samples})
+	}
+	text, err := yaml.Marshal(object{"rule_files": loaded, "evaluation_interval": "1m", "tests": []any{
+		object{"interval": "1m", "input_series": series, "promql_expr_test": checks}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := filepath.Join(dir, "two.test.yaml")
+	if err := os.WriteFile(test, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(promtool, "test", "rules", test).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func yamlNumber(t *testing.T, text string) float64 {
+	t.Helper()
+	number, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
 }
