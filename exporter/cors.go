@@ -38,7 +38,7 @@ func (c cors) wrap(next http.Handler) http.Handler {
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
 			// With those that code for CoinGecko sends.
 			h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-None-Match, Origin, X-Cg-Demo-Api-Key, X-Cg-Pro-Api-Key")
-			h.Set("Access-Control-Expose-Headers", "Age, Date, ETag, Last-Modified, Retry-After, "+coingecko.SimulatedHeader)
+			h.Set("Access-Control-Expose-Headers", "Age, Date, ETag, Last-Modified, Retry-After, "+coingecko.SimulatedHeader+", "+coingecko.WithheldHeader)
 		}
 		if r.Method == http.MethodOptions {
 			h.Add("Vary", "Origin")

@@ -194,7 +194,7 @@ func (e *exporter) serve(ctx context.Context) error {
 	}
 
 	polling, stop := context.WithCancel(context.Background())
-	go recall(polling, s, e.poller.First(), e.screen.Restore)
+	go recall(polling, s, e.poller, e.screen.Restore)
 	g.Add(func() error { return e.poller.Run(polling) }, func(error) { stop() })
 
 	if e.sim != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/history"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 // recallFor is how long it is tried: a Prometheus, or the network to it, may start together with this process.
@@ -16,14 +17,18 @@ const recallFor = 2 * time.Minute
 
 // recall fetches the last day of rates, once there are current ones to compare them with, and gives them to who
 // shows them. It says in one line of the log how that went.
-func recall(ctx context.Context, s *settings, current <-chan struct{}, restore func([]history.Sample)) {
+func recall(ctx context.Context, s *settings, p *poller.Poller, restore func([]history.Sample)) {
 	if s.historyURL == nil {
 		return
 	}
 	select {
 	case <-ctx.Done():
 		return
-	case <-current:
+	case <-p.First():
+	}
+	if p.Status().Simulated {
+		s.logger.Warn("These rates are simulated, so --history.prometheus-url is not asked: what a Prometheus has of simulated rates is nobody's past")
+		return
 	}
 	source := history.Source{URL: s.historyURL, Selector: s.selector, MaxAge: s.maxAge, Jump: s.maxJump}
 	past, err := backoff.Retry(ctx, func() ([]history.Sample, error) { return source.Fetch(ctx, time.Now()) },

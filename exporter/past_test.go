@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
@@ -18,11 +19,10 @@ import (
 // An exporter that was just started shows the day before, from a Prometheus that was not there at first. The history's
 // own test asks a real one.
 func TestPastComesBack(t *testing.T) {
-	sim, err := simulator.Start(simulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sim.Close()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write(coingecko.Encode(simulator.RecordedRates()))
+	}))
+	defer upstream.Close()
 	var asked atomic.Int32
 	prometheus := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if asked.Add(1) == 1 {
@@ -64,7 +64,7 @@ func TestPastComesBack(t *testing.T) {
 	}))
 	defer prometheus.Close()
 
-	flags := []string{"--coingecko.url=" + sim.URL(), `--history.selector=namespace="shop"`, "--history.prometheus-url=" + strings.Replace(prometheus.URL, "//", "//reader:pa55word@", 1)}
+	flags := []string{"--coingecko.url=" + upstream.URL + "/api/v3", `--history.selector=namespace="shop"`, "--history.prometheus-url=" + strings.Replace(prometheus.URL, "//", "//reader:pa55word@", 1)}
 	e := start(t, flags...)
 	testbed.Until(t, "the past", func() bool { return strings.Contains(e.log.String(), "The last day of rates was fetched") })
 	if _, page := get(t, e.url+"/"); strings.Count(page, `class="curve" viewBox`) != 2 || !strings.Contains(page, "last 24 h") {
@@ -82,5 +82,14 @@ func TestPastComesBack(t *testing.T) {
 		if text := log.String(); strings.Contains(text, "pa55word") || strings.Contains(text, "reader") {
 			t.Errorf("the password is in the log:\n%s", text)
 		}
+	}
+
+	// Rates that are simulated somewhere up the chain have no past in a Prometheus.
+	sim := simulate(t, simulator.Options{})
+	before := asked.Load()
+	simulated := start(t, "--coingecko.url="+sim.URL(), flags[2])
+	testbed.Until(t, "a word about the past", func() bool { return strings.Contains(simulated.log.String(), "These rates are simulated") })
+	if asked.Load() != before {
+		t.Error("the past of simulated rates is asked for")
 	}
 }

@@ -52,7 +52,7 @@ func (s Source) Fetch(ctx context.Context, now time.Time) ([]Sample, error) {
 	if err != nil { // a *url.URL that cannot be parsed
 		return nil, errors.New("its URL cannot be used")
 	}
-	p := past{source: s, client: prometheus.NewAPI(client)}
+	p := past{source: s, client: prometheus.NewAPI(client), beliefs: map[string]belief{}}
 	// On whole minutes, so that every exporter that asks gets the same.
 	end := now.Truncate(step)
 	for start := end.Add(-Reach - Tolerance); !start.After(end); start = start.Add(span) {
@@ -75,7 +75,15 @@ type past struct {
 	source  Source
 	client  prometheus.API
 	samples []Sample
-	last    []coingecko.Rate // of the newest sample
+	last    []coingecko.Rate   // of the newest answer, as it was sent
+	beliefs map[string]belief  // of each currency, the newest rate that was believed
+	doubts  map[string]float64 // rates of last that were not
+}
+
+// belief is a rate that was believed.
+type belief struct {
+	value float64
+	at    time.Time
 }
 
 // add fetches a part of the past.
@@ -148,18 +156,36 @@ func (p *past) keep(at time.Time, rates []coingecko.Rate) {
 	if len(rates) > coingecko.MaxEntries || coingecko.CheckBitcoin(rates) != nil {
 		return
 	}
-	if young := n > 0 && at.Sub(before.At) <= p.source.MaxAge; young {
-		if 2*len(rates) < len(p.last) {
-			return
-		}
-		if p.source.Jump > 0 {
-			rates = slices.DeleteFunc(rates, func(r coingecko.Rate) bool {
-				old, ok := coingecko.Find(p.last, r.Code)
-				return ok && (r.Value > old.Value*p.source.Jump || r.Value < old.Value/p.source.Jump)
-			})
-		}
+	if n > 0 && at.Sub(before.At) <= p.source.MaxAge && 2*len(rates) < len(p.last) {
+		return
 	}
-	p.samples, p.last = append(p.samples, NewSample(at, rates, before)), rates
+	sent := slices.Clone(rates)
+	if rates = p.believe(at, rates); coingecko.CheckBitcoin(rates) == nil {
+		p.samples = append(p.samples, NewSample(at, rates, before))
+	}
+	p.last = sent
+}
+
+// believe leaves out rates that jump, as the poller does: one is believed again when another answer confirms it.
+func (p *past) believe(at time.Time, rates []coingecko.Rate) []coingecko.Rate {
+	near := func(a, b float64) bool {
+		return p.source.Jump == 0 || a <= b*p.source.Jump && b <= a*p.source.Jump
+	}
+	repeated := slices.Equal(rates, p.last)
+	doubts := map[string]float64{}
+	rates = slices.DeleteFunc(rates, func(r coingecko.Rate) bool {
+		was, known := p.beliefs[r.Code]
+		young := known && at.Sub(was.at) <= p.source.MaxAge
+		doubt, doubted := p.doubts[r.Code]
+		if !young && !doubted || young && near(r.Value, was.value) || doubted && !repeated && near(r.Value, doubt) {
+			p.beliefs[r.Code] = belief{r.Value, at}
+			return false
+		}
+		doubts[r.Code] = r.Value
+		return true
+	})
+	p.doubts = doubts
+	return rates
 }
 
 // plain says why a query failed, without the URL: its user may be a token.

@@ -195,7 +195,7 @@ func TestFetch(t *testing.T) {
 }
 
 func TestAnswersThatWouldNotBeBelievedAreLeftOut(t *testing.T) {
-	p := past{source: Source{MaxAge: 10 * time.Minute}}
+	p := past{source: Source{MaxAge: 10 * time.Minute}, beliefs: map[string]belief{}}
 	full := append(tiny(100), coingecko.Rate{Code: "eth", Value: 30}, coingecko.Rate{Code: "xau", Value: 20}, coingecko.Rate{Code: "eur", Value: 90})
 	for _, c := range []struct {
 		minute int
@@ -214,6 +214,20 @@ func TestAnswersThatWouldNotBeBelievedAreLeftOut(t *testing.T) {
 		if p.keep(fetched.Add(time.Duration(c.minute)*time.Minute), slices.Clone(c.rates)); len(p.samples) != c.kept {
 			t.Errorf("after minute %d: %d samples, want %d", c.minute, len(p.samples), c.kept)
 		}
+	}
+}
+
+// A wrong rate that is repeated stays out; a real move comes in with the answer after it.
+func TestRatesThatJumpAreBelievedWhenAnotherAnswerConfirmsThem(t *testing.T) {
+	p := past{source: Source{MaxAge: 10 * time.Minute, Jump: 1.5}, beliefs: map[string]belief{}}
+	got := ""
+	for m, usd := range []float64{100, 1000, 1000, 1000, 101, 200, 200, 201, 202, 500, 203} {
+		p.keep(fetched.Add(time.Duration(m)*time.Minute), tiny(usd))
+		price, _ := p.samples[len(p.samples)-1].Price("btc", "usd")
+		got += fmt.Sprint(price, " ")
+	}
+	if got != "100 0 0 0 101 0 0 201 202 0 203 " {
+		t.Errorf("believed: %s", got)
 	}
 }
 
