@@ -494,3 +494,85 @@ func TestWall(t *testing.T) {
 	}
 	c.uninstall()
 }
+
+// TestRefused: an upgrade that the upstream refuses fails and goes back, and the pod that has rates serves meanwhile.
+// The upstream is another release, which wants a password that the first one has and the upgrade has not.
+func TestRefused(t *testing.T) {
+	upstream, c := newCluster(t), newCluster(t)
+	hash, err := bcrypt.GenerateFromPassword([]byte("e2e"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream.kubectl("create", "secret", "generic", "auth", "--from-literal=username=e2e", "--from-literal=password=e2e",
+		"--from-literal=web.yaml="+fmt.Sprintf("basic_auth_users: {e2e: %q}\n", hash))
+	upstream.install("--set", "simulate=true,web.basicAuth.enabled=true,web.basicAuth.existingSecret=auth")
+	for name, password := range map[string]string{"right": "e2e", "wrong": "none"} {
+		c.kubectl("create", "secret", "generic", name, "--from-literal=http-config.yaml="+fmt.Sprintf("basic_auth: {username: e2e, password: %s}\n", password))
+	}
+	settings := []string{"--set", "coingecko.urls={http://" + release + "." + upstream.namespace + ".svc:9880/api/v3}", "--set", "coingecko.httpConfig.existingSecret=right"}
+	c.install(settings...)
+
+	goBack := "--rollback-on-failure"
+	if strings.HasPrefix(c.run(os.Getenv("HELM"), "version", "--short"), "v3") {
+		goBack = "--atomic"
+	}
+	c.underLoad(c.serviceURL(release, 9880), "an upgrade that is refused", func() {
+		upgrade := append([]string{"upgrade", release, chart, "--namespace", c.namespace, goBack, "--wait", "--timeout=3m", "--set", image(t, "image", "E2E_IMAGE")}, settings...)
+		if out, err := c.try(os.Getenv("HELM"), append(upgrade, "--set", "coingecko.httpConfig.existingSecret=wrong")...); err == nil {
+			t.Errorf("it succeeded:\n%s", out)
+		}
+	})
+	if got := c.kubectl("get", "deployment", release+"-poller", "--output=jsonpath={.spec.template.spec.volumes[?(@.name=='client')].secret.secretName}"); got != "right" {
+		t.Errorf("after it the poller has the Secret %q", got)
+	}
+	c.uninstall()
+	upstream.uninstall()
+}
+
+// TestNeighbours: two shops in two namespaces, with the same release name. Each has objects of its own, and where there
+// is a Prometheus it keeps them apart.
+func TestNeighbours(t *testing.T) {
+	shops := map[string]*cluster{"store.coins={btc,eth}": newCluster(t), "store.quotes={eur},store.coins={btc,sol}": newCluster(t)}
+	for settings, c := range shops {
+		c.install("--set", "simulate=true", "--set", settings)
+		if got := c.kubectl("get", "configmap", release+"-wall-dashboard", "--output=jsonpath={.data}"); !strings.Contains(got, "coingecko-wall-"+c.namespace+".json") {
+			t.Errorf("the wall's file is not called after %s", c.namespace)
+		}
+	}
+	for settings, c := range shops {
+		t.Run(settings, func(t *testing.T) {
+			c.prometheus(t, 1)
+			coins := c.query("query", fmt.Sprintf(`count(coingecko:store_coin:info{namespace=%q})`, c.namespace))
+			if !strings.Contains(coins, `,"2"]`) {
+				t.Errorf("the shop's coins: %s", coins)
+			}
+			if broken := c.query("query", `prometheus_rule_evaluation_failures_total{rule_group=~".*coingecko.*"} > 0`); strings.Contains(broken, `"value":[`) {
+				t.Errorf("rules failed: %s", broken)
+			}
+		})
+	}
+	for _, c := range shops {
+		c.uninstall()
+	}
+}
+
+// TestGivenUsers: pods run under whatever user the cluster picks, and read their Secrets.
+func TestGivenUsers(t *testing.T) {
+	c := newCluster(t)
+	hash, err := bcrypt.GenerateFromPassword([]byte("e2e"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.kubectl("create", "secret", "generic", "auth", "--from-literal=username=e2e", "--from-literal=password=e2e",
+		"--from-literal=web.yaml="+fmt.Sprintf("basic_auth_users: {e2e: %q}\n", hash))
+	user, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.install("--set", fmt.Sprintf("simulate=true,relay.enabled=true,web.basicAuth.enabled=true,web.basicAuth.existingSecret=auth,"+
+		"podSecurityContext.runAsUser=%d,podSecurityContext.runAsGroup=null,podSecurityContext.fsGroup=null", user.Int64()+1_000_000_000))
+	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
+		t.Errorf("helm test: %s", out)
+	}
+	c.uninstall()
+}

@@ -56,7 +56,7 @@ e2e: export E2E_IMAGE      ?= ghcr.io/heycard/$(NAME):$(VERSION)
 e2e: export E2E_IMAGE_NEXT ?= $(E2E_IMAGE)
 e2e: $(HELM) ## Install, test, upgrade, break and remove the chart on the cluster of KUBECONFIG
 	@[ -n "$${KUBECONFIG:-}" ] && kubectl get --raw /readyz >/dev/null || { echo "e2e: needs kubectl, and KUBECONFIG with a cluster to install into"; exit 1; }
-	HELM=$(HELM) go test -tags e2e -count=1 -timeout 40m -v -run '^($(or $(E2E),TestValidation|TestNoValues|TestLife|TestWeb|TestWall))$$' ./charts
+	HELM=$(HELM) go test -tags e2e -count=1 -timeout 40m -v -run '^($(or $(E2E),TestValidation|TestNoValues|TestLife|TestRefused|TestNeighbours|TestGivenUsers|TestWeb|TestWall))$$' ./charts
 
 verify: verify-e2e
 verify-e2e: # Without a cluster there is nothing to verify on; with REQUIRE_ALL that is an error.
