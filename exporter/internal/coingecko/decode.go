@@ -5,6 +5,7 @@ package coingecko
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // MaxEntries is how many currencies an answer may hold. CoinGecko sent 61 in 2021 and 76 in 2026.
@@ -97,28 +96,28 @@ type answer struct {
 // read walks the answer token by token: a struct with a map in it would silently keep the last of two
 // entries with one key, and one bad entry would cost all others.
 func (a *answer) read(body []byte) error {
-	d := jsontext.NewDecoder(bytes.NewReader(withoutBOM(body)), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	d := json.NewDecoder(bytes.NewReader(withoutBOM(body)))
 	found := false
-	err := members(d, func(key string) error {
+	err := object(d, func(key string) error {
 		switch {
 		case key != "rates":
-			return d.SkipValue()
+			return d.Decode(&json.RawMessage{})
 		case found:
 			return errors.New(`two members "rates"`)
 		}
 		found = true
-		if err := members(d, func(code string) error { return a.readEntry(d, code) }); err != nil {
+		if err := object(d, func(code string) error { return a.readEntry(d, code) }); err != nil {
 			return fmt.Errorf(`in "rates": %w`, err)
 		}
 		return nil
 	})
 	switch {
 	case err != nil:
-		return err
+		return notJSON(err)
 	case !found:
 		return errors.New(`no member "rates"`)
 	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something stands behind the JSON object")
 	}
 	return nil
@@ -127,26 +126,25 @@ func (a *answer) read(body []byte) error {
 // withoutBOM leaves out a byte order mark, which RFC 8259, section 8.1, lets a reader ignore.
 func withoutBOM(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\uFEFF")) }
 
-// members calls visit for each member of the JSON object that comes next; visit reads its value.
-func members(d *jsontext.Decoder, visit func(key string) error) error {
-	open, err := d.ReadToken()
-	switch {
+// object calls visit for each member of the JSON object that comes next; visit reads its value.
+func object(d *json.Decoder, visit func(key string) error) error {
+	switch open, err := d.Token(); {
 	case err != nil:
-		return notJSON(err)
-	case open.Kind() != '{':
+		return err
+	case open != json.Delim('{'):
 		return errors.New("not a JSON object")
 	}
-	for d.PeekKind() != '}' {
-		key, err := d.ReadToken()
+	for d.More() {
+		key, err := d.Token()
 		if err != nil {
-			return notJSON(err)
+			return err
 		}
-		if err := visit(key.String()); err != nil {
-			return notJSON(err)
+		if err := visit(key.(string)); err != nil {
+			return err
 		}
 	}
-	_, err = d.ReadToken()
-	return notJSON(err)
+	_, err := d.Token()
+	return err
 }
 
 // notJSON adds to an error of the JSON library what it is about.
@@ -154,13 +152,13 @@ func notJSON(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return errors.New("not JSON: it ends too early")
 	}
-	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return fmt.Errorf("not JSON: byte %d: %w", syntax.ByteOffset, syntax.Err)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("not JSON: byte %d: %w", syntax.Offset-1, err) // it counts from 1
 	}
 	return err
 }
 
-func (a *answer) readEntry(d *jsontext.Decoder, code string) error {
+func (a *answer) readEntry(d *json.Decoder, code string) error {
 	if a.entries++; a.entries > MaxEntries {
 		return fmt.Errorf("more than %d entries", MaxEntries)
 	}
@@ -180,54 +178,67 @@ func (a *answer) readEntry(d *jsontext.Decoder, code string) error {
 }
 
 // read reads one entry. An error is one of the JSON itself; whatever else is wrong costs the entry only.
-func (r *Rate) read(d *jsontext.Decoder) (why Rejection, _ error) {
-	switch d.PeekKind() {
-	case '{':
-	case 'n':
-		return Missing, d.SkipValue()
-	default:
-		return Malformed, d.SkipValue()
-	}
-	fields := []struct {
-		key  string
-		text *string // nil for the value
-		seen bool
-	}{{"name", &r.Name, false}, {"unit", &r.Unit, false}, {"type", &r.Type, false}, {"value", nil, false}}
-	value := Missing // what is wrong with the value
-	err := members(d, func(key string) error {
-		for i := range fields {
-			f := &fields[i]
-			if f.key != key {
-				continue
-			}
-			if f.seen {
-				why = Ambiguous
-			}
-			f.seen = true
-			switch kind := d.PeekKind(); {
-			case kind == 'n': // leaves a text empty, and the value missing
-				return d.SkipValue()
-			case f.text == nil && kind != '0':
-				value = NotNumber
-				return d.SkipValue()
-			case f.text != nil && kind != '"':
-				why = Malformed
-				return d.SkipValue()
-			}
-			token, err := d.ReadToken()
-			if err != nil {
-				return err
-			}
-			if f.text != nil {
-				*f.text = clean(token.String())
-			} else {
-				r.Value, value = number(token.String())
-			}
-			return nil
+func (r *Rate) read(d *json.Decoder) (why Rejection, _ error) {
+	var in struct{ Name, Unit, Type, Value member }
+	if err := d.Decode(&in); err != nil {
+		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return Malformed, nil // no object
 		}
-		return d.SkipValue()
-	})
-	return cmp.Or(why, value), err
+		return "", err
+	}
+	for _, text := range []struct {
+		member
+		into *string
+	}{{in.Name, &r.Name}, {in.Unit, &r.Unit}, {in.Type, &r.Type}} {
+		switch {
+		case text.times > 1:
+			why = Ambiguous
+		case text.kind() == '"':
+			s := string(text.raw[1 : len(text.raw)-1])
+			if strings.Contains(s, `\`) { // few have an escape
+				if err := json.Unmarshal(text.raw, &s); err != nil {
+					return "", err
+				}
+			}
+			*text.into = clean(s)
+		case text.kind() != 'n': // null leaves it empty
+			why = cmp.Or(why, Malformed)
+		}
+	}
+	if in.Value.times > 1 {
+		why = Ambiguous
+	}
+	switch k := in.Value.kind(); {
+	case why != "":
+	case k == 'n':
+		why = Missing
+	case k == '-', k >= '0' && k <= '9':
+		r.Value, why = number(string(in.Value.raw))
+	default:
+		why = NotNumber
+	}
+	return why, nil
+}
+
+// member is a member of an object, as it was written, and how often it was there.
+type member struct {
+	raw   []byte
+	times int
+}
+
+// UnmarshalJSON is called for each time.
+func (m *member) UnmarshalJSON(raw []byte) error {
+	m.raw = append(m.raw[:0], raw...)
+	m.times++
+	return nil
+}
+
+// kind is the first letter of the value; that of null if there is none.
+func (m *member) kind() byte {
+	if m.times == 0 {
+		return 'n'
+	}
+	return m.raw[0]
 }
 
 // number reads a JSON number that is finite and above zero.
