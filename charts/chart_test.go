@@ -623,7 +623,7 @@ func TestTwoShops(t *testing.T) {
 			labels, value, _ := strings.Cut(sample, "} ")
 			samples = append(samples, object{"labels": labels + "}", "value": yamlNumber(t, value)})
 		}
-		checks = append(checks, object{"expr": expr, "eval_time": "15m", "exp_samples": samples})
+		checks = append(checks, object{"expr": expr, "eval_time": "10m", "exp_samples": samples})
 	}
 	text, err := yaml.Marshal(object{"rule_files": loaded, "evaluation_interval": "1m", "tests": []any{
 		object{"interval": "1m", "input_series": series, "promql_expr_test": checks}}})
