@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -189,6 +190,8 @@ func TestBrowser(t *testing.T) {
 		"new version":                          newVersion,
 		"poll missed, rates expired, and back": states,
 		"ages are written alike":               agesAlike,
+		"tab frozen":                           frozen,
+		"first load slow":                      slowLoad,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -346,6 +349,55 @@ func agesAlike(t *testing.T, b tab, e *exporter) {
 		if got := b.is(fmt.Sprintf("age(%v)", d.Seconds())); got != want {
 			t.Errorf("the script writes %v as %q, want %q", d, got, want)
 		}
+	}
+}
+
+// hears makes a page remember what it says of the exporter.
+func (b tab) hears() {
+	b.t.Helper()
+	b.is(`window.heard = ''; new MutationObserver(() => { heard += document.body.dataset.state + ' ' + document.getElementById('notice').textContent + '|' })
+		.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true}); 1`)
+}
+
+// frozen stops a page for longer than its patience, while the exporter goes on.
+func frozen(t *testing.T, b tab, e *exporter) {
+	b.do(chromedp.Navigate(e.URL))
+	b.until(soon, priced)
+	b.hears()
+	freeze := fmt.Sprintf(`(() => { const end = performance.now() + %d; while (performance.now() < end); })(); 1`, (minPatience + 5*time.Second).Milliseconds())
+	for _, before := range []string{"", "again(); "} { // asleep, and in the midst of a question
+		b.is(before + freeze)
+		b.until(soon, `since(asked) < 3 && mute < 0 && `+priced)
+	}
+	if heard := b.is("heard"); strings.Contains(heard, "answer") || strings.Contains(heard, "expired") {
+		t.Errorf("the exporter did answer, and the page said: %s", heard)
+	}
+	// Prices that became too old meanwhile go at once all the same.
+	e.change(func(st *poller.Status) { st.Age = st.MaxAge - 5*time.Second })
+	b.until(soon, `stated('age') > 500`)
+	e.fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	b.is(freeze)
+	b.until(soon, `!`+priced)
+}
+
+// slowLoad has a page take longer than its patience to load.
+func slowLoad(t *testing.T, b tab, e *exporter) {
+	e.fail(func(w http.ResponseWriter, r *http.Request) {
+		e.fails.Store(nil)
+		page := httptest.NewRecorder()
+		served(e.screen.Load()).ServeHTTP(page, r)
+		maps.Copy(w.Header(), page.Header())
+		all := page.Body.Bytes()
+		w.Write(all[:len(all)/2])
+		w.(http.Flusher).Flush()
+		time.Sleep(minPatience + 2*time.Second)
+		w.Write(all[len(all)/2:])
+	})
+	b.do(chromedp.Navigate(e.URL))
+	b.hears()
+	b.until(soon, `since(asked) < 3 && document.body.dataset.state === 'fresh' && `+priced)
+	if heard := b.is("heard"); strings.Contains(heard, "stopped") || strings.Contains(heard, "expired") {
+		t.Errorf("the exporter did answer, and the page said: %s", heard)
 	}
 }
 

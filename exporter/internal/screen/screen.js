@@ -188,10 +188,11 @@ function wake() {
   tick();
 }
 
-// start is called when the page is there, or as much of it as came.
+// start is called when the page is there, or as much of it as came: a page that was cut off never gets ready.
 function start() {
+  if (build || !document.body) return;
   document.documentElement.classList.add('live'); // from here on, this script hides old prices and not the style sheet
-  build = nextBuild = document.body.dataset.build;
+  build = nextBuild = document.body.dataset.build || 'none';
   setInterval(tick, 1000);
   next(Math.max(refresh() - since(asked), 0));
   document.addEventListener('visibilitychange', wake);
@@ -201,3 +202,4 @@ function start() {
 }
 
 document.addEventListener('DOMContentLoaded', start);
+setTimeout(start, 3 * timeout * 1000);
