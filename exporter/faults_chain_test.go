@@ -32,7 +32,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 const chainMaxAge = 3 * time.Minute
 
 // link is the handler of an exporter that asks another handler, until the context ends.
-func link(ctx context.Context, t *testing.T, upstream http.Handler, who coingecko.Upstream, interval time.Duration) http.Handler {
+func link(ctx context.Context, t testing.TB, upstream http.Handler, who coingecko.Upstream, interval time.Duration) http.Handler {
 	t.Helper()
 	client, err := coingecko.New(coingecko.Options{
 		Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: who}},
@@ -40,7 +40,10 @@ func link(ctx context.Context, t *testing.T, upstream http.Handler, who coingeck
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			w := httptest.NewRecorder()
 			upstream.ServeHTTP(w, r)
-			return w.Result(), r.Context().Err()
+			if err := r.Context().Err(); err != nil {
+				return nil, err
+			}
+			return w.Result(), nil
 		}),
 	})
 	if err != nil {
@@ -135,6 +138,229 @@ func TestChainNeverLies(t *testing.T) {
 		}
 		if seen[true] < 500 || seen[false] < 500 {
 			t.Errorf("rates were there %d times, and not there %d times: too seldom to prove anything", seen[true], seen[false])
+		}
+	})
+}
+
+// trouble is a way in which the head of a chain can be unwell.
+type trouble struct {
+	name   string
+	answer func(http.ResponseWriter, *http.Request)
+}
+
+func says(status int, body string, headers ...string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Add(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
+const wrongPrice = `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":0.5,"type":"fiat"}}}`
+
+var troubles = []trouble{
+	{"429 with an hour's wait", says(429, "", "Retry-After", "3600")},
+	{"429 with a year's wait", says(429, "", "Retry-After", "31536000")},
+	{"429 without a wait", says(429, "")},
+	{"401", says(401, "")},
+	{"403", says(403, "<html>")},
+	{"500", says(500, "", "Cache-Control", "max-age=3600")},
+	{"503 with an hour's wait", says(503, "", "Retry-After", "3600", "Cache-Control", "max-age=3600")},
+	{"silence", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+	{"garbage", says(200, "garbage", "Cache-Control", "max-age=3600")},
+	{"nonsense in Age", says(200, wrongPrice, "Age", "-5", "Cache-Control", "max-age=3600")},
+	{"rates of a year ago", says(200, wrongPrice, "Age", "31536000", "Cache-Control", "max-age=63072000")},
+	{"the same rates for an hour, from a cache", nil}, // see head
+}
+
+// head is what a chain hangs on: CoinGecko, a process that asks it and is replaced now and then, and whatever stands
+// between that one and its readers. A price is the time of CoinGecko's answer.
+type head struct {
+	mu      sync.Mutex
+	unwell  *trouble // nil for well
+	between bool     // between the process and its readers, and not at CoinGecko
+	process http.Handler
+	cached  *httptest.ResponseRecorder
+	since   time.Time // of cached
+}
+
+// coinGecko answers as it is told.
+func (h *head) coinGecko(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	unwell, between := h.unwell, h.between
+	h.mu.Unlock()
+	if unwell == nil || unwell.answer == nil || between {
+		fmt.Fprintf(w, `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":%d,"type":"fiat"}}}`, time.Now().Unix())
+		return
+	}
+	unwell.answer(w, r)
+}
+
+// poller answers for the process that asks CoinGecko now, unless something stands between.
+func (h *head) poller(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	process, unwell := h.process, h.unwell
+	if unwell != nil && unwell.answer != nil && h.between {
+		h.mu.Unlock()
+		unwell.answer(w, r)
+		return
+	}
+	if unwell == nil || unwell.answer != nil {
+		h.cached = nil
+	}
+	cached, since := h.cached, h.since
+	h.mu.Unlock()
+	if cached == nil {
+		cached, since = httptest.NewRecorder(), time.Now()
+		process.ServeHTTP(cached, r)
+		h.mu.Lock()
+		h.cached, h.since = cached, since
+		h.mu.Unlock()
+	}
+	for k, v := range cached.Header() {
+		w.Header()[k] = v
+	}
+	if age, err := strconv.Atoi(cached.Header().Get("Age")); err == nil {
+		w.Header().Set("Age", strconv.Itoa(age+int((time.Since(since)+time.Second-1)/time.Second)))
+	}
+	w.WriteHeader(cached.Code)
+	w.Write(cached.Body.Bytes())
+}
+
+// Whatever happened at the head, every hop is fresh within seconds of the head being well again: relays neither sleep
+// as long as they, or their poller, were told to wait, nor believe a cache that says that a price is good for an hour.
+// At random: which troubles, how many of them one after the other, how long each, and whether the poller's process is
+// replaced or lives through it.
+func TestChainRecovers(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(2, seed))
+	const (
+		hops = 3
+		// A relay asks ten seconds after a failure, or after it was told that the rates are the old ones, twice when its upstream is just starting. Each hop may
+		// just have been told so when the one before it hears the news, and a second goes for the rounding of ages.
+		perHop = 2*poller.MinInterval + 3*time.Second
+	)
+	for run := range 40 {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer synctest.Wait()
+			defer cancel()
+			h := &head{}
+			replace := func() func() {
+				life, end := context.WithCancel(ctx)
+				process := link(life, t, http.HandlerFunc(h.coinGecko), coingecko.CoinGecko, time.Minute)
+				h.mu.Lock()
+				h.process = process
+				h.mu.Unlock()
+				return end
+			}
+			end := replace()
+			chain := []http.Handler{http.HandlerFunc(h.poller)}
+			for range hops {
+				chain = append(chain, link(ctx, t, chain[len(chain)-1], coingecko.Relay, poller.MinInterval))
+			}
+			left := func(hop http.Handler) time.Time { // of the rates that it shows
+				w := httptest.NewRecorder()
+				hop.ServeHTTP(w, httptest.NewRequest(http.MethodGet, relayPath, nil))
+				m := relayed.FindStringSubmatch(w.Body.String())
+				if m == nil {
+					return time.Time{}
+				}
+				n, err := strconv.ParseInt(m[1], 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return time.Unix(n, 0)
+			}
+			time.Sleep(time.Duration(random.IntN(300)) * time.Second)
+			var story []string
+			for range 1 + random.IntN(3) {
+				unwell := &troubles[random.IntN(len(troubles))]
+				h.mu.Lock()
+				h.unwell, h.between = unwell, random.IntN(2) == 0
+				story = append(story, fmt.Sprintf("between poller and readers: %v", h.between))
+				h.mu.Unlock()
+				// Longer than a relay that was well told takes: before, it has no reason to ask.
+				lasts := 130*time.Second + time.Duration(random.IntN(3000))*time.Second
+				story = append(story, fmt.Sprintf("%s for %v", unwell.name, lasts))
+				if random.IntN(2) == 0 {
+					end()
+					end = replace()
+					story = append(story, "a new process")
+				}
+				time.Sleep(lasts)
+			}
+			h.mu.Lock()
+			h.unwell = nil
+			h.mu.Unlock()
+			// The head is well again when its poller has rates again: at once if it is replaced, and when it has waited
+			// for as long as CoinGecko wants it to otherwise.
+			well := time.Now()
+			if random.IntN(2) == 0 {
+				end()
+				end = replace()
+				story = append(story, "and a new process")
+			}
+			for left(chain[0]).Before(well.Truncate(time.Second)) {
+				if time.Since(well) > time.Hour+time.Minute {
+					t.Fatalf("run %d: the poller has no rates an hour after it could have had some: %q", run, story)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			well = left(chain[0])
+			for hop, handler := range chain[1:] {
+				within := time.Duration(hop+1) * perHop
+				for left(handler).Before(well) {
+					if time.Since(well) > within {
+						t.Fatalf("run %d: hop %d is not fresh %v after the head was well again: %q", run, hop+1, within, story)
+					}
+					time.Sleep(time.Second)
+					synctest.Wait()
+				}
+			}
+		})
+	}
+}
+
+// A poller is told to wait for an hour, and is replaced by one that is well: its relays have the new rates at once.
+func TestRelaysDoNotSleepWithTheirPoller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer cancel()
+		h := &head{}
+		life, end := context.WithCancel(ctx)
+		h.process = link(life, t, http.HandlerFunc(h.coinGecko), coingecko.CoinGecko, time.Minute)
+		relay := link(ctx, t, http.HandlerFunc(h.poller), coingecko.Relay, poller.MinInterval)
+		ask := func() int {
+			w := httptest.NewRecorder()
+			relay.ServeHTTP(w, httptest.NewRequest(http.MethodGet, relayPath, nil))
+			return w.Code
+		}
+		time.Sleep(90 * time.Second)
+		if code := ask(); code != 200 {
+			t.Errorf("with rates it answers %d", code)
+		}
+		h.mu.Lock()
+		h.unwell = &troubles[0]
+		h.mu.Unlock()
+		time.Sleep(5 * time.Minute)
+		if code := ask(); code != 503 {
+			t.Errorf("without rates it answers %d", code)
+		}
+		end()
+		h.mu.Lock()
+		h.unwell = nil
+		h.process = link(ctx, t, http.HandlerFunc(h.coinGecko), coingecko.CoinGecko, time.Minute)
+		h.mu.Unlock()
+		time.Sleep(poller.MinInterval + time.Second)
+		synctest.Wait()
+		if code := ask(); code != 200 {
+			t.Errorf("eleven seconds after its poller was replaced it answers %d", code)
 		}
 	})
 }

@@ -54,10 +54,8 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if s.Simulated {
 		h.Set(coingecko.SimulatedHeader, "true")
 	}
-	// The next poll, and not at once even when that one is overdue.
-	due := max(s.NextPoll.Sub(s.Now), poller.MinInterval)
 	if s.Snapshot == nil {
-		h.Set("Retry-After", wholeSeconds(due))
+		h.Set("Retry-After", wholeSeconds(retry))
 		h.Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		w.Write(refusal(s)) //nolint:errcheck // the reader has gone, and nothing is lost
@@ -67,11 +65,24 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.Set(coingecko.WithheldHeader, coingecko.Withheld(s.Snapshot.Withheld))
 	}
 	e := r.encode(s.Snapshot)
+	// RFC 9111, section 4.2: what is left of max-age is max-age less Age. No cache keeps a price for longer than this
+	// exporter shows it.
 	h.Set("Age", wholeSeconds(s.Age))
-	// RFC 9111, section 4.2: what is left of max-age is max-age less Age.
-	h.Set("Cache-Control", "public, max-age="+wholeSeconds(s.Age+due))
+	h.Set("Cache-Control", "public, must-revalidate, max-age="+wholeSeconds(min(s.Age+due(s), s.MaxAge.Truncate(time.Second))))
 	h.Set("ETag", e.etag)
 	http.ServeContent(w, req, "", s.LastSuccess, bytes.NewReader(e.body))
+}
+
+// retry is when to ask again while something is wrong. How long this exporter itself has to wait is nobody else's
+// business: somebody who is well may have taken its place by then.
+const retry = 10 * time.Second
+
+// due is when newer rates are expected: at the next poll, unless the last one failed or that one is late.
+func due(s poller.Status) time.Duration {
+	if next := s.NextPoll.Sub(s.Now); s.Up() && next > 0 {
+		return next
+	}
+	return retry
 }
 
 // wholeSeconds rounds up: rates may be taken for older than they are.

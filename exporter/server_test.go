@@ -60,8 +60,8 @@ func TestRelayEndpoint(t *testing.T) {
 	}
 	etag := w.Header().Get("ETag")
 	for k, want := range map[string]string{
-		"Age":           "24",                 // rounded up
-		"Cache-Control": "public, max-age=60", // the next poll is due then
+		"Age":           "24",                                  // rounded up
+		"Cache-Control": "public, must-revalidate, max-age=60", // the next poll is due then
 		"Last-Modified": "Mon, 23 Nov 2026 14:02:59 GMT",
 		"Content-Type":  "application/json; charset=utf-8",
 	} {
@@ -87,8 +87,28 @@ func TestRelayEndpoint(t *testing.T) {
 
 	// The next poll is overdue, and readers must not come all the time.
 	s.NextPoll = s.Now.Add(-time.Hour)
-	if got := serve().Header().Get("Cache-Control"); got != "public, max-age=11" {
+	if got := serve().Header().Get("Cache-Control"); got != "public, must-revalidate, max-age=11" {
 		t.Errorf("overdue: %q", got)
+	}
+
+	// What happens to this exporter is not passed on: somebody who is well may take its place.
+	limited := &coingecko.Error{Reason: coingecko.RateLimited, Wait: time.Hour}
+	for name, tc := range map[string]struct {
+		change func(*poller.Status)
+		want   string
+	}{
+		"an hour's wait":               {func(s *poller.Status) { s.NextPoll, s.Err = s.Now.Add(time.Hour), limited }, "max-age=11"},
+		"the next poll is a moment":    {func(s *poller.Status) { s.NextPoll = s.Now.Add(200 * time.Millisecond) }, "max-age=2"},
+		"rates that expire before it":  {func(s *poller.Status) { s.NextPoll = s.Now.Add(time.Hour) }, "max-age=600"},
+		"rates that are about to":      {func(s *poller.Status) { s.Age = 595500 * time.Millisecond }, "max-age=600"},
+		"a max-age that is not whole":  {func(s *poller.Status) { s.Age, s.MaxAge = 595*time.Second, 599900*time.Millisecond }, "max-age=599"},
+		"a failure, and rates that go": {func(s *poller.Status) { s.Age, s.Err = 595*time.Second, limited }, "max-age=600"},
+	} {
+		s = answered(time.Second)
+		tc.change(&s)
+		if got := serve().Header().Get("Cache-Control"); got != "public, must-revalidate, "+tc.want {
+			t.Errorf("%s: %q, want %s", name, got, tc.want)
+		}
 	}
 
 	for name, tc := range map[string]struct {
@@ -97,8 +117,8 @@ func TestRelayEndpoint(t *testing.T) {
 		message string
 	}{
 		"first start": {poller.Status{Now: s.Now}, "10", "No current rates. The first poll has not ended yet."},
-		"refused":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(90 * time.Second), Err: &coingecko.Error{Reason: coingecko.Unauthorized, Status: 401, Key: "--coingecko.api-key-file"}}, "90", "No current rates. CoinGecko refused the API key (401). Check --coingecko.api-key-file."},
-		"too old":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(30 * time.Second)}, "30", "No current rates. The last rates are too old."},
+		"refused":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(90 * time.Second), Err: &coingecko.Error{Reason: coingecko.Unauthorized, Status: 401, Key: "--coingecko.api-key-file"}}, "10", "No current rates. CoinGecko refused the API key (401). Check --coingecko.api-key-file."},
+		"too old":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(time.Hour)}, "10", "No current rates. The last rates are too old."},
 	} {
 		s = tc.status
 		w := serve()

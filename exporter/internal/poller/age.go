@@ -23,6 +23,14 @@ func (i instant) add(d time.Duration) instant {
 	return instant{wall: i.wall.Add(d), mono: i.mono + d}
 }
 
+// earlier is the one that comes first, by the clock that timers go by.
+func earlier(a, b instant) instant {
+	if a.mono < b.mono {
+		return a
+	}
+	return b
+}
+
 // since is the larger of what the two clocks say, and never negative: a price may be taken for
 // older than it is, never for younger.
 func (i instant) since(then instant) time.Duration {

@@ -204,16 +204,27 @@ func newer(old, fresh *Snapshot, age time.Duration, now instant) bool {
 
 // next says when to ask again.
 func (p *Poller) next(begun, ended instant, answer coingecko.Answer, err *coingecko.Error) instant {
-	atLeast := func(d time.Duration) time.Duration { return min(max(d, p.options.MinInterval), maxWait) }
-	switch {
-	case err == nil:
+	if err == nil {
 		p.backoff.Reset()
-		if answer.Upstream == coingecko.Relay && answer.MaxAge > 0 {
-			// A second more than it says, so that its own poll has ended.
-			return ended.add(atLeast(answer.MaxAge - answer.Age + time.Second))
+	}
+	switch {
+	case err == nil && answer.Upstream == coingecko.Relay:
+		// A second more than it says, so that its own poll has ended. A price from a cache that says that it is good for
+		// an hour, or a poller that was told to wait for one, must not keep this one from asking somebody who is well.
+		due := begun.add(p.options.Interval)
+		switch {
+		case answer.Age > p.options.MaxAge: // is as good as no answer
+			due = begun.add(p.options.MinInterval)
+		case answer.MaxAge > 0:
+			due = ended.add(max(answer.MaxAge-answer.Age+time.Second, p.options.MinInterval))
 		}
+		return earlier(due, begun.add(p.longestPause()))
+	case err != nil && err.Upstream == coingecko.Relay:
+		// Whatever it asked for: its trouble is no pause of this one, and a poll of it spends no quota.
+		return begun.add(min(p.options.MinInterval, p.longestPause()))
+	case err == nil:
 	case err.Reason == coingecko.RateLimited && err.Wait > 0:
-		return ended.add(atLeast(err.Wait))
+		return ended.add(min(max(err.Wait, p.options.MinInterval), maxWait))
 	case err.Reason == coingecko.RateLimited, err.Reason == coingecko.Unauthorized:
 		// The library's jitter may leave the bounds by half.
 		return ended.add(min(max(p.backoff.NextBackOff(), p.options.BackoffMin), p.options.BackoffMax))
@@ -221,6 +232,9 @@ func (p *Poller) next(begun, ended instant, answer coingecko.Answer, err *coinge
 	// From begin to begin: a month's quota is counted in polls, not in pauses.
 	return begun.add(p.options.Interval)
 }
+
+// longestPause is that of a relay: there are two more polls before its rates expire.
+func (p *Poller) longestPause() time.Duration { return p.options.MaxAge / 3 }
 
 func asError(err error) *coingecko.Error {
 	e, ok := errors.AsType[*coingecko.Error](err)

@@ -291,7 +291,12 @@ func TestWaits(t *testing.T) {
 			w.Header().Set("Cache-Control", "max-age=300")
 			w.Header().Set("Age", "20")
 			io.WriteString(w, good)
-		}), ok: exactly(281 * time.Second), change: asRelay},
+		}), ok: exactly(200 * time.Second), change: asRelay},
+		"a relay with a short max-age": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.Header().Set("Age", "20")
+			io.WriteString(w, good)
+		}), ok: exactly(41 * time.Second), change: asRelay},
 		"a relay that is late itself": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=60")
 			w.Header().Set("Age", "90")
@@ -300,7 +305,29 @@ func TestWaits(t *testing.T) {
 		"a relay with a max-age of a year": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Cache-Control", "max-age=31536000")
 			io.WriteString(w, good)
-		}), ok: exactly(time.Hour), change: asRelay},
+		}), ok: exactly(200 * time.Second), change: asRelay},
+		"a relay that takes its time": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(9 * time.Second)
+			w.Header().Set("Cache-Control", "max-age=31536000")
+			io.WriteString(w, good)
+		}), ok: exactly(200 * time.Second), change: asRelay},
+		"a relay whose poller must wait for an hour": {upstream: limited("Retry-After", "3600"), ok: exactly(MinInterval), change: asRelay},
+		"a relay that says 503 for an hour": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3600")
+			w.Header().Set("Cache-Control", "max-age=3600")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}), ok: exactly(MinInterval), change: asRelay},
+		"a relay that refuses access":   {upstream: status(401, ""), ok: exactly(MinInterval), change: asRelay},
+		"a relay that sends a web page": {upstream: status(200, "<html>"), ok: exactly(MinInterval), change: asRelay},
+		"a relay and a long interval": {upstream: status(200, good), ok: exactly(200 * time.Second), change: func(o *Options, e *coingecko.Endpoint) {
+			o.Interval, e.Upstream = 10*time.Minute, coingecko.Relay
+		}},
+		"a relay, long intervals and 503": {upstream: status(503, ""), ok: exactly(MinInterval), change: func(o *Options, e *coingecko.Endpoint) {
+			o.Interval, e.Upstream = 10*time.Minute, coingecko.Relay
+		}},
+		"a relay and a short max-age": {upstream: status(503, ""), ok: exactly(4 * time.Second), change: func(o *Options, e *coingecko.Endpoint) {
+			o.MaxAge, e.Upstream = 12*time.Second, coingecko.Relay
+		}},
 		"a relay that is down": {upstream: status(503, ""), ok: exactly(MinInterval), change: func(o *Options, e *coingecko.Endpoint) {
 			o.Interval, e.Upstream = MinInterval, coingecko.Relay
 		}},
