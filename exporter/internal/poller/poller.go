@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,13 +49,14 @@ type Poller struct {
 	backoff *backoff.ExponentialBackOff
 	known   atomic.Pointer[knowledge]
 	first   chan struct{} // closed when fresh rates were there for the first time
+	polled  chan struct{} // tells watchExpiry that there is something new to watch
+	expired atomic.Bool   // watchExpiry said so, and no fresh rates have come since
 
 	// Touched by the goroutine of Run alone.
 	seen    bool                 // fresh rates have been there
 	trouble map[string]time.Time // when each kind of failure since the last success was last mentioned
 	since   time.Time            // when the present trouble began
 	failed  int                  // polls since anything was mentioned
-	expired bool                 // said that the rates have expired
 	dropped string               // what the last line about dropped entries said
 	doubts  map[string]time.Time // when each rate that is withheld was last mentioned, by code
 	doubted bool                 // mentioned any since all were confirmed
@@ -75,7 +77,7 @@ func New(o Options) *Poller {
 	if o.clock == nil {
 		o.clock = systemClock
 	}
-	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), trouble: map[string]time.Time{}, doubts: map[string]time.Time{}}
+	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), polled: make(chan struct{}, 1), trouble: map[string]time.Time{}, doubts: map[string]time.Time{}}
 	p.backoff.InitialInterval, p.backoff.MaxInterval, p.backoff.Multiplier = o.BackoffMin, o.BackoffMax, 2
 	p.backoff.Reset()
 	p.known.Store(&knowledge{interval: o.Interval})
@@ -116,6 +118,9 @@ func (p *Poller) Status() Status {
 
 // Run polls until the context ends. It returns nil then.
 func (p *Poller) Run(ctx context.Context) error {
+	var watch sync.WaitGroup
+	watch.Go(func() { p.watchExpiry(ctx) })
+	defer watch.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -169,6 +174,10 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 		o.Polled(outcome)
 	}
 	p.known.Store(after)
+	select {
+	case p.polled <- struct{}{}:
+	default: // it is told already
+	}
 	if s := outcome.Snapshot; s != nil && !p.seen && !p.tooOld(s.left, ended) {
 		p.seen = true
 		close(p.first)
@@ -252,11 +261,16 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 		p.logWithheld(o.Snapshot, now)
 	}
 	if o.Err == nil {
-		if len(p.trouble) > 0 {
+		// A relay whose polls succeed may bring rates that have expired, and then fresh ones.
+		returned := o.Snapshot != nil && !p.tooOld(o.Snapshot.left, now) && p.expired.Swap(false)
+		switch {
+		case len(p.trouble) > 0:
 			l.Info("Rates are coming again", "upstream", o.Upstream, "after", now.wall.Sub(p.since).Round(time.Second).String())
+		case returned:
+			l.Info("Rates are coming again", "upstream", o.Upstream)
 		}
 		clear(p.trouble)
-		p.failed, p.expired = 0, false
+		p.failed = 0
 		l.Debug("Poll succeeded", "upstream", o.Upstream, "duration", o.Duration.String(), "new", o.Snapshot != nil)
 		return
 	}
@@ -276,11 +290,6 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 		p.trouble[trouble], p.failed = now.wall, 0
 	} else {
 		l.Debug("Poll failed again", "reason", string(o.Err.Reason), "err", o.Err.Error())
-	}
-	if k.snapshot != nil && !p.expired && p.tooOld(k.snapshot.left, now) {
-		p.expired = true
-		p.options.Logger.Error("Rates have expired and are no longer shown", "fetched", k.snapshot.left.wall.UTC().Format(time.RFC3339),
-			"max_age", p.options.MaxAge.String())
 	}
 }
 

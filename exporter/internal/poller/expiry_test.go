@@ -1,0 +1,55 @@
+package poller
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// An upstream that asks for an hour's pause must not keep the log from saying that the rates have expired, nor a suspend.
+func TestExpiryIsToldWhenItHappens(t *testing.T) {
+	count := func(p *rig, message string) int { return strings.Count(p.log.String(), message) }
+	const expired, again = "Rates have expired", "Rates are coming again"
+	bubble(t, func(t *testing.T) {
+		answers := 0
+		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if answers++; answers == 2 {
+				w.Header().Set("Retry-After", "3600")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			w.Write([]byte(good))
+		}))
+		pass(10 * time.Minute)
+		if n := count(p, expired); n != 0 {
+			t.Fatalf("told %d times at the age of max-age, when rates are still shown", n)
+		}
+		pass(time.Second)
+		if n := count(p, expired); n != 1 || len(p.polls) != 2 {
+			t.Fatalf("told %d times a second after max-age, after %d polls", n, len(p.polls))
+		}
+		pass(50 * time.Minute)
+		if n := count(p, expired); n != 1 {
+			t.Errorf("told %d times before fresh rates came", n)
+		}
+		pass(2 * time.Minute)
+		if n := count(p, again); n != 1 || p.Status().Snapshot == nil {
+			t.Errorf("fresh rates were told %d times", n)
+		}
+	})
+	bubble(t, func(t *testing.T) {
+		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(good)) }))
+		pass(time.Second)
+		takeTurn()
+		p.shift = time.Hour // a suspend stops the clock that timers go by
+		pass(expiryCheck)
+		if n := count(p, expired); n != 1 {
+			t.Errorf("told %d times after a suspend", n)
+		}
+		pass(time.Minute)
+		if e, a := count(p, expired), count(p, again); e != 1 || a != 1 {
+			t.Errorf("with the next poll: expired %d times, coming again %d times", e, a)
+		}
+	})
+}
