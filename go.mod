@@ -24,6 +24,8 @@ require (
 	golang.org/x/crypto v0.58.0
 )
 
+require github.com/agext/levenshtein v1.2.3
+
 require (
 	github.com/alecthomas/units v0.0.0-20240927000941-0f3dac36c52b // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -9,5 +9,5 @@ import (
 )
 
 func main() {
-	os.Exit(exporter.Run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(exporter.Run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }

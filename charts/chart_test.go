@@ -520,19 +520,13 @@ func TestArguments(t *testing.T) {
 			for _, arg := range at(spec.(object)["containers"].([]any)[0], "args").([]any) {
 				switch arg := arg.(string); {
 				case strings.HasPrefix(arg, "--coingecko.api-key-file="):
-					key = "key"
+					key = "CG-0123456789"
 				case !strings.Contains(arg, "=/etc/"):
 					args = append(args, arg)
 				}
 			}
 			var log bytes.Buffer
-			getenv := func(name string) string {
-				if name == "COINGECKO_API_KEY" {
-					return key
-				}
-				return ""
-			}
-			if code := exporter.Run(t.Context(), args, getenv, &log, &log); code != 0 {
+			if code := exporter.Run(t.Context(), args, []string{"COINGECKO_API_KEY=" + key}, &log, &log); code != 0 {
 				t.Errorf("%s: %v: code %d\n%s", file, at(o, "metadata", "name"), code, &log)
 			}
 			checked++

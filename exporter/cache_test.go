@@ -161,7 +161,7 @@ func whole(t testing.TB) (all, plain http.Handler) {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(simulator.Recorded()) }))
 	t.Cleanup(upstream.Close)
-	s, err := parse([]string{"--coingecko.url=" + upstream.URL}, withKeyInEnv(""), io.Discard, io.Discard)
+	s, err := parse([]string{"--coingecko.url=" + upstream.URL + "/api/v3"}, newEnvironment(withKeyInEnv("")), io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

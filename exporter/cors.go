@@ -20,7 +20,7 @@ type cors struct {
 func newCORS(origin string) (cors, error) {
 	re, err := regexp.Compile("^(?s:" + origin + ")$")
 	if err != nil {
-		return cors{}, fmt.Errorf("--web.cors.origin=%s is no regular expression such as https?://(shop|www)\\.example: %w", origin, err)
+		return cors{}, err
 	}
 	return cors{re, origin == ".*"}, nil
 }

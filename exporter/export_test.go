@@ -35,7 +35,7 @@ func PlainMetrics(c prometheus.Collector) http.Handler {
 // RunHasty is Run with the waits cut to milliseconds, and every upstream taken for CoinGecko. A poll may take minutes
 // unless the arguments say otherwise, because the machine may be busy. Of a maxAge of 0 the default stays.
 func RunHasty(ctx context.Context, args []string, maxAge time.Duration, log io.Writer) int {
-	s, err := parse(args, func(string) string { return "" }, io.Discard, log)
+	s, err := parse(args, nil, io.Discard, log)
 	if err != nil {
 		fmt.Fprintln(log, err)
 		return exitUsage

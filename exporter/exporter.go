@@ -40,15 +40,16 @@ const (
 	exitUsage  = 2 // flags, files or environment are wrong; nothing ran
 )
 
-// Run is the whole program. It ends when the context does, on SIGTERM and on SIGINT, and returns the exit code: 0, 1 if it
+// Run is the whole program. The environment has the form of os.Environ. It ends when the context does, on SIGTERM and on SIGINT, and returns the exit code: 0, 1 if it
 // could not go on, 2 if flags, files or the environment are wrong.
-func Run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+func Run(ctx context.Context, args []string, environ []string, stdout, stderr io.Writer) int {
 	// Half of Go's default: most answers come from the cache, so there is little to collect, and a thousand readers at once
 	// need several MiB less. docs/performance.md has the figures.
-	if getenv("GOGC") == "" {
+	env := newEnvironment(environ)
+	if env["GOGC"] == "" {
 		debug.SetGCPercent(50)
 	}
-	s, err := parse(args, getenv, stdout, stderr)
+	s, err := parse(args, env, stdout, stderr)
 	if errors.Is(err, errHelped) {
 		return exitOK
 	}
@@ -118,7 +119,7 @@ func build(s *settings) (_ *exporter, err error) {
 		HTTP:      s.httpConfig,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
+		return nil, err // which readHTTPConfig would have found
 	}
 	status := func() poller.Status { return e.poller.Status() }
 	rates := collector.New(collector.Options{Status: status, Quota: s.quota()})

@@ -27,7 +27,7 @@ import (
 // TestMain lets the test binary be the exporter, for tests that need a process of its own.
 func TestMain(m *testing.M) {
 	if os.Getenv("TEST_AS_EXPORTER") != "" {
-		os.Exit(exporter.Run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+		os.Exit(exporter.Run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 	}
 	if dir := os.Getenv(asBare); dir != "" {
 		serveBare(dir)
@@ -45,7 +45,7 @@ type running struct {
 
 var listening = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
 
-func none(string) string { return "" }
+var none []string // is the environment
 
 // start runs the exporter with flags, on a free port of loopback.
 func start(t testing.TB, args ...string) *running {

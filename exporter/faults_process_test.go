@@ -278,7 +278,7 @@ func endsInPoll(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	t.Cleanup(stalled.Close)
-	p := process(t, "--coingecko.url="+stalled.URL, "--coingecko.timeout=1h")
+	p := process(t, "--coingecko.url="+stalled.URL+"/api/v3", "--coingecko.timeout=1h")
 	<-asked
 	terminate(t, p)
 	if s := ended(t, p); s.ExitCode() != 0 || strings.Contains(p.Log.String(), "Poll failed") {
@@ -289,7 +289,7 @@ func endsInPoll(t *testing.T) {
 func endsBetweenPolls(t *testing.T) {
 	refusing := httptest.NewServer(answers(429, "", "Retry-After: 3600"))
 	t.Cleanup(refusing.Close)
-	p := process(t, "--coingecko.url="+refusing.URL)
+	p := process(t, "--coingecko.url="+refusing.URL+"/api/v3")
 	p.Says(t, "Poll failed")
 	terminate(t, p)
 	if s := ended(t, p); s.ExitCode() != 0 {

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"net/url"
-	"os"
 	"path"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // for --screen.timezone: the image has no files but the program
@@ -70,6 +72,8 @@ type settings struct {
 	httpConfig *config.HTTPClientConfig
 
 	// What no flag sets.
+	given                               map[string]given // by flag
+	unknown                             []string         // warnings about variables that set nothing
 	minInterval, backoffMin, backoffMax time.Duration
 
 	// The rest.
@@ -156,14 +160,14 @@ var errHelped = errors.New("helped")
 
 // parse reads the flags and checks all that can be checked without the network. Its errors say in one
 // line what to change.
-func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) (*settings, error) {
+func parse(args []string, env environment, stdout, stderr io.Writer) (*settings, error) {
 	s := &settings{}
 	app := newApp(s)
 	helped := false
 	app.Terminate(func(int) { helped = true })
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
-	err := readEnvironment(app, args, getenv)
+	err := s.read(app, args, env)
 	if err == nil {
 		_, err = app.Parse(args)
 	}
@@ -171,15 +175,17 @@ func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 		return nil, errHelped
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w, try --help", err)
+		return nil, err
 	}
 	for _, check := range []func() error{s.checkWeb, s.checkUpstream, s.checkTimes, s.checkScreen, s.checkHistory} {
 		if err := check(); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.checkKey(getenv(keyEnv)); err != nil {
-		return nil, err
+	for _, check := range []func(environment) error{s.checkKey, s.checkProxy, s.checkSocket} {
+		if err := check(env); err != nil {
+			return nil, err
+		}
 	}
 	s.logger, err = logging.New(stderr, s.logLevel, s.logFormat)
 	return s, err
@@ -188,39 +194,98 @@ func parse(args []string, getenv func(string) string, stdout, stderr io.Writer) 
 func (s *settings) checkWeb() error {
 	switch p := s.telemetryPath; {
 	case !regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`).MatchString(p), p != path.Clean(p):
-		return fmt.Errorf("--web.telemetry-path=%q is no path such as /metrics", p)
+		return s.wrong("web.telemetry-path", "no path, which begins with / and holds letters, digits and ._~-")
 	case p == relayPath, p == pingPath, strings.HasPrefix(p+"/", "/-/"), strings.HasPrefix(p, "/screen"):
-		return fmt.Errorf("--web.telemetry-path=%q is taken by another endpoint; /metrics is free", p)
+		return s.wrong("web.telemetry-path", "another endpoint has this path")
+	}
+	for _, flag := range []string{"web.max-requests", "web.max-connections"} {
+		if g := s.given[flag]; len(g.values) > 0 {
+			n, err := strconv.Atoi(g.values[len(g.values)-1])
+			if err != nil { // kingpin takes 1.5 for 1
+				return s.wrong(flag, "no whole number")
+			}
+			if n < 0 {
+				return s.wrong(flag, "it is below 0; 0 is no limit")
+			}
+		}
 	}
 	if err := s.checkPrefix(); err != nil {
 		return err
 	}
 	var err error
 	if s.cors, err = newCORS(s.corsFlag); err != nil {
+		return s.wrong("web.cors.origin", "no regular expression")
+	}
+	if err := s.checkListeners(); err != nil {
 		return err
-	}
-	if s.maxRequests < 0 {
-		return fmt.Errorf("--web.max-requests=%d is below 0; use 0 for no limit", s.maxRequests)
-	}
-	if s.maxConnections < 0 {
-		return fmt.Errorf("--web.max-connections=%d is below 0; use 0 for no limit", s.maxConnections)
 	}
 	if err := s.checkWebConfig(); err != nil {
 		return err
 	}
-	switch {
-	case s.healthURLFlag == "":
-	case !s.healthCheck:
-		return errors.New("--health.url goes with --health.check")
-	default:
-		var err error
-		if s.healthURL, err = baseURL(s.healthURLFlag, "http://rates:9880"); err != nil {
-			return fmt.Errorf("--health.url: %w", err)
+	return s.checkHealthCheck()
+}
+
+// checkListeners looks at the addresses to listen on.
+func (s *settings) checkListeners() error {
+	listeners := map[string][]string{"web.health-listen-address": {s.healthAddress}}
+	if !*s.web.WebSystemdSocket {
+		listeners["web.listen-address"] = *s.web.WebListenAddresses
+	}
+	var before []string
+	for _, flag := range slices.Backward(slices.Sorted(maps.Keys(listeners))) {
+		for _, address := range listeners[flag] {
+			if address == "" && flag == "web.health-listen-address" {
+				continue
+			}
+			problem := listenProblem(address)
+			if strings.HasPrefix(address, "vsock://") && flag == "web.health-listen-address" {
+				problem = "the health endpoints have no vsock"
+			}
+			for _, other := range before {
+				if sameListener(address, other) {
+					problem = "it is the same port as that of " + other
+				}
+			}
+			if problem != "" {
+				return s.wrongValue(flag, address, problem)
+			}
+			before = append(before, address)
 		}
+	}
+	return nil
+}
+
+// checkSocket sees to it that systemd hands a socket over where one is wanted.
+func (s *settings) checkSocket(env environment) error {
+	if *s.web.WebSystemdSocket && !s.check && !s.healthCheck && env["LISTEN_FDS"] == "" {
+		return fmt.Errorf("%s is set, and systemd has handed over no socket (LISTEN_FDS is not set); start it by a .socket unit, or leave it out", s.name("web.systemd-socket"))
+	}
+	return nil
+}
+
+func (s *settings) checkHealthCheck() error {
+	if s.healthURLFlag != "" && s.healthCheck {
+		u, problem := baseURL(s.healthURLFlag)
+		if problem != "" {
+			return s.wrong("health.url", "%s", problem)
+		}
+		s.healthURL = u
 		return nil
 	}
-	if s.healthCheck && s.healthAddress == "" && (*s.web.WebConfigFile != "" || *s.web.WebSystemdSocket) {
-		return errors.New("--health.check asks by plain HTTP; set --web.health-listen-address for it, here and where the exporter runs")
+	if s.given["health.url"].name == "--health.url" { // the variable may wait for a check
+		return s.wrong("health.url", "it goes with --health.check, which is not given")
+	}
+	if !s.healthCheck || s.healthAddress != "" {
+		return nil
+	}
+	advice := "--health.check asks by plain HTTP, over TCP; set --web.health-listen-address=" + examples["web.health-listen-address"] + " for it, here and where the exporter runs"
+	switch {
+	case *s.web.WebConfigFile != "":
+		return fmt.Errorf("%s=%s: %s", s.name("web.config.file"), shown(*s.web.WebConfigFile), advice)
+	case *s.web.WebSystemdSocket:
+		return fmt.Errorf("%s: %s", s.name("web.systemd-socket"), advice)
+	case strings.HasPrefix((*s.web.WebListenAddresses)[0], "vsock://"):
+		return fmt.Errorf("%s=%s: %s", s.name("web.listen-address"), (*s.web.WebListenAddresses)[0], advice)
 	}
 	return nil
 }
@@ -232,8 +297,13 @@ func (s *settings) checkUpstream() error {
 		}
 	}
 	if s.simulate {
-		if len(s.urls) > 0 || s.plan.KeyHeader != "" || s.keyFile != "" || s.httpFile != "" {
-			return errors.New("--simulate brings an upstream of its own; leave out the flags that begin with --coingecko, or leave out --simulate")
+		for _, flag := range []string{"coingecko.url", "coingecko.api-key-file", "coingecko.http-config-file"} {
+			if g := s.given[flag]; len(g.values) > 0 && g.values[0] != "" {
+				return s.simulatesAlone(flag)
+			}
+		}
+		if s.plan.KeyHeader != "" {
+			return s.simulatesAlone("coingecko.plan")
 		}
 		return nil
 	}
@@ -242,12 +312,9 @@ func (s *settings) checkUpstream() error {
 		urls = []string{s.plan.URL}
 	}
 	for _, raw := range urls {
-		u, err := baseURL(raw, "https://api.coingecko.com/api/v3")
-		if err == nil && strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), coingecko.Path) {
-			err = fmt.Errorf("%q: leave out %s, which is appended", raw, coingecko.Path)
-		}
+		u, err := s.upstreamURL(raw)
 		if err != nil {
-			return fmt.Errorf("--coingecko.url: %w", err)
+			return err
 		}
 		s.endpoints = append(s.endpoints, coingecko.Endpoint{URL: u, Upstream: coingecko.UpstreamOf(u)})
 	}
@@ -256,39 +323,10 @@ func (s *settings) checkUpstream() error {
 	return err
 }
 
-func (s *settings) checkWebConfig() error {
-	if err := web.Validate(*s.web.WebConfigFile); err != nil {
-		return fmt.Errorf("--web.config.file=%s cannot be used: %w", *s.web.WebConfigFile, err)
-	}
-	return nil
-}
-
-// readHTTPConfig gives nil without one.
-func (s *settings) readHTTPConfig() (*config.HTTPClientConfig, error) {
-	if s.httpFile == "" {
-		return nil, nil
-	}
-	c, _, err := config.LoadHTTPConfigFile(s.httpFile)
-	if err != nil {
-		return nil, fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
-	}
-	return c, nil
-}
-
-// baseURL checks a URL that is to look like the example. Where it may hold a password, errors do not quote it.
-func baseURL(raw, example string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return nil, errors.New("not a URL; it looks like " + example)
-	case u.User != nil:
-		return nil, errors.New("a user or password in a URL ends up in logs; put it into --coingecko.http-config-file")
-	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return nil, fmt.Errorf("%q has no http:// or https:// with a host behind it; it looks like %s", raw, example)
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("%q takes no ? and no #; an API key belongs into --coingecko.api-key-file", u.Redacted()[:strings.IndexAny(u.Redacted(), "?#")])
-	}
-	return u, nil
+// simulatesAlone is the error about a flag that makes no sense with --simulate.
+func (s *settings) simulatesAlone(flag string) error {
+	g := s.given[flag]
+	return fmt.Errorf("%s=%s does not go with %s, which brings rates of its own; leave out one of them", g.name, shown(g.values[0]), s.name("simulate"))
 }
 
 // spendsQuota says whether any poll may be one of CoinGecko.
@@ -317,19 +355,19 @@ func (s *settings) checkTimes() error {
 	setDefault(&s.maxAge, max(leastMaxAge, 3*s.interval))
 	switch {
 	case s.interval < least:
-		return fmt.Errorf("--coingecko.interval=%v is below %v", s.interval, least)
+		return s.wrong("coingecko.interval", "it is below %v", least)
 	case s.interval > 24*time.Hour:
-		return fmt.Errorf("--coingecko.interval=%v is above 24h", s.interval)
+		return s.wrong("coingecko.interval", "it is above 24h")
 	case s.timeout <= 0:
-		return fmt.Errorf("--coingecko.timeout=%v is not above 0", s.timeout)
+		return s.wrong("coingecko.timeout", "it is not above 0")
 	case s.maxAge < s.interval:
-		return fmt.Errorf("--rates.max-age=%v is below --coingecko.interval=%v: rates would be gone before the next poll", s.maxAge, s.interval)
+		return s.wrong("rates.max-age", "it is below the interval between polls, %s=%v: rates would be gone before the next poll", s.name("coingecko.interval"), s.interval)
 	case s.maxJump != 0 && !(s.maxJump > 1 && s.maxJump <= math.MaxFloat64):
-		return fmt.Errorf("--rates.max-jump=%v is no factor above 1, such as 1.5; 0 shows every rate at once", s.maxJump)
+		return s.wrong("rates.max-jump", "no factor above 1; 0 shows every rate at once")
 	case s.shutdownDelay < 0:
-		return fmt.Errorf("--web.shutdown-delay=%v is below 0", s.shutdownDelay)
+		return s.wrong("web.shutdown-delay", "it is below 0")
 	case s.shutdownTimeout <= 0:
-		return fmt.Errorf("--web.shutdown-timeout=%v is not above 0", s.shutdownTimeout)
+		return s.wrong("web.shutdown-timeout", "it is not above 0")
 	}
 	return nil
 }
@@ -344,18 +382,18 @@ func setDefault(d *time.Duration, value time.Duration) {
 func (s *settings) checkScreen() error {
 	s.quote = strings.ToLower(strings.TrimSpace(s.quote))
 	if !coingecko.IsCode(s.quote) {
-		return fmt.Errorf("--screen.quote=%q is no code of a currency such as usd", s.quote)
+		return s.wrong("screen.quote", "no code of a currency")
 	}
 	var err error
 	if s.zone, err = time.LoadLocation(s.zoneFlag); err != nil || s.zoneFlag == "" || s.zoneFlag == "Local" {
-		return fmt.Errorf("--screen.timezone=%q is no time zone such as Europe/Madrid or UTC", s.zoneFlag)
+		return s.wrong("screen.timezone", "no time zone of the IANA database")
 	}
 	if s.thresholds, err = screen.ParseThresholds(s.limitsFlag); err != nil {
-		return fmt.Errorf("--screen.thresholds: %w", err)
+		return s.wrong("screen.thresholds", "%s", err)
 	}
 	if s.basketFlag != "" {
 		if s.basket, err = screen.ParseBasket(s.basketFlag); err != nil {
-			return fmt.Errorf("--screen.basket: %w", err)
+			return s.wrong("screen.basket", "no amount of money above 0 with the code of its currency")
 		}
 	}
 	if s.coinsList == "" {
@@ -364,7 +402,7 @@ func (s *settings) checkScreen() error {
 	for c := range strings.SplitSeq(s.coinsList, ",") {
 		c = strings.ToLower(strings.TrimSpace(c))
 		if !coingecko.IsCode(c) {
-			return fmt.Errorf("--screen.coins: %q is no code of a coin such as btc; separate codes by commas", c)
+			return s.wrong("screen.coins", "%s is no code of a coin; commas stand between codes", shown(c))
 		}
 		s.coins = append(s.coins, c)
 	}
@@ -373,69 +411,20 @@ func (s *settings) checkScreen() error {
 
 func (s *settings) checkHistory() error {
 	if !history.IsSelector(s.selector) {
-		return fmt.Errorf("--history.selector=%s is no list of label matchers; it looks like job=\"coingecko-exporter\",namespace=\"shop\"", s.selector)
+		return s.wrong("history.selector", "no list of label matchers")
 	}
 	if s.historyFlag == "" {
 		return nil
 	}
 	if s.simulate {
-		return errors.New("--simulate brings a past of its own; leave out --history.prometheus-url, or leave out --simulate")
+		return s.simulatesAlone("history.prometheus-url")
 	}
-	const example = "http://prometheus:9090"
-	u, err := url.Parse(s.historyFlag)
-	if err != nil { // which would quote a password
-		return errors.New("--history.prometheus-url: not a URL; it looks like " + example)
+	u, problem := parseURL(s.historyFlag)
+	if problem != "" {
+		return s.wrong("history.prometheus-url", "%s", problem)
 	}
-	user := u.User
-	u.User = nil
-	if s.historyURL, err = baseURL(u.String(), example); err != nil {
-		return fmt.Errorf("--history.prometheus-url: %w", err)
-	}
-	s.historyURL.User = user
+	s.historyURL = u
 	return nil
-}
-
-// checkKey sees to it that a plan which needs a key has one, and that no key is given in vain.
-func (s *settings) checkKey(env string) error {
-	switch {
-	case s.simulate:
-		return nil // the simulator asks for none, and a key that is set for real use is no reason not to look at a simulation
-	case s.keyFile != "" && env != "":
-		return fmt.Errorf("--coingecko.api-key-file and %s both hold a key; leave one of them out", keyEnv)
-	case s.keyFile == "" && env == "":
-		if s.plan.KeyHeader != "" {
-			return fmt.Errorf("--coingecko.plan=%s needs a key: set --coingecko.api-key-file, or %s in the environment", s.plan.Name, keyEnv)
-		}
-		return nil
-	case s.plan.KeyHeader == "":
-		return fmt.Errorf("--coingecko.plan=%s takes no API key; set --coingecko.plan=demo or pro, or leave out the key", s.plan.Name)
-	case s.keyFile != "":
-		s.key, s.keyFrom = func() (string, error) { return keyFromFile(s.keyFile) }, "--coingecko.api-key-file"
-	default:
-		s.key, s.keyFrom = func() (string, error) { return usableKey(keyEnv, env) }, keyEnv
-	}
-	_, err := s.key()
-	return err
-}
-
-func keyFromFile(file string) (string, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("--coingecko.api-key-file: %w", err)
-	}
-	return usableKey("--coingecko.api-key-file="+file, string(b))
-}
-
-// usableKey checks that a key can be a header's value. Its errors do not quote the key.
-func usableKey(from, key string) (string, error) {
-	key = strings.TrimSpace(key)
-	switch {
-	case key == "":
-		return "", fmt.Errorf("%s is empty; it holds the API key and nothing else", from)
-	case len(key) > 256, strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "", fmt.Errorf("%s holds no API key: one word of ASCII letters and digits", from)
-	}
-	return key, nil
 }
 
 // quota is that of the plan where polls spend it, and nil where they do not.
@@ -450,12 +439,18 @@ func (s *settings) quota() *coingecko.Plan {
 func (s *settings) warnings() []string {
 	var w []string
 	if n := coingecko.PollsPerMonth(s.interval); s.spendsQuota() && s.plan.PerMonth > 0 && n > s.plan.PerMonth {
-		w = append(w, fmt.Sprintf("--coingecko.interval=%v makes %d polls in a month of 31 days; the %s plan allows %d, which last for %.1f days; %v would do",
-			s.interval, n, s.plan.Name, s.plan.PerMonth, float64(s.plan.PerMonth)*s.interval.Hours()/24,
+		w = append(w, fmt.Sprintf("%s=%v makes %d polls in a month of 31 days; the %s plan allows %d, which last for %.1f days; %v would do",
+			s.name("coingecko.interval"), s.interval, n, s.plan.Name, s.plan.PerMonth, float64(s.plan.PerMonth)*s.interval.Hours()/24,
 			time.Duration(float64(coingecko.Month)/float64(s.plan.PerMonth)).Round(time.Second)+time.Second))
 	}
-	if s.key != nil && !s.spendsQuota() {
-		w = append(w, "the API key is sent to CoinGecko and within this machine only, not to the relays of --coingecko.url")
+	for _, e := range s.endpoints {
+		if s.key != nil && !coingecko.MayCarryKey(e.URL) {
+			w = append(w, fmt.Sprintf("%s=%s: the API key of %s is not sent there, but only to CoinGecko by https:// and within this machine",
+				s.name("coingecko.url"), e.URL, s.keyFrom))
+		}
 	}
-	return w
+	if *s.web.WebSystemdSocket && s.check {
+		w = append(w, s.name("web.systemd-socket")+" is set: it starts by a .socket unit of systemd only")
+	}
+	return append(w, s.unknown...)
 }

@@ -48,7 +48,7 @@ func askHealth(ctx context.Context, s *settings) error {
 	if s.httpConfig != nil {
 		var err error
 		if client, err = config.NewClientFromConfig(*s.httpConfig, name); err != nil {
-			return fmt.Errorf("--coingecko.http-config-file=%s cannot be used: %w", s.httpFile, err)
+			return err // which readHTTPConfig would have found
 		}
 	}
 	if _, err := fetch(ctx, client, s.healthURL.JoinPath("/-/ready")); err != nil {

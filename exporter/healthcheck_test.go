@@ -45,8 +45,8 @@ func TestHealthCheck(t *testing.T) {
 		"not ready":       {[]string{"--web.listen-address=" + strings.TrimPrefix(waiting.url, "http://")}, 1, "not healthy: 503: Not ready: no rates yet."},
 		"nobody there":    {[]string{"--web.listen-address=" + strings.TrimSuffix(strings.TrimPrefix(gone.URL(), "http://"), "/api/v3")}, 1, "connection refused"},
 		"the probes' own": {[]string{"--web.listen-address=:1", "--web.health-listen-address=127.0.0.1:" + port}, 0, ""},
-		"no port":         {[]string{"--web.listen-address=localhost"}, 1, "no listen address with a port"},
-		"a socket":        {[]string{"--web.systemd-socket"}, 2, "set --web.health-listen-address for it"},
+		"no port":         {[]string{"--web.listen-address=localhost"}, 2, "there is no colon before the port"},
+		"a socket":        {[]string{"--web.systemd-socket"}, 2, "set --web.health-listen-address=:9881 for it"},
 	} {
 		if code, said := check(tc.args...); code != tc.code || !strings.Contains(said, tc.want) || strings.Count(said, "\n") > 2 {
 			t.Errorf("%s: exit code %d, %q", what, code, said)
@@ -109,7 +109,7 @@ func TestHealthURL(t *testing.T) {
 		"no metrics":      {url: serve("<html>"), code: 1, want: "/metrics has no metrics"},
 		"other path":      {url: good.url, args: []string{"--web.telemetry-path=/elsewhere"}, code: 1, want: "404"},
 		"not there":       {url: strings.TrimSuffix(gone.URL(), "/api/v3"), code: 1, want: "connection refused"},
-		"no URL":          {url: "rates:9880", code: 2, want: "it looks like http://rates:9880"},
+		"no URL":          {url: "rates:9880", code: 2, want: "for example --health.url=http://rates:9880"},
 		"a password":      {url: "http://a:secret@rates", code: 2, want: "a user or password in a URL"},
 	} {
 		var stderr strings.Builder

@@ -229,7 +229,7 @@ func TestLoad(t *testing.T) {
 		w.Write(simulator.Recorded())
 	}))
 	t.Cleanup(upstream.Close)
-	pid, url := pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL)
+	pid, url := pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL+"/api/v3")
 	testbed.Until(t, "rates", func() bool { return up(t, url) })
 
 	formats := []struct{ name, path, accept, encoding string }{
@@ -277,7 +277,7 @@ func TestLoad(t *testing.T) {
 	table.Flush()
 
 	// Memory, by a fresh process.
-	pid, url = pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL)
+	pid, url = pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL+"/api/v3")
 	testbed.Until(t, "rates", func() bool { return up(t, url) })
 	goroutines := func() float64 { return series(t, url)["go_goroutines"] }
 	time.Sleep(1100 * time.Millisecond) // what is cached is as old as that

@@ -3,7 +3,6 @@
 package exporter
 
 import (
-	"fmt"
 	"net/http"
 	"path"
 	"regexp"
@@ -15,21 +14,20 @@ var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
 // checkPrefix works out the paths, as Prometheus does from flags of the same names.
 func (s *settings) checkPrefix() error {
 	if s.externalFlag != "" {
-		const example = "https://shop.example/rates"
-		u, err := baseURL(s.externalFlag, example)
-		if err != nil {
-			return fmt.Errorf("--web.external-url: %w", err)
+		u, problem := baseURL(s.externalFlag)
+		if problem != "" {
+			return s.wrong("web.external-url", "%s", problem)
 		}
 		s.externalPath = strings.TrimRight(u.Path, "/")
 		if !isPrefix(s.externalPath) {
-			return fmt.Errorf("--web.external-url=%s: its path is none of letters, digits, ., _, ~ and -; it looks like %s", s.externalFlag, example)
+			return s.wrong("web.external-url", "its path holds more than letters, digits and ._~-")
 		}
 		s.hasExternal, s.prefix = true, s.externalPath
 	}
 	if s.prefixFlag != "" {
 		s.prefix = strings.TrimRight("/"+strings.Trim(s.prefixFlag, "/"), "/")
 		if !isPrefix(s.prefix) {
-			return fmt.Errorf("--web.route-prefix=%s is no path such as /rates", s.prefixFlag)
+			return s.wrong("web.route-prefix", "no path of letters, digits and ._~-")
 		}
 	}
 	if !s.hasExternal {

@@ -263,7 +263,7 @@ func TestSocketActivation(t *testing.T) {
 func TestScrapeDoesNotWaitForThePoll(t *testing.T) {
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(hanging.Close)
-	e := start(t, "--coingecko.url="+hanging.URL, "--coingecko.timeout=1m")
+	e := start(t, "--coingecko.url="+hanging.URL+"/api/v3", "--coingecko.timeout=1m")
 	c := &http.Client{Timeout: testbed.Patience}
 	for range 10 {
 		if resp, _ := ask(t, c, http.MethodGet, e.url+"/metrics"); resp.StatusCode != 200 {

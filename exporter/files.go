@@ -1,0 +1,274 @@
+// Files in settings, and what is wrong with them. No error quotes what may be a secret.
+
+package exporter
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/common/config"
+	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v2"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+// unreadable says why a file cannot be read, without its name.
+func unreadable(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return "it cannot be read: " + e.Err.Error()
+	}
+	return "it cannot be read: " + err.Error()
+}
+
+var quotedByYAML = regexp.MustCompile("(?s) `[^`]*`")
+
+// notYAML says what is wrong with a file of settings. YAML's own errors quote values.
+func notYAML(err error) string {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return unreadable(err)
+	}
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		return "proxy_url is " + proxyProblem("", false)
+	}
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = strings.TrimPrefix(text, "unmarshal errors:")
+	return strings.Join(strings.Fields(quotedByYAML.ReplaceAllString(text, "")), " ")
+}
+
+const (
+	webConfigForm  = "https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md has its form"
+	httpConfigForm = "https://prometheus.io/docs/prometheus/latest/configuration/configuration/#http_config has its form"
+)
+
+// checkWebConfig looks at --web.config.file and at the files that it names.
+func (s *settings) checkWebConfig() error {
+	file := *s.web.WebConfigFile
+	if file == "" {
+		return nil
+	}
+	if problem := webConfigProblem(file); problem != "" {
+		return fmt.Errorf("%s=%s: %s", s.name("web.config.file"), shown(file), problem)
+	}
+	return nil
+}
+
+func webConfigProblem(file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return unreadable(err)
+	}
+	c := web.Config{TLSConfig: web.TLSConfig{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13}}
+	if err := yaml.UnmarshalStrict(b, &c); err != nil {
+		return notYAML(err) + "; " + webConfigForm
+	}
+	for _, user := range slices.Sorted(maps.Keys(c.Users)) {
+		if _, err := bcrypt.Cost([]byte(c.Users[user])); err != nil {
+			return fmt.Sprintf("the password of user %q in basic_auth_users is no hash of bcrypt; make one with htpasswd -nB %s", user, user)
+		}
+	}
+	t := &c.TLSConfig
+	t.SetDirectory(filepath.Dir(file))
+	if t.TLSCertPath != "" && t.TLSKeyPath != "" {
+		if problem := pairProblem("cert_file", t.TLSCertPath, "key_file", t.TLSKeyPath); problem != "" {
+			return problem
+		}
+	}
+	if t.ClientCAs != "" {
+		if problem := caProblem("client_ca_file", t.ClientCAs); problem != "" {
+			return problem
+		}
+	}
+	if err := web.Validate(file); err != nil {
+		return notYAML(err) + "; " + webConfigForm
+	}
+	return ""
+}
+
+// pairProblem says what is wrong with a certificate and its key.
+func pairProblem(certField, certFile, keyField, keyFile string) string {
+	cert, err := os.ReadFile(certFile)
+	if err != nil {
+		return fmt.Sprintf("%s %s: %s", certField, certFile, unreadable(err))
+	}
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return fmt.Sprintf("%s %s: %s", keyField, keyFile, unreadable(err))
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		return fmt.Sprintf("%s %s and %s %s are no pair of PEM files: %s", certField, certFile, keyField, keyFile, strings.TrimPrefix(err.Error(), "tls: "))
+	}
+	return ""
+}
+
+// caProblem says what is wrong with a file of CA certificates.
+func caProblem(field, file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Sprintf("%s %s: %s", field, file, unreadable(err))
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(b) {
+		return fmt.Sprintf("%s %s holds no certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----", field, file)
+	}
+	return ""
+}
+
+// readHTTPConfig reads --coingecko.http-config-file, and looks at the files that it names. It gives nil without one.
+func (s *settings) readHTTPConfig() (*config.HTTPClientConfig, error) {
+	if s.httpFile == "" {
+		return nil, nil
+	}
+	c, problem := httpConfig(s.httpFile)
+	if problem != "" {
+		return nil, fmt.Errorf("%s=%s: %s", s.name("coingecko.http-config-file"), shown(s.httpFile), problem)
+	}
+	return c, nil
+}
+
+func httpConfig(file string) (_ *config.HTTPClientConfig, problem string) {
+	c, _, err := config.LoadHTTPConfigFile(file)
+	if err != nil {
+		problem := notYAML(err)
+		if !strings.HasPrefix(problem, "it cannot be read") && !strings.HasPrefix(problem, "proxy_url") {
+			problem += "; " + httpConfigForm
+		}
+		return nil, problem
+	}
+	if u := c.ProxyURL.URL; u != nil {
+		if problem := proxyProblem(u.String(), false); problem != "" {
+			return nil, "proxy_url is " + problem
+		}
+	}
+	t := c.TLSConfig
+	if t.CAFile != "" {
+		if problem := caProblem("tls_config.ca_file", t.CAFile); problem != "" {
+			return nil, problem
+		}
+	}
+	if t.CertFile != "" && t.KeyFile != "" {
+		if problem := pairProblem("tls_config.cert_file", t.CertFile, "tls_config.key_file", t.KeyFile); problem != "" {
+			return nil, problem
+		}
+	}
+	secrets := map[string]string{}
+	if a := c.BasicAuth; a != nil {
+		secrets["basic_auth.username_file"], secrets["basic_auth.password_file"] = a.UsernameFile, a.PasswordFile
+	}
+	if a := c.Authorization; a != nil {
+		secrets["authorization.credentials_file"] = a.CredentialsFile
+	}
+	if a := c.OAuth2; a != nil {
+		secrets["oauth2.client_secret_file"] = a.ClientSecretFile
+	}
+	for _, field := range slices.Sorted(maps.Keys(secrets)) {
+		if secrets[field] == "" {
+			continue
+		}
+		if _, err := os.ReadFile(secrets[field]); err != nil {
+			return nil, fmt.Sprintf("%s %s: %s", field, secrets[field], unreadable(err))
+		}
+	}
+	if _, err := coingecko.New(coingecko.Options{HTTP: c}); err != nil {
+		return nil, notYAML(err) + "; " + httpConfigForm
+	}
+	return c, ""
+}
+
+// checkKey sees to it that a plan which needs a key has one, and that no key is given in vain.
+func (s *settings) checkKey(env environment) error {
+	inEnv := env[keyEnv]
+	plan, file := s.name("coingecko.plan"), s.name("coingecko.api-key-file")
+	switch {
+	case s.simulate:
+		return nil // the simulator asks for none, and a key that is set for real use is no reason not to look at a simulation
+	case s.keyFile != "" && inEnv != "":
+		return fmt.Errorf("%s and %s both give a key; leave one of them out", file, keyEnv)
+	case s.keyFile == "" && inEnv == "":
+		if s.plan.KeyHeader != "" {
+			return fmt.Errorf("%s=%s: the plan needs a key; set --coingecko.api-key-file=%s, or %s in the environment", plan, s.plan.Name, examples["coingecko.api-key-file"], keyEnv)
+		}
+		return nil
+	case s.plan.KeyHeader == "":
+		return fmt.Errorf("%s is set, and %s=%s takes no API key; set %s=demo or pro, or leave out the key", cmp.Or(setBy(s.keyFile, file), keyEnv), plan, s.plan.Name, plan)
+	case keyInText.FindString(s.keyFile) == s.keyFile && s.keyFile != "" && !exists(s.keyFile):
+		return s.wrong("coingecko.api-key-file", "it names the file that holds the key, and not the key")
+	case s.keyFile != "":
+		s.key, s.keyFrom = func() (string, error) { return keyFromFile(file, s.keyFile) }, file
+	default:
+		s.key, s.keyFrom = func() (string, error) { return usableKey(keyEnv, inEnv) }, keyEnv
+	}
+	_, err := s.key()
+	return err
+}
+
+func exists(file string) bool { _, err := os.Stat(file); return err == nil }
+
+// setBy is the name of a setting that has a value.
+func setBy(value, name string) string {
+	if value == "" {
+		return ""
+	}
+	return name
+}
+
+// keyFromFile reads a key. The name is that of the setting.
+func keyFromFile(name, file string) (string, error) {
+	from := name + "=" + shown(file)
+	f, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %s", from, unreadable(err))
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s: %s", from, unreadable(err))
+	case bytes.HasPrefix(b, []byte("\xFF\xFE")), bytes.HasPrefix(b, []byte("\xFE\xFF")), bytes.IndexByte(b, 0) >= 0:
+		return "", fmt.Errorf("%s: the file is in UTF-16; save it as UTF-8 or ASCII", from)
+	case bytes.HasPrefix(b, []byte("\uFEFF")):
+		return "", fmt.Errorf("%s: the file begins with a byte order mark; save it as UTF-8 without one", from)
+	}
+	return usableKey(from, string(b))
+}
+
+var (
+	goodKey     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
+	placeholder = regexp.MustCompile(`(?i)your|change.?me|replace|placeholder|example|insert|dummy|todo|api.?key|x{4,}|0{8,}|\*{3,}|^<.*>$|^\.+$|\$[({]|\{\{|^(none|null|nil|undefined|empty)$`)
+)
+
+// usableKey checks that a key can be one. Its errors do not quote it.
+func usableKey(from, key string) (string, error) {
+	key = strings.TrimSpace(key)
+	problem := ""
+	switch quoted := len(key) > 1 && strings.ContainsRune("\"'`", rune(key[0])); {
+	case key == "":
+		problem = "it is empty; it holds the API key and nothing else"
+	case quoted:
+		problem = "there are quotes around the key; leave them out"
+	case strings.ContainsAny(key, "=:") && !strings.HasPrefix(key, "$"):
+		problem = "something stands before the key, such as key=; leave that out"
+	case placeholder.MatchString(key):
+		problem = "it holds a placeholder and no key"
+	case len(strings.Fields(key)) > 1:
+		problem = "there is more than one word; it holds the API key and nothing else"
+	case !goodKey.MatchString(key):
+		problem = "it holds no API key, which is made of ASCII letters, digits and hyphens"
+	default:
+		return key, nil
+	}
+	return "", fmt.Errorf("%s: %s; keys look like CG- and 24 letters and digits, and come from https://www.coingecko.com/en/developers/dashboard", from, problem)
+}

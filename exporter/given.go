@@ -1,0 +1,324 @@
+// What was given, by flags and by the environment, and how it is called when it is wrong.
+
+package exporter
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/agext/levenshtein"
+	"github.com/alecthomas/kingpin/v2"
+)
+
+// environment are the variables that Run was given.
+type environment map[string]string
+
+func newEnvironment(environ []string) environment {
+	env := environment{}
+	for _, e := range environ {
+		k, v, _ := strings.Cut(e, "=")
+		env[k] = strings.TrimSpace(v)
+	}
+	return env
+}
+
+// variablePrefix begins the variables of flags.
+const variablePrefix = "COINGECKO_EXPORTER_"
+
+// variable is the environment variable of a flag.
+func variable(flag string) string {
+	return variablePrefix + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(flag))
+}
+
+// examples are values that work, by flag. Errors end with them.
+var examples = map[string]string{
+	"web.systemd-socket":           "true",
+	"web.listen-address":           ":9880",
+	"web.config.file":              "web.yml",
+	"web.telemetry-path":           "/metrics",
+	"web.max-requests":             "40",
+	"web.max-connections":          "500",
+	"web.external-url":             "https://shop.example/rates",
+	"web.route-prefix":             "/rates",
+	"web.cors.origin":              `https?://(shop|www)\.example`,
+	"rates.max-jump":               "1.5",
+	"web.disable-exporter-metrics": "true",
+	"web.health-listen-address":    ":9881",
+	"web.shutdown-delay":           "5s",
+	"web.shutdown-timeout":         "10s",
+	"coingecko.url":                "https://api.coingecko.com/api/v3",
+	"coingecko.plan":               "demo",
+	"coingecko.api-key-file":       "/run/secrets/coingecko_api_key",
+	"coingecko.http-config-file":   "http.yml",
+	"coingecko.interval":           "5m",
+	"coingecko.timeout":            "10s",
+	"rates.max-age":                "15m",
+	"screen.quote":                 "eur",
+	"screen.coins":                 "btc,eth",
+	"screen.basket":                "49.90eur",
+	"screen.thresholds":            "crypto.1h=0.05,btc.24h=0.1",
+	"screen.timezone":              "Europe/Madrid",
+	"history.prometheus-url":       "http://prometheus:9090",
+	"history.selector":             `job="coingecko-exporter"`,
+	"simulate":                     "true",
+	"health.url":                   "http://rates:9880",
+	"log.level":                    "info",
+	"log.format":                   "logfmt",
+}
+
+// isAction says whether a flag is something to do, and no setting. The environment sets none of these: a container would
+// do nothing else, and images like to set COINGECKO_EXPORTER_VERSION.
+func isAction(flag string) bool {
+	switch flag {
+	case "help", "version", "config.check", "health.check":
+		return true
+	}
+	return strings.HasPrefix(flag, "help-") || strings.HasPrefix(flag, "completion-")
+}
+
+// given is how a flag was given.
+type given struct {
+	name   string   // --coingecko.plan, or COINGECKO_EXPORTER_COINGECKO_PLAN
+	values []string // as they were written
+}
+
+// read finds out what was given, and makes what the environment says the default of each flag that the arguments do not
+// set. A repeatable flag takes a value from each line. kingpin's own way to do this asks the environment of the process,
+// whatever Run was given, and its errors do not say which flag is wrong.
+func (s *settings) read(app *kingpin.Application, args []string, env environment) error {
+	s.given = map[string]given{}
+	context, err := app.ParseContext(args)
+	if err != nil {
+		return notParsed(app, args, err)
+	}
+	for _, e := range context.Elements {
+		f, ok := e.Clause.(*kingpin.FlagClause)
+		if !ok {
+			continue
+		}
+		flag := f.Model()
+		g := s.given[flag.Name]
+		if len(g.values) > 0 && !isRepeatable(flag) {
+			return fmt.Errorf("--%s is given twice; give it once, for example %s", flag.Name, sample("--"+flag.Name, flag.Name))
+		}
+		s.given[flag.Name] = given{"--" + flag.Name, append(g.values, *e.Value)}
+	}
+	_, helped := s.given["help"]
+	_, versioned := s.given["version"]
+	flags := app.Model().Flags
+	for _, f := range flags {
+		if isAction(f.Name) {
+			continue
+		}
+		v := variable(f.Name)
+		app.GetFlag(f.Name).Help(fmt.Sprintf("%s ($%s)", f.Help, v))
+		if _, given := s.given[f.Name]; given || helped || versioned || env[v] == "" {
+			continue
+		}
+		values := []string{env[v]}
+		if isRepeatable(f) {
+			values = slices.DeleteFunc(strings.FieldsFunc(env[v], func(r rune) bool { return r == '\n' || r == '\r' }),
+				func(s string) bool { return strings.TrimSpace(s) == "" })
+		}
+		s.given[f.Name] = given{v, values}
+		app.GetFlag(f.Name).Default(values...)
+	}
+	scratch := newApp(&settings{}) // takes a value for a look at whether it is one
+	for _, f := range flags {
+		for _, value := range s.given[f.Name].values {
+			if err := scratch.GetFlag(f.Name).Model().Value.Set(value); err != nil {
+				return s.wrongValue(f.Name, value, noValue(f, err))
+			}
+		}
+	}
+	s.unknown = unknownVariables(flags, env)
+	return nil
+}
+
+func isRepeatable(f *kingpin.FlagModel) bool {
+	many, ok := f.Value.(interface{ IsCumulative() bool })
+	return ok && many.IsCumulative()
+}
+
+var unknownFlag = regexp.MustCompile(`^unknown (?:long|short) flag '(-.*)'$`)
+
+// notParsed says in the words of this program what kingpin says of arguments.
+func notParsed(app *kingpin.Application, args []string, err error) error {
+	text := err.Error()
+	if m := unknownFlag.FindStringSubmatch(text); m != nil {
+		known := []string{}
+		for _, f := range app.Model().Flags {
+			known = append(known, "--"+f.Name)
+		}
+		return fmt.Errorf("%s: there is no such flag%s", shown(m[1]), nearest(m[1], known))
+	}
+	if flag, ok := strings.CutPrefix(text, "expected argument for flag '--"); ok {
+		flag = strings.TrimSuffix(flag, "'")
+		return fmt.Errorf("--%s has no value; for example %s", flag, sample("--"+flag, flag))
+	}
+	if rest, ok := strings.CutPrefix(text, "unexpected "); ok {
+		for _, f := range app.Model().Flags {
+			if f.IsBoolFlag() && slices.Contains(args, "--"+f.Name+"="+rest) {
+				return fmt.Errorf("--%s=%s: it takes no value; write --%s, or --no-%s", f.Name, shown(rest), f.Name, f.Name)
+			}
+		}
+		return fmt.Errorf("%s: flags begin with -- and hold their value behind a =; for example --log.level=info", shown(rest))
+	}
+	return fmt.Errorf("%s; --help lists the flags", text)
+}
+
+// noValue says in the words of this program what kingpin says of a value.
+func noValue(f *kingpin.FlagModel, err error) string {
+	text := err.Error()
+	number, isNumber := errors.AsType[*strconv.NumError](err)
+	choices, isChoice := strings.CutPrefix(text, "enum value must be one of ")
+	switch {
+	case f.IsBoolFlag():
+		return "neither true nor false"
+	case isNumber && errors.Is(number, strconv.ErrRange):
+		return "too large a number"
+	case isNumber:
+		return "no number"
+	case isChoice:
+		choices, _, _ = strings.Cut(choices, ", got")
+		return "none of " + strings.ReplaceAll(choices, ",", ", ")
+	case strings.HasPrefix(text, "time: "):
+		return "no duration, which is a number with a unit: ms, s, m or h"
+	}
+	return text
+}
+
+// wrong is the error about the value of a flag, wherever it came from.
+func (s *settings) wrong(flag, problem string, args ...any) error {
+	value := ""
+	if g := s.given[flag]; len(g.values) > 0 {
+		value = g.values[len(g.values)-1]
+	}
+	return s.wrongValue(flag, value, fmt.Sprintf(problem, args...))
+}
+
+// wrongValue is the error about one of the values of a flag.
+func (s *settings) wrongValue(flag, value, problem string) error {
+	if n := len(value); n > 1 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+		problem += ", with the quotes around it"
+	}
+	name := s.name(flag)
+	return fmt.Errorf("%s=%s: %s; for example %s", name, shown(value), problem, sample(name, flag))
+}
+
+// name is what a flag is called where it was given.
+func (s *settings) name(flag string) string {
+	if g := s.given[flag]; g.name != "" {
+		return g.name
+	}
+	return "--" + flag
+}
+
+// sample is an example of a flag, under the name by which it was given.
+func sample(name, flag string) string {
+	example := examples[flag]
+	switch {
+	case example == "true" && strings.HasPrefix(name, "--"):
+		return name
+	case strings.ContainsAny(example, "\"(") && strings.HasPrefix(name, "--"): // for a shell
+		return name + "='" + example + "'"
+	}
+	return name + "=" + example
+}
+
+var (
+	keyInText     = regexp.MustCompile(`(?i)\bCG-[\w-]+`)
+	secretsInURLs = regexp.MustCompile(`(?s)(//).*@|[?#].*`)
+)
+
+// shown is a value fit for one line of an error: without passwords, keys and what a terminal obeys, and not too long.
+func shown(value string) string {
+	value = keyInText.ReplaceAllString(value, "<key>")
+	if strings.Contains(value, "//") {
+		value = secretsInURLs.ReplaceAllStringFunc(value, func(s string) string {
+			if s[0] == '/' {
+				return "//<password>@"
+			}
+			return s[:1] + "<secret>"
+		})
+	}
+	if r := []rune(value); len(r) > 100 {
+		value = string(r[:100]) + "..."
+	}
+	plain := func(r rune) bool { return r != '"' && r != '\\' && unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+	if value == "" || strings.IndexFunc(value, func(r rune) bool { return !plain(r) }) >= 0 {
+		return strconv.Quote(value)
+	}
+	return value
+}
+
+// serviceVariable is one that Kubernetes makes for a service, beside <service>_SERVICE_HOST.
+var serviceVariable = regexp.MustCompile(`^(COINGECKO_EXPORTER(?:_[A-Z0-9_]+?)?)_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)?)$`)
+
+// unknownVariables are warnings about variables that look like settings and are none.
+func unknownVariables(flags []*kingpin.FlagModel, env environment) []string {
+	settings := map[string]bool{}
+	actions := map[string]string{}
+	for _, f := range flags {
+		if isAction(f.Name) {
+			actions[variable(f.Name)] = "--" + f.Name
+		} else {
+			settings[variable(f.Name)] = true
+		}
+	}
+	var warnings []string
+	for _, v := range slices.Sorted(maps.Keys(env)) {
+		switch m := serviceVariable.FindStringSubmatch(v); {
+		case settings[v]:
+		case m != nil && env[m[1]+"_SERVICE_HOST"] != "":
+		case actions[v] != "":
+			warnings = append(warnings, fmt.Sprintf("%s is not read: %s is given as an argument only", v, actions[v]))
+		case strings.HasPrefix(v, variablePrefix):
+			known := append(slices.Sorted(maps.Keys(settings)), keyEnv)
+			warnings = append(warnings, fmt.Sprintf("%s is not read: there is no such setting%s", v, nearest(v, known)))
+		}
+	}
+	return warnings
+}
+
+// nearest names what was probably meant: what ends the same way, else what differs in a few letters.
+func nearest(word string, among []string) string {
+	separators := strings.NewReplacer(".", "_", "-", "_")
+	bare := func(s string) string {
+		s = separators.Replace(strings.ToUpper(strings.TrimLeft(s, "-")))
+		return strings.TrimPrefix(s, variablePrefix)
+	}
+	w := bare(word)
+	best := ""
+	for _, known := range among {
+		if strings.HasSuffix(bare(known), "_"+w) && (best == "" || len(known) < len(best)) {
+			best = known
+		}
+	}
+	if best == "" {
+		least := 1 + max(2, len(w)/4)
+		for _, known := range among {
+			if d := levenshtein.Distance(w, bare(known), nil); d < least {
+				best, least = known, d
+			}
+		}
+	}
+	switch {
+	case strings.HasSuffix(w, "API_KEY") || w == "KEY" || w == "APIKEY" || w == "COINGECKO_KEY":
+		best = "--coingecko.api-key-file"
+		if strings.HasPrefix(word, variablePrefix) {
+			best = keyEnv
+		}
+	case best == "" && strings.HasPrefix(word, "-"):
+		return "; --help lists them"
+	case best == "":
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
