@@ -293,13 +293,17 @@ func TestChainRecovers(t *testing.T) {
 				}
 				time.Sleep(lasts)
 			}
-			h.mu.Lock()
-			h.unwell = nil
-			h.mu.Unlock()
 			// The head is well again when its poller has rates again: at once if it is replaced, and when it has waited
 			// for as long as CoinGecko wants it to otherwise.
 			well := time.Now()
-			if random.IntN(2) == 0 {
+			replaced := random.IntN(2) == 0
+			h.mu.Lock()
+			h.unwell = nil
+			if replaced { // nobody can be asked between one process and the next; the old one's rates would be good for a minute more
+				h.process = http.HandlerFunc(says(503, ""))
+			}
+			h.mu.Unlock()
+			if replaced {
 				end()
 				end = replace()
 				story = append(story, "and a new process")
