@@ -132,6 +132,7 @@ func TestMessages(t *testing.T) {
 			var b strings.Builder
 			for i, s := range steps {
 				if s.restart {
+					time.Sleep(5 * time.Second) // Alertmanager notes a message as sent a moment after it was received
 					am.Stop()
 					am = testbed.Serve(t, address, alertmanager, args...)
 				}

@@ -219,7 +219,7 @@ func alertsAndMoves() []*panel {
 
 // firing are the alerts that the wall shows, once each, whoever of the replicas they are about.
 func firing(severity string) string {
-	const some = `ALERTS{alertstate="firing",`
+	const some = `ALERTS{` + exporters + `,alertstate="firing",`
 	return `max by (alertname, currency, severity) (` + some + `alertname=~"CoinGecko.+"` + severity + `}` +
 		` unless on (alertname) (` + some + `alertname="CoinGeckoPriceSwing"} and on () ` + some + `alertname="CoinGeckoMarketSwing"}))`
 }
