@@ -150,7 +150,7 @@ func (v *verdict) print(w io.Writer) {
 			if f.labels.Get("severity") == "critical" {
 				critical++
 			}
-			id := f.labels.Get(labels.AlertName) + of(f) + f.labels.Get("quote")
+			id := strings.TrimSuffix(f.labels.Get(labels.AlertName), "Critical") + of(f) + f.labels.Get("quote")
 			whole[id] = append(whole[id], f)
 		}
 		var lengths []float64
@@ -203,9 +203,9 @@ func (v *verdict) print(w io.Writer) {
 			float64(messages)/v.months, float64(pages)/v.months, large, percent(told, large), quantile(delays, 0.5), quantile(delays, 0.9))
 	}
 	for _, c := range v.currencies {
-		line(c, func(f firing) bool { return of(f) == c && strings.HasSuffix(f.labels.Get(labels.AlertName), "Swing") }, func(other string) bool { return other == c })
+		line(c, func(f firing) bool { return of(f) == c && strings.Contains(f.labels.Get(labels.AlertName), "Swing") }, func(other string) bool { return other == c })
 	}
-	line("the market", func(f firing) bool { return f.labels.Get(labels.AlertName) == "CoinGeckoMarketSwing" }, func(string) bool { return false })
+	line("the market", func(f firing) bool { return strings.HasPrefix(f.labels.Get(labels.AlertName), "CoinGeckoMarketSwing") }, func(string) bool { return false })
 	line("restlessness", func(f firing) bool { return strings.Contains(f.labels.Get(labels.AlertName), "Volatility") }, func(string) bool { return false })
 	line("all", func(firing) bool { return true }, func(string) bool { return true })
 
