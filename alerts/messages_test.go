@@ -7,9 +7,11 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
@@ -59,10 +61,7 @@ func says(name, severity, labels, summary, description, dashboard string) posted
 }
 
 func (p posted) over(summary string) posted {
-	said := map[string]string{}
-	for name, text := range p.Annotations {
-		said[name] = text
-	}
+	said := maps.Clone(p.Annotations)
 	said["summary"] = summary
 	p.Annotations, p.EndsAt = said, time.Now()
 	return p
@@ -390,7 +389,7 @@ func (m *mailbox) mail(in io.Reader) {
 	var b strings.Builder
 	for {
 		part, err := parts.NextRawPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -183,7 +183,7 @@ func TestScope(t *testing.T) {
 					return `""`
 				}), " ")
 				for _, m := range names.FindAllStringSubmatch(plain, -1) {
-					if m[2] == "(" || slices.Contains(words, m[1]) || strings.Contains(".0123456789", m[1][:1]) {
+					if m[2] == "(" || slices.Contains(words, m[1]) || strings.ContainsRune(".0123456789", rune(m[1][0])) {
 						continue
 					}
 					selectors++
@@ -604,9 +604,11 @@ func TestTwoShops(t *testing.T) {
 	}
 	for expr, want := range map[string][]string{
 		`count by (namespace, quote) (currency_quote:coingecko_price:ratio{currency="btc"})`: {
-			`{namespace="one", quote="eur"} 1`, `{namespace="one", quote="usd"} 1`, `{namespace="two", quote="eur"} 1`, `{namespace="two", quote="usd"} 1`},
+			`{namespace="one", quote="eur"} 1`, `{namespace="one", quote="usd"} 1`, `{namespace="two", quote="eur"} 1`, `{namespace="two", quote="usd"} 1`,
+		},
 		`count by (namespace, currency) (currency:coingecko_watched:info{kind="crypto"})`: {
-			`{namespace="one", currency="btc"} 1`, `{namespace="one", currency="eth"} 1`, `{namespace="two", currency="btc"} 1`, `{namespace="two", currency="sol"} 1`},
+			`{namespace="one", currency="btc"} 1`, `{namespace="one", currency="eth"} 1`, `{namespace="two", currency="btc"} 1`, `{namespace="two", currency="sol"} 1`,
+		},
 		`max by (namespace) (coingecko:swing_threshold:ratio{kind="crypto",window="1h",severity="warning"})`: {`{namespace="one"} 0.05`, `{namespace="two"} 0.02`},
 		`count by (namespace) (coingecko:store_coin:info)`:                                                   {`{namespace="one"} 2`, `{namespace="two"} 2`},
 		`count ({__name__=~".*coingecko.*", namespace=""})`:                                                  nil,
@@ -620,7 +622,8 @@ func TestTwoShops(t *testing.T) {
 		checks = append(checks, object{"expr": expr, "eval_time": "10m", "exp_samples": samples})
 	}
 	text, err := yaml.Marshal(object{"rule_files": loaded, "evaluation_interval": "1m", "tests": []any{
-		object{"interval": "1m", "input_series": series, "promql_expr_test": checks}}})
+		object{"interval": "1m", "input_series": series, "promql_expr_test": checks},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

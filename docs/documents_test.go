@@ -153,7 +153,8 @@ var own = regexp.MustCompile(`^https://github\.com/heycard/coingecko-exporter/(?
 
 // wrong says what is wrong with a link; nothing if it leads somewhere, or out of the repository.
 func wrong(from, link string, files map[string]bool, documents map[string]document) string {
-	target, inside := from, ""
+	target := from
+	var inside string
 	switch u, err := url.Parse(link); {
 	case err != nil:
 		return err.Error()

@@ -3,6 +3,7 @@
 package exporter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +28,7 @@ func portProblem(port string) string {
 	case err == nil || errors.Is(err, strconv.ErrRange):
 		return "the port is not between 0 and 65535"
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil { // such as http
+	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil { // such as http
 		return "the port is no number between 0 and 65535"
 	}
 	return ""

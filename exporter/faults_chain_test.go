@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -219,9 +220,7 @@ func (h *head) poller(w http.ResponseWriter, r *http.Request) {
 		h.cached, h.since = cached, since
 		h.mu.Unlock()
 	}
-	for k, v := range cached.Header() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), cached.Header())
 	if age, err := strconv.Atoi(cached.Header().Get("Age")); err == nil {
 		w.Header().Set("Age", strconv.Itoa(age+int((time.Since(since)+time.Second-1)/time.Second)))
 	}
@@ -305,7 +304,7 @@ func TestChainRecovers(t *testing.T) {
 			h.mu.Unlock()
 			if replaced {
 				end()
-				end = replace()
+				replace()
 				story = append(story, "and a new process")
 			}
 			for left(chain[0]).Before(well.Truncate(time.Second)) {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -236,7 +237,7 @@ func (f *fault) test(t *testing.T) {
 	if !f.later {
 		u.breaks()
 	}
-	args := append(u.args, "--coingecko.url="+u.url)
+	args := slices.Concat(u.args, []string{"--coingecko.url=" + u.url})
 	if f.timeout > 0 {
 		args = append(args, "--coingecko.timeout="+f.timeout.String())
 	}

@@ -253,7 +253,7 @@ var (
 // usableKey checks that a key can be one. Its errors do not quote it.
 func usableKey(from, key string) (string, error) {
 	key = strings.TrimSpace(key)
-	problem := ""
+	var problem string
 	switch quoted := len(key) > 1 && strings.ContainsRune("\"'`", rune(key[0])); {
 	case key == "":
 		problem = "it is empty; it holds the API key and nothing else"

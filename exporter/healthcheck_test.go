@@ -58,7 +58,7 @@ func TestHealthCheck(t *testing.T) {
 // Go reads these variables once, and an address that is not loopback, which Go never asks a proxy for.
 func TestHealthCheckUsesNoProxy(t *testing.T) {
 	var proxied atomic.Bool
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { proxied.Store(true) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxied.Store(true) }))
 	t.Cleanup(proxy.Close)
 	outward := ""
 	addresses, err := net.InterfaceAddrs()

@@ -75,6 +75,6 @@ func prefixed(s *settings, next http.Handler) http.Handler {
 		if r.URL.RawQuery != "" {
 			to += "?" + r.URL.RawQuery
 		}
-		http.Redirect(w, r, s.externalPath+to, http.StatusFound)
+		http.Redirect(w, r, s.externalPath+to, http.StatusFound) //nolint:gosec // the path begins with this exporter's own
 	})
 }

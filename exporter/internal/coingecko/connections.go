@@ -63,23 +63,23 @@ func (c *connections) closeAll() {
 	}
 }
 
-// proxyRefusal is a proxy's answer to CONNECT that is not 200.
-type proxyRefusal struct{ status int }
+// proxyRefusedError is a proxy's answer to CONNECT that is not 200.
+type proxyRefusedError struct{ status int }
 
-func (e *proxyRefusal) Error() string {
+func (e *proxyRefusedError) Error() string {
 	return fmt.Sprintf("the proxy answered %d %s", e.status, http.StatusText(e.status))
 }
 
 func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
-		return &proxyRefusal{resp.StatusCode}
+		return &proxyRefusedError{resp.StatusCode}
 	}
 	return nil
 }
 
 // causeOf looks for the reason why a connection failed in the error of net/http.
 func causeOf(err error) (_ Cause, status int) {
-	if e, ok := errors.AsType[*proxyRefusal](err); ok {
+	if e, ok := errors.AsType[*proxyRefusedError](err); ok {
 		if e.status == http.StatusProxyAuthRequired {
 			return ProxyWantsPassword, e.status
 		}

@@ -259,9 +259,13 @@ func TestFetchErrors(t *testing.T) {
 		answer http.HandlerFunc // nil for none
 		want   string
 	}{
-		"not there":    {nil, "connection refused"},
-		"refused":      {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "token of reader is wrong", 401) }, "client error: 401"},
-		"starting":     {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Service Unavailable", 503) }, "503"},
+		"not there": {nil, "connection refused"},
+		"refused": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "token of reader is wrong", http.StatusUnauthorized)
+		}, "client error: 401"},
+		"starting": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
+		}, "503"},
 		"a login page": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "bad_response"},
 		"too much":     {func(w http.ResponseWriter, _ *http.Request) { w.Write(bytes.Repeat([]byte(" "), maxBody+1)) }, "too large"},
 		"something else": {func(w http.ResponseWriter, _ *http.Request) {

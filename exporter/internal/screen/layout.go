@@ -67,7 +67,7 @@ func layout(tiles, digits int, basket, simulated bool) (properties template.CSS,
 			classes += " " + c.class
 		}
 	}
-	// Numbers and nothing else, so this is safe.
+	//nolint:gosec // numbers and nothing else
 	return template.CSS(fmt.Sprintf("--columns:%d;--price:%.2frem;--size:%.2frem;--tall-columns:%d;--tall-price:%.2frem;--tall-size:%.2frem",
 		wall.columns, wall.price, wall.size, tall.columns, tall.price, tall.size)), classes
 }

@@ -60,7 +60,7 @@ func TestDefaultThresholdsAreTheShops(t *testing.T) {
 func TestParseBasket(t *testing.T) {
 	for text, want := range map[string]Basket{
 		"49.90eur":    {49.9, "49.90", "eur"},
-		" 49.90 EUR ": {49.9, "49.90", "eur"},
+		" 49.90 EUR ": {49.9, "49.90", "eur"}, //nolint:gocritic // the spaces are what is tested
 		"1250usd":     {1250, "1,250", "usd"},
 		"0.5btc":      {0.5, "0.5", "btc"},
 	} {

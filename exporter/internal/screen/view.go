@@ -120,8 +120,8 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	}
 	v := view{
 		Build:           s.build,
-		Style:           template.CSS(style),
-		Script:          template.JS(script),
+		Style:           template.CSS(style), //nolint:gosec // a file of this package
+		Script:          template.JS(script), //nolint:gosec // a file of this package
 		Version:         s.opts.Version,
 		Simulated:       st.Simulated,
 		Icon:            s.opts.LinkBase + "/screen.svg",
@@ -173,7 +173,8 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 		_, withheld := coingecko.Find(st.Snapshot.Withheld, quote)
 		if withheld {
 			v.Notice = &notice{Head: strings.ToUpper(quote) + " is " + notConfirmed, Reason: []string{
-				"The last rate is far from the one before. It is shown when a different answer confirms it."}}
+				"The last rate is far from the one before. It is shown when a different answer confirms it.",
+			}}
 		}
 		for _, r := range rates {
 			v.Choices = append(v.Choices, newCurrency(r, short))
