@@ -32,7 +32,7 @@
 {{- /* How far a price may move before the screen marks it, as its flag wants it: the warnings of the store. */}}
 {{- define "coingecko-exporter.screenThresholds" -}}
 {{- $list := list }}
-{{- range $thresholds := list .Values.store.thresholds.kinds .Values.store.thresholds.currencies }}
+{{- range $thresholds := list (omit .Values.store.thresholds.kinds "market" "quote") .Values.store.thresholds.currencies }}
 {{- range $of, $windows := $thresholds }}
 {{- range $window, $severities := $windows }}
 {{- with $severities }}
