@@ -220,7 +220,9 @@ func alertsAndMoves() []*panel {
 // firing are the alerts that the wall shows, once each, whoever of the replicas they are about.
 func firing(severity string) string {
 	const some = `ALERTS{` + exporters + `,alertstate="firing",`
+	// A swing that has become critical is one of the two that fire.
 	return `max by (alertname, currency, severity) (` + some + `alertname=~"CoinGecko.+"` + severity + `}` +
+		` unless on (alertname, currency) label_replace(` + some + `alertname=~"CoinGecko.+SwingCritical"}, "alertname", "$1", "alertname", "(.+)Critical")` +
 		` unless on (alertname) (` + some + `alertname="CoinGeckoPriceSwing"} and on () ` + some + `alertname="CoinGeckoMarketSwing"}))`
 }
 
