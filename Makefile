@@ -121,8 +121,8 @@ generate: ## Write everything that is generated, and read it: dashboards, golden
 	go test -run '^(TestReadme.*|TestReliabilityDocument|TestPages|TestGolden|TestAlertmanager)$$' ./exporter ./exporter/internal/collector ./exporter/internal/screen ./stack -update
 	@for part in $(GENERATE); do $(MAKE) $$part; done
 
-generated: # Fails if `make generate` changes anything.
-	@$(MAKE) generate
+generated: # Fails if `make generate` changes anything. test-terraform compares the files of terraform/ itself, in minutes.
+	@$(MAKE) generate GENERATE="$(filter-out terraform-%,$(GENERATE))"
 	@git diff --exit-code || { echo "the files above are older than what they are generated from: make generate, read and commit them"; exit 1; }
 
 FUZZ = go test -run='^$$' -fuzz='^$(1)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x $(2)
