@@ -99,21 +99,23 @@ type verdict struct {
 
 func of(f firing) string { return f.labels.Get("currency") }
 
-// tells says whether the message has news that covers the currency.
-func (m message) tells(currency string) bool {
-	return slices.ContainsFunc(m.firing, func(f *firing) bool {
-		return of(*f) == currency || of(*f) == "" || strings.Contains(f.labels.Get(labels.AlertName), "Quote")
+// tells says whether the message has news of a swing that covers the currency and was not over before a moment.
+func (m message) tells(currency string, since int64) bool {
+	return m.news && slices.ContainsFunc(m.firing, func(f *firing) bool {
+		name := f.labels.Get(labels.AlertName)
+		return f.to > since && strings.Contains(name, "Swing") && (of(*f) == currency || of(*f) == "" || strings.Contains(name, "Quote"))
 	})
 }
 
-// late is how long after a large move somebody may be told of it, in s.
+// late is how long after a large move somebody may be told of it, in s. A move is also told when it is part of a swing
+// that was told before and is not over yet: one swing is one message.
 const late = 15 * 60
 
 func (v *verdict) judge() {
 	v.toldAt = make([]int64, len(v.moves))
 	for i, m := range v.moves {
 		for _, s := range v.sent {
-			if s.receiver == v.team && s.news && s.at >= float64(m.from) && s.at <= float64(m.large+late) && s.tells(m.currency) {
+			if s.receiver == v.team && s.at <= float64(m.large+late) && s.tells(m.currency, m.from) {
 				v.toldAt[i] = int64(s.at)
 				break
 			}

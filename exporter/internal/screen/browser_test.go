@@ -71,9 +71,17 @@ func serve(t *testing.T, o Options) *exporter {
 		}
 		served(e.screen.Load()).ServeHTTP(w, r)
 	})
-	e.Server = httptest.NewServer(e.handler)
+	e.Server = httptest.NewUnstartedServer(e.handler)
+	e.Config.BaseContext = whileRuns(t)
+	e.Start()
 	t.Cleanup(func() { e.CloseClientConnections(); e.Close() })
 	return e
+}
+
+// whileRuns ends what is still asked when the test ends: the page goes on asking, and an answer that hangs would keep the
+// server from closing.
+func whileRuns(t *testing.T) func(net.Listener) context.Context {
+	return func(net.Listener) context.Context { return t.Context() }
 }
 
 func (e *exporter) fail(f http.HandlerFunc) { e.fails.Store(&f) }
@@ -92,7 +100,7 @@ func (e *exporter) restart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: e.handler}}
+	e.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: e.handler, BaseContext: whileRuns(t)}}
 	e.Start()
 }
 
