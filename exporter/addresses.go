@@ -34,11 +34,45 @@ func portProblem(port string) string {
 	return ""
 }
 
-var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
+// hostName are labels of letters, digits, hyphens and, as Docker has them, underscores; with a dot at the end or without.
+var hostName = regexp.MustCompile(`^[\pL\pN_]([\pL\pN_-]{0,61}[\pL\pN_])?(\.[\pL\pN_]([\pL\pN_-]{0,61}[\pL\pN_])?)*\.?$`)
+
+// hostProblem says what is wrong with a host in an address.
+func hostProblem(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return ""
+	}
+	if strings.Trim(host, "0123456789.") == "" || !hostName.MatchString(host) {
+		return "the host is neither an IP address nor a name"
+	}
+	return ""
+}
+
+// isIPv6 says whether a text is an IPv6 address, alone or before a port, and without the brackets that it needs.
+func isIPv6(s string) bool {
+	before := s[:max(strings.LastIndex(s, ":"), 0)]
+	for _, candidate := range []string{s, before} {
+		if ip, err := netip.ParseAddr(candidate); err == nil && ip.Is6() {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	severalURLs = "several URLs in one"
+	userInURL   = "a user or password in a URL ends up in logs"
+	noQuery     = "it takes no ? and no #"
+	noBrackets  = "an IPv6 address stands in brackets before the colon and the port"
+	escapes     = "in user and password, write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25"
+)
 
 // listenProblem says what is wrong with an address to listen on.
 func listenProblem(address string) string {
 	rest, isVsock := strings.CutPrefix(address, "vsock://")
+	if strings.ContainsAny(rest, ",; \n") && strings.Count(rest, ":") > 1 {
+		return "several addresses in one; repeat the flag, or give the variable one on each line"
+	}
 	if !isVsock && strings.Contains(address, "://") {
 		return "a scheme such as http:// has no place here"
 	}
@@ -47,8 +81,10 @@ func listenProblem(address string) string {
 		switch {
 		case !strings.Contains(rest, ":"):
 			return "there is no colon before the port"
+		case isIPv6(rest):
+			return noBrackets
 		case strings.Contains(err.Error(), "too many colons"):
-			return "an IPv6 address stands in brackets before the colon and the port"
+			return "there is more than one colon"
 		case strings.Contains(err.Error(), "missing port"):
 			return "there is no port"
 		}
@@ -66,13 +102,10 @@ func listenProblem(address string) string {
 	if problem := portProblem(port); problem != "" {
 		return problem
 	}
-	if _, err := netip.ParseAddr(host); host == "" || err == nil {
+	if host == "" {
 		return ""
 	}
-	if strings.Trim(host, "0123456789.") == "" || !hostName.MatchString(host) {
-		return "the host is neither an IP address nor a name"
-	}
-	return ""
+	return hostProblem(host)
 }
 
 // sameListener says whether two addresses cannot both be listened on.
@@ -94,13 +127,27 @@ func sameListener(a, b string) bool {
 
 // parseURL reads a URL of something to ask, and says what is wrong with it.
 func parseURL(raw string) (_ *url.URL, problem string) {
-	if strings.Count(raw, "://") > 1 && strings.ContainsAny(raw, ",; \t\n|") {
-		return nil, "several URLs in one; repeat the flag, or give the variable one on each line"
+	_, authority, found := strings.Cut(raw, "://")
+	if !found {
+		authority = raw
+	}
+	if i := strings.IndexAny(authority, "/?#"); i >= 0 {
+		authority = authority[:i]
 	}
 	u, err := url.Parse(raw)
 	switch {
+	case strings.Contains(authority, "://"), strings.Count(raw, "://") > 1 && (authority == "http:" || authority == "https:"):
+		return nil, "http:// or https:// stands there twice"
+	case strings.Count(raw, "://") > 1 && strings.ContainsAny(raw, ",; \t\r\n|\\"), err == nil && strings.ContainsAny(u.Host+u.Path, ",;|"):
+		return nil, severalURLs
+	case isIPv6(authority):
+		return nil, noBrackets
+	case strings.Contains(raw, "@") && !strings.Contains(authority, "@"), err != nil && strings.Contains(err.Error(), "userinfo"):
+		return nil, escapes
 	case err != nil && strings.Contains(err.Error(), "invalid port"):
 		return nil, "the port is no number between 0 and 65535"
+	case err != nil && strings.ContainsAny(authority, "${}<>"):
+		return nil, hostProblem(authority)
 	case err != nil:
 		return nil, "no URL"
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
@@ -111,8 +158,10 @@ func parseURL(raw string) (_ *url.URL, problem string) {
 		return nil, "nobody can be asked at port 0"
 	case portProblem(u.Port()) != "" && u.Port() != "":
 		return nil, portProblem(u.Port())
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return u, "it takes no ? and no #; an API key belongs into --coingecko.api-key-file"
+	case hostProblem(u.Hostname()) != "":
+		return nil, hostProblem(u.Hostname())
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#"):
+		return nil, noQuery
 	}
 	return u, ""
 }
@@ -120,8 +169,8 @@ func parseURL(raw string) (_ *url.URL, problem string) {
 // baseURL is parseURL for what may hold no user: URLs end up in logs.
 func baseURL(raw string) (_ *url.URL, problem string) {
 	u, problem := parseURL(raw)
-	if problem == "" && u.User != nil {
-		problem = "a user or password in a URL ends up in logs; put it into --coingecko.http-config-file"
+	if problem == escapes || problem == "" && u.User != nil {
+		problem = userInURL
 	}
 	return u, problem
 }
@@ -129,12 +178,21 @@ func baseURL(raw string) (_ *url.URL, problem string) {
 // upstreamURL reads one of --coingecko.url.
 func (s *settings) upstreamURL(raw string) (*url.URL, error) {
 	u, problem := baseURL(raw)
-	if problem == "" {
+	switch problem {
+	case severalURLs:
+		problem += "; repeat the flag, or give the variable one on each line"
+	case userInURL:
+		problem += "; put it into --coingecko.http-config-file"
+	case noQuery:
+		problem += "; an API key belongs into --coingecko.api-key-file"
+	case "":
 		switch path := strings.TrimSuffix(u.Path, "/"); {
 		case strings.HasSuffix(path, coingecko.Path):
 			problem = "leave out " + coingecko.Path + ", which is appended"
 		case !strings.HasSuffix(path, apiPath):
 			problem = "it does not end in " + apiPath
+		case s.isOwnAddress(u):
+			problem = "this exporter itself listens there"
 		}
 	}
 	if problem != "" {
@@ -145,6 +203,27 @@ func (s *settings) upstreamURL(raw string) (*url.URL, error) {
 			strings.Join(of, " and "), s.name("coingecko.plan"), s.plan.Name, s.name("coingecko.url"), s.plan.URL)
 	}
 	return u, nil
+}
+
+// isOwnAddress says whether a URL leads to where this exporter listens: it would wait for itself.
+func (s *settings) isOwnAddress(u *url.URL) bool {
+	if *s.web.WebSystemdSocket {
+		return false
+	}
+	host, port := coingecko.Host(u), u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	ip, err := netip.ParseAddr(host)
+	if host != "localhost" && (err != nil || !ip.IsLoopback() && !ip.IsUnspecified()) {
+		return false
+	}
+	for _, address := range *s.web.WebListenAddresses {
+		if sameListener(address, net.JoinHostPort(host, port)) {
+			return true
+		}
+	}
+	return false
 }
 
 // plansAt are the plans whose API is at the host of a URL.
@@ -173,13 +252,13 @@ func proxyProblem(raw string, inEnvironment bool) string {
 		raw = "http://" + raw
 	}
 	u, err := url.Parse(raw)
-	if err == nil && u.Hostname() != "" && (u.Port() == "" || portProblem(u.Port()) == "") {
+	if err == nil && hostProblem(u.Hostname()) == "" && !strings.HasSuffix(u.Host, ":") && strings.Trim(u.Path, "/") == "" && (u.Port() == "" || portProblem(u.Port()) == "") {
 		switch u.Scheme {
 		case "http", "https", "socks5", "socks5h":
 			return ""
 		}
 	}
-	return "no URL of a proxy, such as http://user:password@proxy:3128; in user and password, write @ as %40, : as %3A, / as %2F, # as %23 and % as %25"
+	return "no URL of a proxy, such as http://user:password@proxy:3128; " + escapes
 }
 
 // checkProxy looks at the variables that net/http takes a proxy from. It would leave out one that cannot be read.
@@ -194,7 +273,7 @@ func (s *settings) checkProxy(env environment) error {
 				continue
 			}
 			if problem := proxyProblem(env[v], true); problem != "" {
-				return fmt.Errorf("%s: %s", v, problem)
+				return fmt.Errorf("%s=%s: %s", v, shown(env[v]), problem)
 			}
 			break // the first one that is set counts
 		}

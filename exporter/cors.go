@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
@@ -24,6 +25,27 @@ func newCORS(origin string) (cors, error) {
 	}
 	return cors{re, origin == ".*"}, nil
 }
+
+// originProblem says what is wrong with a regular expression that no origin can match.
+func originProblem(origin string) string {
+	switch {
+	case origin == "":
+		return ""
+	case betweenOrigins.MatchString(origin):
+		return "no origin has a space or a quote, and | stands between origins"
+	case strings.HasSuffix(origin, "/") || strings.HasSuffix(origin, "/$"):
+		return "an origin ends without a /"
+	case strings.Contains(origin, "/*."):
+		return "it is a regular expression: write .* for any letters, and not *"
+	case plainHost.MatchString(origin) && origin != "null":
+		return "an origin begins with http:// or https://"
+	}
+	return ""
+}
+
+var betweenOrigins = regexp.MustCompile(`[\s"']|[,;]\s*http`)
+
+var plainHost = regexp.MustCompile(`^\^?[A-Za-z0-9-]+(?:\\?\.[A-Za-z0-9-]+)*(?::[0-9]+)?\$?$`)
 
 // wrap adds the headers, and answers what browsers ask beforehand. The answers of next vary by origin, and say so: they may
 // be kept, and these headers are not kept with them.

@@ -27,15 +27,50 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// unreadable says why a file cannot be read, without its name.
+// unreadable says why a file cannot be read, and what to do, without its name.
 func unreadable(err error) string {
+	problem, path := err.Error(), ""
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return "it cannot be read: " + e.Err.Error()
+		problem, path = e.Err.Error(), e.Path
 	}
-	return "it cannot be read: " + err.Error()
+	problem = "it cannot be read: " + problem
+	switch {
+	case untidy(path) != "":
+		return problem + untidy(path)
+	case strings.HasPrefix(path, "file:"):
+		return problem + "; leave out the file://"
+	case strings.HasPrefix(path, "~"), strings.Contains(path, "$"):
+		return problem + "; nobody replaces ~ or $ here: write the whole path"
+	case errors.Is(err, fs.ErrNotExist):
+		return problem + "; write the path of a file that is there"
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("%s; let user %d read it", problem, os.Getuid())
+	}
+	return problem + "; write the path of a file"
 }
 
-var quotedByYAML = regexp.MustCompile("(?s) `[^`]*`")
+var (
+	quotedByYAML = regexp.MustCompile("(?s) `[^`]*`")
+	wrongType    = regexp.MustCompile(`cannot unmarshal !!(\w+) into (\S+)`)
+	noField      = regexp.MustCompile(`field (\S+) not found in type \S+`)
+)
+
+// whatStands and whatBelongs are YAML's and Go's names of what is in a file.
+var whatStands = map[string]string{"str": "a text", "seq": "a list", "map": "a group of fields", "int": "a number", "float": "a number", "bool": "true or false"}
+
+func whatBelongs(goType string) string {
+	switch {
+	case goType == "bool":
+		return "true or false"
+	case goType == "string", strings.HasSuffix(goType, "Secret") && !strings.HasPrefix(goType, "map"):
+		return "a text"
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "float"):
+		return "a number"
+	case strings.HasPrefix(goType, "[]"):
+		return "a list"
+	}
+	return "a group of fields"
+}
 
 // notYAML says what is wrong with a file of settings. YAML's own errors quote values.
 func notYAML(err error) string {
@@ -47,8 +82,26 @@ func notYAML(err error) string {
 	}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:")
-	return strings.Join(strings.Fields(quotedByYAML.ReplaceAllString(text, "")), " ")
+	text = wrongType.ReplaceAllStringFunc(quotedByYAML.ReplaceAllString(text, ""), func(found string) string {
+		m := wrongType.FindStringSubmatch(found)
+		return fmt.Sprintf("%s stands where %s belongs", cmp.Or(whatStands[m[1]], m[1]), whatBelongs(m[2]))
+	})
+	text = noField.ReplaceAllString(text, "there is no field $1")
+	return strings.Join(strings.Fields(text), " ")
 }
+
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+var plainWord = regexp.MustCompile(`^[\w.@-]+$`)
+
+// bcryptHash is a whole one. The library takes the beginning of one, and then no password.
+var bcryptHash = regexp.MustCompile(`^\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}$`)
 
 const (
 	webConfigForm  = "https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md has its form"
@@ -77,12 +130,19 @@ func webConfigProblem(file string) string {
 		return notYAML(err) + "; " + webConfigForm
 	}
 	for _, user := range slices.Sorted(maps.Keys(c.Users)) {
-		if _, err := bcrypt.Cost([]byte(c.Users[user])); err != nil {
-			return fmt.Sprintf("the password of user %q in basic_auth_users is no hash of bcrypt; make one with htpasswd -nB %s", user, user)
+		if user == "" {
+			return "a user in basic_auth_users has no name"
+		}
+		hash := string(c.Users[user])
+		if _, err := bcrypt.Cost([]byte(hash)); err != nil || !bcryptHash.MatchString(hash) {
+			return fmt.Sprintf("the password of user %q in basic_auth_users is no hash of bcrypt; make one with htpasswd -nB %s, and write what stands behind the colon", user, quoted(user))
 		}
 	}
 	t := &c.TLSConfig
 	t.SetDirectory(filepath.Dir(file))
+	if t.MinVersion > t.MaxVersion {
+		return "min_version in tls_server_config is above max_version"
+	}
 	if t.TLSCertPath != "" && t.TLSKeyPath != "" {
 		if problem := pairProblem("cert_file", t.TLSCertPath, "key_file", t.TLSKeyPath); problem != "" {
 			return problem
@@ -108,6 +168,9 @@ func pairProblem(certField, certFile, keyField, keyFile string) string {
 	key, err := os.ReadFile(keyFile)
 	if err != nil {
 		return fmt.Sprintf("%s %s: %s", keyField, keyFile, unreadable(err))
+	}
+	if bytes.Contains(key, []byte("ENCRYPTED")) {
+		return fmt.Sprintf("%s %s is encrypted, and nobody asks for its password; write it without with openssl pkey", keyField, keyFile)
 	}
 	if _, err := tls.X509KeyPair(cert, key); err != nil {
 		return fmt.Sprintf("%s %s and %s %s are no pair of PEM files: %s", certField, certFile, keyField, keyFile, strings.TrimPrefix(err.Error(), "tls: "))
@@ -170,9 +233,22 @@ func httpConfig(file string) (_ *config.HTTPClientConfig, problem string) {
 	}
 	if a := c.Authorization; a != nil {
 		secrets["authorization.credentials_file"] = a.CredentialsFile
+		if strings.ContainsAny(string(a.Credentials), "\r\n") {
+			return nil, "authorization.credentials holds the end of a line; leave it out"
+		}
 	}
 	if a := c.OAuth2; a != nil {
 		secrets["oauth2.client_secret_file"] = a.ClientSecretFile
+		if _, problem := parseURL(a.TokenURL); problem != "" {
+			return nil, "oauth2.token_url: " + problem
+		}
+	}
+	if c.HTTPHeaders != nil {
+		for header, h := range c.HTTPHeaders.Headers {
+			for i, file := range h.Files {
+				secrets[fmt.Sprintf("http_headers.%s.files[%d]", header, i)] = file
+			}
+		}
 	}
 	for _, field := range slices.Sorted(maps.Keys(secrets)) {
 		if secrets[field] == "" {
@@ -199,7 +275,13 @@ func (s *settings) checkKey(env environment) error {
 		return fmt.Errorf("%s and %s both give a key; leave one of them out", file, keyEnv)
 	case s.keyFile == "" && inEnv == "":
 		if s.plan.KeyHeader != "" {
-			return fmt.Errorf("%s=%s: the plan needs a key; set --coingecko.api-key-file=%s, or %s in the environment", plan, s.plan.Name, examples["coingecko.api-key-file"], keyEnv)
+			mistyped := ""
+			for _, w := range s.unknown {
+				if strings.HasSuffix(w, keyEnv+"?") || strings.HasSuffix(w, variable("coingecko.api-key-file")+"?") {
+					mistyped = "; " + strings.TrimSuffix(w, "?")
+				}
+			}
+			return fmt.Errorf("%s=%s: the plan needs a key; set --coingecko.api-key-file=%s, or %s in the environment%s", plan, s.plan.Name, examples["coingecko.api-key-file"], keyEnv, mistyped)
 		}
 		return nil
 	case s.plan.KeyHeader == "":
@@ -237,13 +319,17 @@ func keyFromFile(name, file string) (string, error) {
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%s: %s", from, unreadable(err))
-	case bytes.HasPrefix(b, []byte("\xFF\xFE")), bytes.HasPrefix(b, []byte("\xFE\xFF")), bytes.IndexByte(b, 0) >= 0:
+	case bytes.HasPrefix(b, []byte("\xFF\xFE")), bytes.HasPrefix(b, []byte("\xFE\xFF")):
 		return "", fmt.Errorf("%s: the file is in UTF-16; save it as UTF-8 or ASCII", from)
+	case bytes.IndexByte(b, 0) >= 0:
+		return "", fmt.Errorf("%s: the file is in UTF-16, or no text; save it as UTF-8 or ASCII", from)
 	case bytes.HasPrefix(b, []byte("\uFEFF")):
 		return "", fmt.Errorf("%s: the file begins with a byte order mark; save it as UTF-8 without one", from)
 	}
 	return usableKey(from, string(b))
 }
+
+const leastKey = 8 // bytes; CoinGecko's have 27
 
 var (
 	goodKey     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
@@ -254,17 +340,21 @@ var (
 func usableKey(from, key string) (string, error) {
 	key = strings.TrimSpace(key)
 	var problem string
-	switch quoted := len(key) > 1 && strings.ContainsRune("\"'`", rune(key[0])); {
+	switch first, last := firstAndLast(key); {
 	case key == "":
 		problem = "it is empty; it holds the API key and nothing else"
-	case quoted:
+	case strings.ContainsRune(quotes, first) || strings.ContainsRune(quotes, last):
 		problem = "there are quotes around the key; leave them out"
+	case strings.HasPrefix(key, "Q0ct"): // CG-
+		problem = "the key is in base64; write what it stands for"
 	case strings.ContainsAny(key, "=:") && !strings.HasPrefix(key, "$"):
 		problem = "something stands before the key, such as key=; leave that out"
 	case placeholder.MatchString(key):
 		problem = "it holds a placeholder and no key"
 	case len(strings.Fields(key)) > 1:
 		problem = "there is more than one word; it holds the API key and nothing else"
+	case len(key) < leastKey:
+		problem = "it is too short for a key"
 	case !goodKey.MatchString(key):
 		problem = "it holds no API key, which is made of ASCII letters, digits and hyphens"
 	default:

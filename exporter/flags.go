@@ -18,6 +18,7 @@ import (
 	"time"
 	_ "time/tzdata" // for --screen.timezone: the image has no files but the program
 
+	"github.com/agext/levenshtein"
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/version"
@@ -35,6 +36,7 @@ const (
 	keyEnv            = "COINGECKO_API_KEY" // beside --coingecko.api-key-file
 	simulatedInterval = 2 * time.Second
 	leastMaxAge       = 10 * time.Minute // of the default of --rates.max-age
+	leastTimeout      = 10 * time.Millisecond
 )
 
 // settings are the flags as given, and what follows from them.
@@ -177,6 +179,9 @@ func parse(args []string, env environment, stdout, stderr io.Writer) (*settings,
 	if err != nil {
 		return nil, err
 	}
+	if s.check && s.healthCheck {
+		return nil, errors.New("--config.check does not go with --health.check; leave out one of them")
+	}
 	for _, check := range []func() error{s.checkWeb, s.checkUpstream, s.checkTimes, s.checkScreen, s.checkHistory} {
 		if err := check(); err != nil {
 			return nil, err
@@ -193,6 +198,10 @@ func parse(args []string, env environment, stdout, stderr io.Writer) (*settings,
 
 func (s *settings) checkWeb() error {
 	switch p := s.telemetryPath; {
+	case p == "/":
+		return s.wrong("web.telemetry-path", "the screen is there")
+	case strings.HasSuffix(p, "/"):
+		return s.wrong("web.telemetry-path", "leave out the / at its end")
 	case !regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`).MatchString(p), p != path.Clean(p):
 		return s.wrong("web.telemetry-path", "no path, which begins with / and holds letters, digits and ._~-")
 	case p == relayPath, p == pingPath, strings.HasPrefix(p+"/", "/-/"), strings.HasPrefix(p, "/screen"):
@@ -201,6 +210,9 @@ func (s *settings) checkWeb() error {
 	for _, flag := range []string{"web.max-requests", "web.max-connections"} {
 		if g := s.given[flag]; len(g.values) > 0 {
 			n, err := strconv.Atoi(g.values[len(g.values)-1])
+			if errors.Is(err, strconv.ErrRange) {
+				return s.wrong(flag, "too large a number")
+			}
 			if err != nil { // kingpin takes 1.5 for 1
 				return s.wrong(flag, "no whole number")
 			}
@@ -215,6 +227,9 @@ func (s *settings) checkWeb() error {
 	var err error
 	if s.cors, err = newCORS(s.corsFlag); err != nil {
 		return s.wrong("web.cors.origin", "no regular expression")
+	}
+	if problem := originProblem(s.corsFlag); problem != "" {
+		return s.wrong("web.cors.origin", "%s", problem)
 	}
 	if err := s.checkListeners(); err != nil {
 		return err
@@ -264,8 +279,14 @@ func (s *settings) checkSocket(env environment) error {
 }
 
 func (s *settings) checkHealthCheck() error {
-	if s.healthURLFlag != "" && s.healthCheck {
+	if s.given["health.url"].name != "" && s.healthCheck {
 		u, problem := baseURL(s.healthURLFlag)
+		switch {
+		case problem == userInURL:
+			problem += "; put it into --coingecko.http-config-file"
+		case problem == "" && endsIn(u, "/-/ready", "/-/healthy", s.telemetryPath, apiPath):
+			problem = "it is the address of the exporter, with no endpoint behind it"
+		}
 		if problem != "" {
 			return s.wrong("health.url", "%s", problem)
 		}
@@ -353,13 +374,22 @@ func (s *settings) checkTimes() error {
 		setDefault(&s.interval, poller.MinInterval)
 	}
 	setDefault(&s.maxAge, max(leastMaxAge, 3*s.interval))
+	for flag, problem := range map[string]string{"coingecko.interval": fmt.Sprintf("it is below %v", least), "rates.max-age": "rates would be gone at once"} {
+		if g := s.given[flag]; len(g.values) > 0 {
+			if d, err := time.ParseDuration(g.values[0]); err == nil && d == 0 {
+				return s.wrong(flag, "%s", problem)
+			}
+		}
+	}
 	switch {
 	case s.interval < least:
 		return s.wrong("coingecko.interval", "it is below %v", least)
 	case s.interval > 24*time.Hour:
 		return s.wrong("coingecko.interval", "it is above 24h")
-	case s.timeout <= 0:
-		return s.wrong("coingecko.timeout", "it is not above 0")
+	case s.timeout < leastTimeout:
+		return s.wrong("coingecko.timeout", "it is below %v", leastTimeout)
+	case s.timeout > s.maxAge && s.given["coingecko.timeout"].name != "":
+		return s.wrong("coingecko.timeout", "it is above %s=%v: rates would be too old when they come", s.name("rates.max-age"), s.maxAge)
 	case s.maxAge < s.interval:
 		return s.wrong("rates.max-age", "it is below the interval between polls, %s=%v: rates would be gone before the next poll", s.name("coingecko.interval"), s.interval)
 	case s.maxJump != 0 && !(s.maxJump > 1 && s.maxJump <= math.MaxFloat64):
@@ -404,6 +434,9 @@ func (s *settings) checkScreen() error {
 		if !coingecko.IsCode(c) {
 			return s.wrong("screen.coins", "%s is no code of a coin; commas stand between codes", shown(c))
 		}
+		if slices.Contains(s.coins, c) {
+			return s.wrong("screen.coins", "%s stands there twice", shown(c))
+		}
 		s.coins = append(s.coins, c)
 	}
 	return nil
@@ -411,7 +444,7 @@ func (s *settings) checkScreen() error {
 
 func (s *settings) checkHistory() error {
 	if !history.IsSelector(s.selector) {
-		return s.wrong("history.selector", "no list of label matchers")
+		return s.wrong("history.selector", "no list of label matchers, as they stand between braces in PromQL, with values in double quotes")
 	}
 	if s.historyFlag == "" {
 		return nil
@@ -420,11 +453,24 @@ func (s *settings) checkHistory() error {
 		return s.simulatesAlone("history.prometheus-url")
 	}
 	u, problem := parseURL(s.historyFlag)
+	if problem == "" && endsIn(u, "/graph", "/query", "/api/v1", "/api/v1/query", "/api/v1/query_range", "/api/v1/write", "/metrics") {
+		problem = "it is the address of Prometheus, with no page or endpoint behind it"
+	}
 	if problem != "" {
 		return s.wrong("history.prometheus-url", "%s", problem)
 	}
 	s.historyURL = u
 	return nil
+}
+
+// endsIn says whether the path of a URL ends in one of these.
+func endsIn(u *url.URL, paths ...string) bool {
+	for _, p := range paths {
+		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), p) {
+			return true
+		}
+	}
+	return false
 }
 
 // quota is that of the plan where polls spend it, and nil where they do not.
@@ -448,6 +494,20 @@ func (s *settings) warnings() []string {
 			w = append(w, fmt.Sprintf("%s=%s: the API key of %s is not sent there, but only to CoinGecko by https:// and within this machine",
 				s.name("coingecko.url"), e.URL, s.keyFrom))
 		}
+	}
+	for _, e := range s.endpoints {
+		switch name := s.name("coingecko.url"); {
+		case s.simulate:
+		case e.Upstream == coingecko.CoinGecko && len(plansAt(e.URL)) == 0:
+			w = append(w, fmt.Sprintf("%s=%s: no plan has this host; CoinGecko's API is at %s", name, e.URL, s.plan.URL))
+		case e.Upstream == coingecko.CoinGecko && e.URL.Scheme == "http" && s.key == nil:
+			w = append(w, fmt.Sprintf("%s=%s: CoinGecko is asked by https://; write that", name, e.URL))
+		case e.Upstream == coingecko.Relay && levenshtein.Distance(coingecko.Host(e.URL), hostOf(s.plan.URL), nil) <= 3:
+			w = append(w, fmt.Sprintf("%s=%s: that is no host of CoinGecko, and counts as another exporter; did you mean %s?", name, e.URL, s.plan.URL))
+		}
+	}
+	if g := s.given["web.listen-address"]; *s.web.WebSystemdSocket && g.name != "" {
+		w = append(w, fmt.Sprintf("%s=%s is not read: %s is set, and systemd listens", g.name, shown(g.values[0]), s.name("web.systemd-socket")))
 	}
 	if *s.web.WebSystemdSocket && s.check {
 		w = append(w, s.name("web.systemd-socket")+" is set: it starts by a .socket unit of systemd only")

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/agext/levenshtein"
 	"github.com/alecthomas/kingpin/v2"
@@ -153,6 +154,11 @@ func notParsed(app *kingpin.Application, args []string, err error) error {
 	text := err.Error()
 	if m := unknownFlag.FindStringSubmatch(text); m != nil {
 		known := []string{}
+		for _, arg := range args { // kingpin reads -simulate as -s -i ...
+			if strings.HasPrefix(arg, m[1]) && m[1][1] != '-' && len(arg) > 2 {
+				m[1], _, _ = strings.Cut(arg, "=")
+			}
+		}
 		for _, f := range app.Model().Flags {
 			known = append(known, "--"+f.Name)
 		}
@@ -164,13 +170,29 @@ func notParsed(app *kingpin.Application, args []string, err error) error {
 	}
 	if rest, ok := strings.CutPrefix(text, "unexpected "); ok {
 		for _, f := range app.Model().Flags {
-			if f.IsBoolFlag() && slices.Contains(args, "--"+f.Name+"="+rest) {
-				return fmt.Errorf("--%s=%s: it takes no value; write --%s, or --no-%s", f.Name, shown(rest), f.Name, f.Name)
+			at := slices.Index(args, "--"+f.Name)
+			apart := at >= 0 && at+1 < len(args) && args[at+1] == rest
+			if _, err := strconv.ParseBool(rest); f.IsBoolFlag() && (slices.Contains(args, "--"+f.Name+"="+rest) || apart && err == nil) {
+				return fmt.Errorf("--%s=%s: it takes no value; write --%s%s", f.Name, shown(rest), f.Name, orNot(f.Name))
 			}
+		}
+		switch {
+		case rest == "" && slices.Contains(args, "-"):
+			rest = "-"
+		case strings.HasPrefix(rest, "-") && slices.Contains(args, "--"):
+			return fmt.Errorf("%s: it stands behind --, where no flag is read; leave out the --", shown(rest))
 		}
 		return fmt.Errorf("%s: flags begin with -- and hold their value behind a =; for example --log.level=info", shown(rest))
 	}
 	return fmt.Errorf("%s; --help lists the flags", text)
+}
+
+// orNot is how a flag is switched off, where there is a use for that.
+func orNot(flag string) string {
+	if isAction(flag) {
+		return ""
+	}
+	return ", or --no-" + flag
 }
 
 // noValue says in the words of this program what kingpin says of a value.
@@ -205,11 +227,32 @@ func (s *settings) wrong(flag, problem string, args ...any) error {
 
 // wrongValue is the error about one of the values of a flag.
 func (s *settings) wrongValue(flag, value, problem string) error {
-	if n := len(value); n > 1 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
-		problem += ", with the quotes around it"
-	}
+	problem += untidy(value)
 	name := s.name(flag)
 	return fmt.Errorf("%s=%s: %s; for example %s", name, shown(value), problem, sample(name, flag))
+}
+
+// untidy says what stands around a value that has no place there.
+func untidy(value string) string {
+	switch first, last := firstAndLast(value); {
+	case value == "":
+		return ""
+	case unicode.IsSpace(first) || unicode.IsSpace(last):
+		return "; leave out the space around it"
+	case strings.ContainsRune(quotes, first) && strings.ContainsRune(quotes, last) && utf8.RuneCountInString(value) > 1:
+		return "; leave out the quotes around it"
+	case first == '\uFEFF':
+		return "; leave out the byte order mark before it"
+	}
+	return ""
+}
+
+const quotes = "\"'`“”„‘’«»"
+
+func firstAndLast(s string) (first, last rune) {
+	first, _ = utf8.DecodeRuneInString(s)
+	last, _ = utf8.DecodeLastRuneInString(s)
+	return first, last
 }
 
 // name is what a flag is called where it was given.
@@ -224,7 +267,7 @@ func (s *settings) name(flag string) string {
 func sample(name, flag string) string {
 	example := examples[flag]
 	switch {
-	case example == "true" && strings.HasPrefix(name, "--"):
+	case (example == "true" || example == "") && strings.HasPrefix(name, "--"):
 		return name
 	case strings.ContainsAny(example, "\"(") && strings.HasPrefix(name, "--"): // for a shell
 		return name + "='" + example + "'"
@@ -233,21 +276,24 @@ func sample(name, flag string) string {
 }
 
 var (
-	keyInText     = regexp.MustCompile(`(?i)\bCG-[\w-]+`)
-	secretsInURLs = regexp.MustCompile(`(?s)(//).*@|[?#].*`)
+	keyInText    = regexp.MustCompile(`(?i)\bCG-[\w-]+`)
+	ofFile       = regexp.MustCompile(`^\.{0,2}/[^/]`)
+	scheme       = regexp.MustCompile(`^["'\s]*[a-zA-Z]+:/+|^//`)
+	inQueries    = regexp.MustCompile(`(?s)[?#][^:].*|[?#]$`) // ?:// stands in regular expressions
+	inParameters = regexp.MustCompile(`(?s)[?&#][\w-]+=.*`)
 )
 
 // shown is a value fit for one line of an error: without passwords, keys and what a terminal obeys, and not too long.
 func shown(value string) string {
 	value = keyInText.ReplaceAllString(value, "<key>")
-	if strings.Contains(value, "//") {
-		value = secretsInURLs.ReplaceAllStringFunc(value, func(s string) string {
-			if s[0] == '/' {
-				return "//<password>@"
-			}
-			return s[:1] + "<secret>"
-		})
+	if at := strings.LastIndex(value, "@"); at > 0 && !ofFile.MatchString(value) {
+		value = scheme.FindString(value[:at]) + "<password>" + value[at:]
 	}
+	secret := inParameters
+	if strings.Contains(value, "//") {
+		secret = inQueries
+	}
+	value = secret.ReplaceAllStringFunc(value, func(s string) string { return s[:1] + "<secret>" })
 	if r := []rune(value); len(r) > 100 {
 		value = string(r[:100]) + "..."
 	}
@@ -281,15 +327,32 @@ func unknownVariables(flags []*kingpin.FlagModel, env environment) []string {
 			warnings = append(warnings, fmt.Sprintf("%s is not read: %s is given as an argument only", v, actions[v]))
 		case strings.HasPrefix(v, variablePrefix):
 			known := append(slices.Sorted(maps.Keys(settings)), keyEnv)
-			warnings = append(warnings, fmt.Sprintf("%s is not read: there is no such setting%s", v, nearest(v, known)))
+			warnings = append(warnings, fmt.Sprintf("%s is not read: there is no such setting%s", shown(v), nearest(v, known)))
+		case keyVariable.MatchString(v) && v != keyEnv:
+			meant := keyEnv
+			if strings.HasSuffix(strings.ToUpper(v), "FILE") {
+				meant = variable("coingecko.api-key-file")
+			}
+			warnings = append(warnings, fmt.Sprintf("%s is not read; did you mean %s?", shown(v), meant))
+		default: // export X=..., lower case, hyphens, a letter too few
+			likely := separators.Replace(strings.ToUpper(strings.TrimSpace(strings.TrimPrefix(strings.TrimLeft(v, "\uFEFF"), "export "))))
+			for s := range settings {
+				if levenshtein.Distance(likely, s, nil) <= 2 && strings.Contains(likely, "EXPORTER") {
+					warnings = append(warnings, fmt.Sprintf("%s is not read; did you mean %s?", shown(v), s))
+				}
+			}
 		}
 	}
 	return warnings
 }
 
+// keyVariable is what others call the variable with the key.
+var keyVariable = regexp.MustCompile(`(?i)^(?:export )?(?:COINGECKO|CG|X_CG)_?(?:(?:DEMO|PRO|API)_?)*KEY(?:_FILE)?$`)
+
+var separators = strings.NewReplacer(".", "_", "-", "_")
+
 // nearest names what was probably meant: what ends the same way, else what differs in a few letters.
 func nearest(word string, among []string) string {
-	separators := strings.NewReplacer(".", "_", "-", "_")
 	bare := func(s string) string {
 		s = separators.Replace(strings.ToUpper(strings.TrimLeft(s, "-")))
 		return strings.TrimPrefix(s, variablePrefix)
@@ -297,7 +360,7 @@ func nearest(word string, among []string) string {
 	w := bare(word)
 	best := ""
 	for _, known := range among {
-		if strings.HasSuffix(bare(known), "_"+w) && (best == "" || len(known) < len(best)) {
+		if strings.HasSuffix(bare(known), "_"+w) && (best == "" || strings.HasPrefix(bare(known), "COINGECKO_")) {
 			best = known
 		}
 	}
@@ -314,6 +377,11 @@ func nearest(word string, among []string) string {
 		best = "--coingecko.api-key-file"
 		if strings.HasPrefix(word, variablePrefix) {
 			best = keyEnv
+		}
+	case w == "PORT" || w == "ADDRESS":
+		best = "--web.listen-address"
+		if strings.HasPrefix(word, variablePrefix) {
+			best = variable("web.listen-address")
 		}
 	case best == "" && strings.HasPrefix(word, "-"):
 		return "; --help lists them"

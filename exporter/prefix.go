@@ -15,6 +15,9 @@ var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
 func (s *settings) checkPrefix() error {
 	if s.externalFlag != "" {
 		u, problem := baseURL(s.externalFlag)
+		if problem == userInURL {
+			problem += "; leave it out"
+		}
 		if problem != "" {
 			return s.wrong("web.external-url", "%s", problem)
 		}

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +44,24 @@ type Source struct {
 var matchers = regexp.MustCompile(`^\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*(,\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*)*,?\s*$`)
 
 // IsSelector says whether a text is a list of label matchers as PromQL has them between braces.
-func IsSelector(s string) bool { return matchers.MatchString(s) }
+func IsSelector(s string) bool {
+	if !matchers.MatchString(s) {
+		return false
+	}
+	for _, m := range patterns.FindAllStringSubmatch(s, -1) {
+		value, err := strconv.Unquote(m[1])
+		if err == nil {
+			_, err = regexp.Compile(value)
+		}
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// patterns are the values of a list of matchers that are regular expressions.
+var patterns = regexp.MustCompile(`[=!]~\s*("(?:\\.|[^"\\\n])*")`)
 
 // Fetch asks for the day before a moment. It leaves out what an exporter would not have believed or shown.
 // Its errors hold neither user nor password.

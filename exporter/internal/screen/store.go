@@ -34,8 +34,10 @@ func ParseThresholds(list string) (Thresholds, error) {
 		switch {
 		case !thresholdKey.MatchString(key):
 			return nil, fmt.Errorf("%q is no threshold such as crypto.1h=0.05 or btc.24h=0.1; windows are 15m, 1h, 24h, 7d", item)
-		case err != nil || !(share > 0) || math.IsInf(share, 0):
-			return nil, fmt.Errorf("%q has no share above 0, such as 0.05 for 5 %%", item)
+		case err != nil || !(share > 0 && share <= 1):
+			return nil, fmt.Errorf("%q has no share above 0 and up to 1, such as 0.05 for 5 %%", item)
+		case t[key] != 0:
+			return nil, fmt.Errorf("%s stands there twice", key)
 		}
 		t[key] = share
 	}
