@@ -245,6 +245,7 @@ func TestEveryAlertSaysWhatItShould(t *testing.T) {
 func TestSettingsAreRegular(t *testing.T) {
 	t.Parallel()
 	ranks := map[string]bool{}
+	coins := map[string]bool{}
 	seen := map[string]bool{}
 	for _, g := range readRules(t)["store.rules.yaml"] {
 		for _, r := range g.Rules {
@@ -264,7 +265,11 @@ func TestSettingsAreRegular(t *testing.T) {
 					t.Errorf("%s: ranks are 1 to 6, each once", id)
 				}
 				ranks[r.Labels["rank"]] = true
-			case "currency coingecko:store_coin:info":
+			case "currency rank coingecko:store_coin:info":
+				if n, err := strconv.Atoi(r.Labels["rank"]); err != nil || n < 1 || coins[r.Labels["rank"]] {
+					t.Errorf("%s: ranks of coins are numbers from 1, each once", id)
+				}
+				coins[r.Labels["rank"]] = true
 			case "kind severity window coingecko:swing_threshold:ratio", "currency severity window coingecko:swing_threshold:ratio":
 				if !slices.Contains([]string{"15m", "1h", "24h", "7d"}, r.Labels["window"]) || !slices.Contains([]string{"warning", "critical"}, r.Labels["severity"]) {
 					t.Errorf("%s: no rule reads this window and severity", id)
