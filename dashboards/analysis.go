@@ -13,7 +13,7 @@ const (
 func analysis() *dashboard {
 	d := newDashboard("coingecko-analysis", "CoinGecko analysis",
 		"Prices, moves and risk of the currencies that you choose. Indicative rates, provided by CoinGecko.", "now-7d", "1m")
-	d.scope(sdk.TemplatingHideNone)
+	d.scope(sdk.TemplatingHideNone, ".+")
 	d.variable(sdk.TemplateVar{Name: "quote", Label: "Quote", Sort: 1, Current: sdk.Current{Text: words("usd"), Value: "usd"}},
 		`label_values(`+price+`{`+exporters+`}, quote)`)
 	d.variable(sdk.TemplateVar{
@@ -22,7 +22,7 @@ func analysis() *dashboard {
 	},
 		`label_values(`+price+whole+`, currency)`)
 	d.choice("window", "Window", "1h", "15m", "24h", "7d")
-	d.variable(sdk.TemplateVar{Name: "against", Label: "Correlate with", Sort: 1, Current: sdk.Current{Text: words("btc"), Value: "btc"}},
+	d.variable(sdk.TemplateVar{Name: "against", Label: "One currency", Sort: 1, Current: sdk.Current{Text: words("btc"), Value: "btc"}},
 		`label_values(`+price+whole+`, currency)`)
 	d.link("Wall", "/d/coingecko-wall", "Prices of the accepted coins")
 	d.link("Exporter", "/d/coingecko-exporter", "Whether the rates come, and on time")
@@ -35,10 +35,10 @@ func analysis() *dashboard {
 			"Formula: price / price at the start - 1.",
 			place{left, 1, 12, 9}, ranged(price+chosen+` /`+same+`(`+price+chosen+` @ start()) - 1`, "{{currency}}")).
 			unit("percentunit").custom("fillOpacity", 5),
-		timeseries("Price", "Price of one unit in the chosen quote, on a logarithmic axis so that coins of any price fit. "+
+		timeseries("Price of $against", "Price of one unit of that currency in the chosen quote. On one axis with others nothing would be seen to move. "+
 			"Formula: rate of the quote / rate of the currency, both per bitcoin.",
-			place{right, 1, 12, 9}, ranged(price+chosen, "{{currency}}")).
-			unit("locale").custom("scaleDistribution", map[string]any{"type": "log", "log": 10}),
+			place{right, 1, 12, 9}, ranged(price+`{`+exporters+`,currency="$against",quote="$quote"}`, "{{currency}}")).
+			unit("locale").custom("fillOpacity", 5),
 
 		heading("Moves and risk", 10),
 		timeseries("Change over $window", "Change within the chosen window, at each moment. A gap in the data gives no value. "+

@@ -25,6 +25,7 @@ const (
 type dashboard struct {
 	*sdk.Board
 	description string
+	panels      uint
 	wall        bool // no time picker: kiosk mode stopped hiding it in Grafana 11.3
 }
 
@@ -49,7 +50,14 @@ type place struct{ x, y, w, h int }
 // add puts panels on the board and numbers them.
 func (d *dashboard) add(panels ...*panel) {
 	for _, p := range panels {
-		p.ID = uint(len(d.Panels) + 1)
+		d.panels++
+		p.ID = d.panels
+		if inside, is := (*p.CustomPanel)["panels"].([]any); is {
+			for _, q := range inside {
+				d.panels++
+				q.(*sdk.Panel).ID = d.panels
+			}
+		}
 		d.Panels = append(d.Panels, p.Panel)
 	}
 }
@@ -59,8 +67,10 @@ func (d *dashboard) variable(v sdk.TemplateVar, query string) {
 	v.Type = "query"
 	v.Datasource = reference()
 	v.Query = map[string]any{"query": query, "refId": "variable-" + v.Name}
-	always := int64(2) // with each change of the time range, so that a new currency needs no reload
-	v.Refresh = sdk.BoolInt{Value: &always}
+	// When the dashboard is opened, not before each refresh: a Prometheus that hangs would keep panels from asking, and what is old
+	// would stay.
+	onLoad := int64(1)
+	v.Refresh = sdk.BoolInt{Value: &onLoad}
 	d.choose(v)
 }
 
@@ -75,8 +85,9 @@ func (d *dashboard) choice(name, label string, values ...string) {
 	d.Templating.List = append(d.Templating.List, v)
 }
 
-// scope adds the variables that every dashboard has: which Prometheus, and which exporters in it.
-func (d *dashboard) scope(hide uint8) {
+// scope adds the variables that every dashboard has: which Prometheus, and which exporters in it. allJobs is the regular expression
+// for all of them; empty for those that are there when the dashboard is opened.
+func (d *dashboard) scope(hide uint8, allJobs string) {
 	onLoad := int64(1)
 	d.Templating.List = append(d.Templating.List, sdk.TemplateVar{
 		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Hide: hide,
@@ -86,7 +97,7 @@ func (d *dashboard) scope(hide uint8) {
 	// The empty namespace of a plain Prometheus matches .* as well.
 	d.variable(sdk.TemplateVar{Name: "namespace", Label: "Namespace", Hide: hide, IncludeAll: true, AllValue: ".*", Sort: 1},
 		"label_values(coingecko_poll_interval_seconds, namespace)")
-	d.variable(sdk.TemplateVar{Name: "job", Label: "Job", Hide: hide, IncludeAll: true, AllValue: ".+", Sort: 1},
+	d.variable(sdk.TemplateVar{Name: "job", Label: "Job", Hide: hide, IncludeAll: true, AllValue: allJobs, Sort: 1},
 		`label_values(coingecko_poll_interval_seconds{namespace=~"$namespace"}, job)`)
 }
 
@@ -185,6 +196,15 @@ func heading(title string, y int) *panel {
 	p := newPanel("row", title, "", place{0, y, columns, 1})
 	p.Description = nil
 	return p.set("collapsed", false).set("panels", []any{})
+}
+
+// folded begins a part of a dashboard that is closed at first, with its panels.
+func folded(title string, y int, panels ...*panel) *panel {
+	var list []any
+	for _, p := range panels {
+		list = append(list, p.Panel)
+	}
+	return heading(title, y).set("collapsed", true).set("panels", list)
 }
 
 func reduce(calc string) map[string]any {
@@ -334,13 +354,7 @@ func (d *dashboard) JSON() ([]byte, error) {
 	picker := m["timepicker"].(map[string]any)
 	delete(picker, "time_options")
 	picker["hidden"] = d.wall
-	for _, p := range m["panels"].([]any) {
-		p := p.(map[string]any)
-		drop(p, oldOfPanel...)
-		if p["transparent"] == false {
-			drop(p, "transparent") // rows must not have it
-		}
-	}
+	tidyPanels(m["panels"].([]any))
 	for _, v := range m["templating"].(map[string]any)["list"].([]any) {
 		tidyVariable(v.(map[string]any))
 	}
@@ -363,6 +377,19 @@ func (d *dashboard) JSON() ([]byte, error) {
 		return nil, fmt.Errorf("dashboard %s: %w", d.UID, err)
 	}
 	return out.Bytes(), nil
+}
+
+func tidyPanels(list []any) {
+	for _, p := range list {
+		p := p.(map[string]any)
+		drop(p, oldOfPanel...)
+		if p["transparent"] == false {
+			drop(p, "transparent") // rows must not have it
+		}
+		if inside, is := p["panels"].([]any); is {
+			tidyPanels(inside)
+		}
+	}
 }
 
 // tidyVariable drops the empty, and unpacks texts that only multi-value variables have as a list.

@@ -13,7 +13,7 @@ const (
 func health() *dashboard {
 	d := newDashboard("coingecko-exporter", "CoinGecko exporter",
 		"Whether the rates come, in time, and within the quota of CoinGecko's plan.", "now-6h", "30s")
-	d.scope(sdk.TemplatingHideNone)
+	d.scope(sdk.TemplatingHideNone, "") // these jobs alone: every program has the metrics of a process
 	d.variable(sdk.TemplateVar{Name: "instance", Label: "Instance", Multi: true, IncludeAll: true, AllValue: ".+", Sort: 1},
 		`label_values(coingecko_poll_interval_seconds{`+exporters+`}, instance)`)
 	d.link("Wall", "/d/coingecko-wall", "Prices of the accepted coins")
@@ -21,42 +21,37 @@ func health() *dashboard {
 	d.link("Data provided by CoinGecko", "https://www.coingecko.com", "Indicative rates, not a quote")
 
 	all := `{` + exporters + `}`
-	month := func(p *panel) *panel { return p.set("timeFrom", "now/M").set("hideTimeOverride", true) }
 	used := `sum(increase(coingecko_polls_total{` + exporters + `,upstream="coingecko"}[$__range]))`
 	quota := `max(coingecko_quota_requests{` + exporters + `,period="month"})`
 
 	age, most := age(), last("coingecko_rates_max_age_seconds")
 
 	d.add(
-		stat("Age of the rates", "Seconds since the newest rates left CoinGecko. It goes on growing for a day when the exporter is gone. "+
-			"Amber from half of --rates.max-age, red from three quarters on.", place{0, 0, 4, 4},
+		stat("Rates", "Age: seconds since the newest rates left CoinGecko. It goes on growing for a day when the exporter is gone; amber from half of "+
+			"--rates.max-age, red from three quarters on. Last poll: whether that of each instance succeeded.", place{0, 0, 8, 4},
 			instant(age+` < 0.5 * `+most, "age"),
 			instant(age+` >= 0.5 * `+most+` < 0.75 * `+most, "age"),
-			instant(age+` >= 0.75 * `+most, "age")).
-			unit("s").decimals(0).none("never fetched").set("options.textMode", "value").
+			instant(age+` >= 0.75 * `+most, "age"),
+			instant(`min(coingecko_up`+instances+`)`, "last poll")).
+			unit("s").decimals(0).none("no exporter").set("options.textMode", "value_and_name").
 			override(query("A"), "color", fixed("green")).
 			override(query("B"), "color", fixed("orange")).
-			override(query("C"), "color", fixed("red")),
-		stat("Last poll", "Whether the last poll of each instance succeeded. From coingecko_up.", place{4, 0, 4, 4},
-			instant(`min(coingecko_up`+instances+`)`, "")).
-			unit("none").none("no exporter").steps("red", 1, "green").
-			mappings(exactly("0", "failed", "red"), exactly("1", "good", "green")),
-		stat("Fresh in 30 days", "Share of the last 30 days with fresh rates. The objective is 99.9 %. "+
-			"Formula: mean of "+freshness+".", place{8, 0, 4, 4},
-			instant(`min(avg_over_time(`+freshness+all+`[30d]))`, "")).
-			unit("percentunit").decimals(3).steps("red", 0.998, "orange", objective, "green"),
-		stat("Error budget left", "What is left of the 0.1 % of 30 days that the objective allows to be without fresh rates. "+
-			"Formula: 1 - share of stale time / 0.001.", place{12, 0, 4, 4},
-			instant(`1 - (1 - min(avg_over_time(`+freshness+all+`[30d]))) / 0.001`, "")).
-			unit("percentunit").decimals(0).steps("red", 0, "orange", 0.25, "green"),
-		month(stat("Calls this month", "Polls of CoinGecko itself since the month began, by the clock of the browser. Those of relays spend no quota. "+
-			"Formula: increase of coingecko_polls_total.", place{16, 0, 4, 4},
-			instant(used, "")).
-			unit("locale").decimals(0)),
-		month(stat("Quota used", "Calls this month as a share of what the plan allows. Empty where the plan has no quota by the month. "+
-			"Formula: calls / coingecko_quota_requests.", place{20, 0, 4, 4},
-			instant(used+` / `+quota, "")).
-			unit("percentunit").decimals(1).none("no monthly quota").steps("green", 0.8, "orange", 1, "red")),
+			override(query("C"), "color", fixed("red")).
+			override(query("D"), "unit", "none", "mappings", []any{exactly("0", "failed", "red"), exactly("1", "good", "green")}),
+		stat("Objective: fresh 99.9 % of 30 days", "Fresh: share of the last 30 days with fresh rates, the mean of "+freshness+". Left: how much of the 0.1 % that the "+
+			"objective allows to be without them is left, 1 - share of stale time / 0.001.", place{8, 0, 8, 4},
+			instant(`min(avg_over_time(`+freshness+all+`[30d]))`, "fresh"),
+			instant(`1 - (1 - min(avg_over_time(`+freshness+all+`[30d]))) / 0.001`, "budget left")).
+			unit("percentunit").set("options.textMode", "value_and_name").
+			override(query("A"), "decimals", 3, "thresholds", steps("red", 0.998, "orange", objective, "green")).
+			override(query("B"), "decimals", 0, "thresholds", steps("red", 0, "orange", 0.25, "green")),
+		stat("Quota this month", "Calls: polls of CoinGecko itself since the month began, by the clock of the browser; those of relays spend no quota. "+
+			"Used: as a share of what the plan allows; absent where the plan has no quota by the month. "+
+			"From coingecko_polls_total and coingecko_quota_requests.", place{16, 0, 8, 4},
+			instant(used, "calls"), instant(used+` / `+quota, "used")).
+			unit("locale").decimals(0).set("options.textMode", "value_and_name").
+			override(query("B"), "unit", "percentunit", "decimals", 1, "thresholds", steps("green", 0.8, "orange", 1, "red")).
+			set("timeFrom", "now/M").set("hideTimeOverride", true),
 
 		heading("Freshness", 4),
 		timeseries("Age of the rates", "How old the newest rates are at each moment, the age at which they stop to count as fresh, and the one at which they vanish.",
@@ -116,24 +111,9 @@ func health() *dashboard {
 		heading("Poller and relays", 30),
 		replicas(),
 
-		heading("Process", 38),
-		timeseries("CPU", "Processor time used, in cores.", place{0, 39, 6, 7},
-			ranged(`rate(process_cpu_seconds_total`+instances+`[$__rate_interval])`, "{{instance}}")).
-			unit("none").decimals(3).set("fieldConfig.defaults.min", 0),
-		timeseries("Memory", "Resident memory.", place{6, 39, 6, 7},
-			ranged(`process_resident_memory_bytes`+instances, "{{instance}}")).
-			unit("bytes").set("fieldConfig.defaults.min", 0),
-		timeseries("Goroutines", "Goroutines that exist. A line that only grows is a leak.", place{12, 39, 6, 7},
-			ranged(`go_goroutines`+instances, "{{instance}}")).
-			unit("none").decimals(0).set("fieldConfig.defaults.min", 0),
-		timeseries("Scrapes", "Scrapes of /metrics in a minute, by status.", place{18, 39, 6, 7},
-			ranged(`60 * sum by (code) (rate(promhttp_metric_handler_requests_total`+instances+`[$__rate_interval]))`, "{{code}}")).
-			unit("suffix:/min").set("fieldConfig.defaults.min", 0),
-
-		heading("Alerts", 46),
-		newPanel("state-timeline", "Alerts", "When which alert of this project was pending or firing. From the series ALERTS.", place{0, 47, columns, 8},
-			ranged(`max by (alertname, currency, severity) (label_replace(ALERTS{alertname=~"CoinGecko.+",alertstate="firing"} * 2, "alertstate", "", "", ""))`+
-				` or max by (alertname, currency, severity) (ALERTS{alertname=~"CoinGecko.+",alertstate="pending"})`, "{{alertname}} {{currency}} ({{severity}})")).
+		heading("Alerts", 38),
+		newPanel("state-timeline", "Alerts", "When which alert of this project was pending or firing. From the series ALERTS.", place{0, 39, columns, 8},
+			ranged(`2 * `+firing("")+` or max by (alertname, currency, severity) (`+shop("ALERTS", `,alertstate="pending"`)+`)`, "{{alertname}} {{currency}} ({{severity}})")).
 			unit("none").none("no alert in this time").
 			set("fieldConfig.defaults.color", fixed("red")).
 			mappings(exactly("1", "pending", "orange"), exactly("2", "firing", "red")).
@@ -141,6 +121,21 @@ func health() *dashboard {
 			set("options.mergeValues", true).set("options.showValue", "never").set("options.alignValue", "left").set("options.rowHeight", 0.85).
 			set("options.tooltip", map[string]any{"mode": "single", "sort": "none"}).
 			set("options.legend", map[string]any{"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []string{}}),
+		// Folded, so that nothing is asked for it before somebody opens it.
+		folded("Process", 47,
+			timeseries("CPU", "Processor time used, in cores.", place{0, 48, 6, 7},
+				ranged(`rate(process_cpu_seconds_total`+instances+`[$__rate_interval])`, "{{instance}}")).
+				unit("none").decimals(3).set("fieldConfig.defaults.min", 0),
+			timeseries("Memory", "Resident memory.", place{6, 48, 6, 7},
+				ranged(`process_resident_memory_bytes`+instances, "{{instance}}")).
+				unit("bytes").set("fieldConfig.defaults.min", 0),
+			timeseries("Goroutines", "Goroutines that exist. A line that only grows is a leak.", place{12, 48, 6, 7},
+				ranged(`go_goroutines`+instances, "{{instance}}")).
+				unit("none").decimals(0).set("fieldConfig.defaults.min", 0),
+			timeseries("Scrapes", "Scrapes of /metrics in a minute, by status.", place{18, 48, 6, 7},
+				ranged(`60 * sum by (code) (rate(promhttp_metric_handler_requests_total`+instances+`[$__rate_interval]))`, "{{code}}")).
+				unit("suffix:/min").set("fieldConfig.defaults.min", 0),
+		),
 	)
 	return d
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 
 	"github.com/alecthomas/kingpin/v2"
 )
@@ -19,8 +20,11 @@ const (
 	misasked = 2 // the command line or the token file is wrong; nothing was done
 )
 
-// all is every dashboard of the project.
-func all() []*dashboard { return []*dashboard{wall(), analysis(), health()} }
+// coins is how many the wall has room for, unless it is written for another number.
+const coins = 12
+
+// all is every dashboard of the project, with a wall for so many coins.
+func all(coins int) []*dashboard { return []*dashboard{wall(coins), analysis(), health()} }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -38,6 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 	write := app.Command("generate", "Write each dashboard to a file, <uid>.json.")
 	to := write.Flag("output", "Folder to write to.").Default("dashboards").ExistingDir()
+	number := app.Flag("coins", "How many coins the wall shows: its tiles are larger for fewer.").Default(strconv.Itoa(coins)).Int()
 	upload := app.Command("push", "Upload each dashboard to a Grafana, into the folder "+folderTitle+".")
 	address := upload.Flag("grafana.url", "Base URL of Grafana.").Required().String()
 	tokenFile := upload.Flag("grafana.token-file", "File with the token of a service account that has the role Editor.").Required().String()
@@ -58,13 +63,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	switch command {
 	case write.FullCommand():
-		err = generate(*to, stdout)
+		err = generate(*to, *number, stdout)
 	case upload.FullCommand():
 		client, problem := newClient(*address, *tokenFile)
 		if problem != nil {
 			return wrong(problem, misasked)
 		}
-		err = push(ctx, client, all(), stdout)
+		err = push(ctx, client, all(*number), stdout)
 	}
 	if err != nil {
 		return wrong(err, failed)
@@ -72,8 +77,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return ok
 }
 
-func generate(dir string, stdout io.Writer) error {
-	for _, d := range all() {
+func generate(dir string, coins int, stdout io.Writer) error {
+	for _, d := range all(coins) {
 		raw, err := d.JSON()
 		if err != nil {
 			return err

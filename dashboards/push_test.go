@@ -114,16 +114,16 @@ func TestPush(t *testing.T) {
 				t.Helper()
 				g.writes = 0
 				code, stdout, stderr := pushed(t, address+"/", file)
-				if code != ok || g.writes != writes || strings.Count(stdout, said) != len(all()) {
+				if code != ok || g.writes != writes || strings.Count(stdout, said) != len(all(coins)) {
 					t.Fatalf("ended with %d after %d writes: %s%s", code, g.writes, stdout, stderr)
 				}
 			}
-			expect(": created", 1+len(all()))
+			expect(": created", 1+len(all(coins)))
 			expect(": unchanged", 0)
 			for _, b := range g.saved {
 				b["title"] = "changed by hand"
 			}
-			expect(": updated", len(all()))
+			expect(": updated", len(all(coins)))
 			expect(": unchanged", 0)
 		})
 	}
@@ -244,7 +244,7 @@ func TestStrictDryRun(t *testing.T) {
 		body, _ := io.ReadAll(answer.Body)
 		return answer.StatusCode, string(body)
 	}
-	for _, d := range all() {
+	for _, d := range all(coins) {
 		raw, err := d.JSON()
 		if err != nil {
 			t.Fatal(err)

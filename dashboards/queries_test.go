@@ -6,6 +6,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -85,6 +86,7 @@ func seconds(t time.Time) string {
 func oldAlerts(t *testing.T, dir string, from time.Time) {
 	t.Helper()
 	var b strings.Builder
+	var since strings.Builder // each series in one piece
 	b.WriteString("# TYPE ALERTS gauge\n")
 	for _, labels := range []string{
 		`job="coingecko-exporter",alertname="CoinGeckoPriceSwing",currency="eth",severity="critical",alertstate="firing"`,
@@ -97,9 +99,10 @@ func oldAlerts(t *testing.T, dir string, from time.Time) {
 	} {
 		for i := range 60 {
 			fmt.Fprintf(&b, "ALERTS{%s} 1 %d\n", labels, from.Unix()+int64(60*i))
+			fmt.Fprintf(&since, "ALERTS_FOR_STATE{%s} %d %d\n", regexp.MustCompile(`,alertstate="\w+"`).ReplaceAllString(labels, ""), from.Unix(), from.Unix()+int64(60*i))
 		}
 	}
-	b.WriteString("# EOF\n")
+	b.WriteString("# TYPE ALERTS_FOR_STATE gauge\n" + since.String() + "# EOF\n")
 	path := filepath.Join(t.TempDir(), "alerts.om")
 	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
@@ -290,7 +293,7 @@ func span(t *testing.T, from string) time.Duration {
 }
 
 // Alerts are not all about a currency.
-var mayLack = keys("who currency")
+var mayLack = keys("unit says how since currency")
 
 // visit runs all queries of a dashboard, and notes which of them found something.
 func (v viewer) visit(b boardJSON, values map[string]string, found map[string]int) {
@@ -300,6 +303,7 @@ func (v viewer) visit(b boardJSON, values map[string]string, found map[string]in
 		windows = keys("15m 1h 24h 7d")
 	}
 	for _, p := range b.Panels {
+		values := p.each(values)[0]
 		for _, q := range p.Targets {
 			name := fmt.Sprintf("%s, panel %d %q, query %s", b.UID, p.ID, p.Title, q.RefID)
 			found[name] += 0
@@ -325,21 +329,26 @@ func (v viewer) visit(b boardJSON, values map[string]string, found map[string]in
 					}
 				}
 				if v.checkTable(name, p, q, list); len(list) > 1 && q.LegendFormat != "" {
-					distinct(v.t, name, q.LegendFormat, list)
+					distinct(v.t, name, q, list)
 				}
 			}
 		}
 	}
 }
 
+// legend is a series' name, as Grafana writes it.
+func legend(q targetJSON, s series) string {
+	return regexp.MustCompile(`\{\{(\w+)\}\}`).ReplaceAllStringFunc(q.LegendFormat, func(m string) string {
+		return s.Metric[strings.Trim(m, "{}")]
+	})
+}
+
 // distinct makes sure that two lines never have one name.
-func distinct(t *testing.T, name, legend string, list []series) {
+func distinct(t *testing.T, name string, q targetJSON, list []series) {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, s := range list {
-		text := regexp.MustCompile(`\{\{(\w+)\}\}`).ReplaceAllStringFunc(legend, func(m string) string {
-			return s.Metric[strings.Trim(m, "{}")]
-		})
+		text := legend(q, s)
 		if seen[text] {
 			t.Errorf("%s: two series are called %q", name, text)
 		}
@@ -372,6 +381,19 @@ func (v viewer) checkTable(name string, p panelJSON, q targetJSON, list []series
 	}
 }
 
+// each gives the values for each panel that Grafana makes of one: those of the variable that it is repeated by, one after the other.
+func (p panelJSON) each(values map[string]string) (list []map[string]string) {
+	if p.Repeat == "" {
+		return []map[string]string{values}
+	}
+	for one := range strings.SplitSeq(strings.Trim(values[p.Repeat], "()"), "|") {
+		single := maps.Clone(values)
+		single[p.Repeat] = one
+		list = append(list, single)
+	}
+	return list
+}
+
 // tiles are the wall's panels that show a price or what follows from it, by what they ask for.
 func tiles(b boardJSON) (list []panelJSON) {
 	for _, p := range b.Panels {
@@ -389,13 +411,14 @@ func (v viewer) shown(b boardJSON) (n int, where string) {
 	v.t.Helper()
 	values := v.look(b)
 	for _, p := range tiles(b) {
-		for _, q := range p.Targets {
+		q := p.Targets[0] // the second says that there is no price
+		for _, values := range p.each(values) {
 			list, err := v.run(b, p, q, values)
 			if err != nil {
 				v.t.Error(err)
 			}
 			if n += len(list); len(list) > 0 {
-				where += fmt.Sprintf(" %d in panel %d %q,", len(list), p.ID, p.Title)
+				where += fmt.Sprintf(" %d in panel %d of %s,", len(list), p.ID, values["coin"])
 			}
 		}
 	}
@@ -495,8 +518,9 @@ func TestQueries(t *testing.T) {
 		s, err := p.instant(`count by (job) (time() - timestamp(`+price+`) < 60) and on () coingecko:store_coin:info{currency="sol"}`, time.Now())
 		return err == nil && len(s) == 2
 	})
-	fresh.filled(wall, 5*12+6+4+5) // the board, the legend of the chart, cross rates and movers
-	short.filled(wall, 5*12)       // it has no history, hence no changes, but prices
+	const crosses = 4
+	fresh.filled(wall, 12+crosses)
+	short.filled(wall, 12+crosses)
 
 	found := map[string]int{}
 	t.Run("healthy", func(t *testing.T) {
@@ -511,22 +535,16 @@ func TestQueries(t *testing.T) {
 		p.t = t
 		two := viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter", "quote": "eur", "coin": "(btc|eth)"}}
 		values := two.look(wall)
-		if values["quote_name"] != "Euro" {
-			t.Errorf("the quote is called %q", values["quote_name"])
-		}
-		columns := 0
-		for _, panel := range tiles(wall) {
-			if !strings.Contains(panel.Targets[0].Expr, "$coin") || strings.Contains(panel.Targets[0].Expr, "topk(6") {
-				continue // cross rates, movers, and the chart's legend
+		for _, panel := range wall.Panels {
+			if panel.Repeat == "" {
+				continue
 			}
-			columns++
-			list, err := two.run(wall, panel, panel.Targets[0], values)
-			if err != nil || len(list) != 2 || list[0].Metric["currency"] != "btc" || list[1].Metric["currency"] != "eth" || list[0].Metric["quote"] != "eur" {
-				t.Errorf("panel %d shows %v (%v)", panel.ID, list, err)
+			for i, values := range panel.each(values) {
+				list, err := two.run(wall, panel, panel.Targets[0], values)
+				if want := []string{"btc", "eth"}[i]; err != nil || len(list) != 1 || list[0].Metric["currency"] != want || list[0].Metric["unit"] != strings.ToUpper(want) {
+					t.Errorf("tile %d shows %v (%v)", i, list, err)
+				}
 			}
-		}
-		if columns != 5 {
-			t.Errorf("the board has %d columns", columns)
 		}
 	})
 	t.Run("alerts", func(t *testing.T) {
@@ -545,14 +563,13 @@ func TestQueries(t *testing.T) {
 					t.Error(err)
 				}
 				for _, s := range list {
-					shown = append(shown, strings.Join(strings.Fields(s.Metric["what"]+" "+s.Metric["n"]), " "))
+					shown = append(shown, legend(q, s))
 				}
 			}
 		}
-		// Two of the three critical ones, and that there is one more.
-		if critical := len(shown) - len(keys("1 RateLimited UnusualVolatility")); critical != 2 ||
-			!slices.Contains(shown, "1") || !slices.Contains(shown, "Rate Limited") || !slices.Contains(shown, "Unusual Volatility") {
-			t.Errorf("the wall shows these alerts: %q", shown)
+		want := []string{"No fresh rates, for 30 min", "CoinGecko refuses the key, for 30 min", "ETH moved past its threshold, for 30 min", "and 2 more"}
+		if slices.Sort(shown[1:min(len(shown), 3)]); !slices.Equal(shown, want) {
+			t.Errorf("the wall shows these alerts: %q, and not %q", shown, want)
 		}
 	})
 	t.Run("a poll missed, and rates expired, by the clock", func(t *testing.T) {
@@ -618,29 +635,28 @@ func prices(t *testing.T, v viewer, wall boardJSON) {
 	}
 	want, _ := strconv.ParseFloat(s[0].Value[1].(string), 64)
 	values := v.look(wall)
-	for _, p := range tiles(wall) {
-		q := p.Targets[0]
-		if p.Options["textMode"] != "value" || !strings.HasPrefix(q.Expr, "("+price) {
+	if want := "(btc|eth|ltc|bch|bnb|eos|xrp|xlm|link|dot|yfi|sol)"; values["coin"] != want {
+		t.Errorf("the coins are %s, and not in the store's order, %s", values["coin"], want)
+	}
+	words := regexp.MustCompile(`^[A-Z]+  (1 h (0\.00|[+−]\d+\.\d\d) %  24 h ([▲▼] [+−]\d+\.\d\d|0\.00) %|[▲▼] [+−]\d+\.\d\d % in (15 min|1 h|24 h))$`)
+	for _, p := range wall.Panels {
+		if p.Repeat == "" {
 			continue
 		}
-		list, err := v.run(wall, p, q, values)
-		if err != nil || len(list) != 12 {
-			t.Fatalf("%d prices (%v)", len(list), err)
-		}
-		var codes []string
-		for _, s := range list {
-			codes = append(codes, s.Metric["currency"])
-			if s.Metric["currency"] == "btc" {
-				got, _ := strconv.ParseFloat(s.Values[len(s.Values)-1][1].(string), 64)
+		for _, values := range p.each(values) {
+			list, err := v.run(wall, p, p.Targets[0], values)
+			if err != nil || len(list) != 1 || list[0].Metric["currency"] != values["coin"] {
+				t.Fatalf("the tile of %s shows %v (%v)", values["coin"], list, err)
+			}
+			if name := legend(p.Targets[0], list[0]); !words.MatchString(name) {
+				t.Errorf("the tile says %q", name)
+			}
+			if values["coin"] == "btc" {
+				got, _ := strconv.ParseFloat(list[0].Values[len(list[0].Values)-1][1].(string), 64)
 				if math.Abs(got/want-1) > 0.02 { // a minute of the simulator's market apart, at most
 					t.Errorf("the wall says %v, the exporter %v", got, want)
 				}
 			}
 		}
-		if !slices.IsSorted(codes) {
-			t.Errorf("the rows of the board are not in order: %v", codes)
-		}
-		return
 	}
-	t.Error("no tile shows the price")
 }

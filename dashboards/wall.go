@@ -4,239 +4,339 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/grafana-tools/sdk"
 )
 
 // What the recording rules of alerts/ give.
 const (
-	rate   = "currency:coingecko_exchange_rate:max"
-	price  = "currency_quote:coingecko_price:ratio"
-	change = "currency_quote:coingecko_price_change:ratio" // and a window: 15m, 1h, 24h, 7d
+	rate      = "currency:coingecko_exchange_rate:max"
+	price     = "currency_quote:coingecko_price:ratio"
+	change    = "currency_quote:coingecko_price_change:ratio" // and a window: 15m, 1h, 24h, 7d
+	threshold = "currency:coingecko_swing_threshold:ratio"
 
 	exporters = `namespace=~"$namespace",job=~"$job"`
-	accepted  = `{` + exporters + `,currency=~"$coin",quote="$quote"}`
-	same      = " on (namespace, job, currency, quote) "
+	every     = `{` + exporters + `}`
+	coin      = `{` + exporters + `,currency="$coin",quote="$quote"}`
+	same      = " on (cluster, namespace, job, simulated, currency, quote) "
 
 	// Another unit of bitcoin, a dead currency, and one that always equals the dollar: no news.
 	others = `currency!~"bits|sats|vef|bmd"`
 )
 
-// fresh keeps an expression only where there is a price at the end of the time range. A tile with a
-// curve runs a range query and shows the last value it finds: without this, a price that is gone now
-// would stand there as if it were current.
-func fresh(expr, selector string) string {
-	return fmt.Sprintf("(%s) and%s(%s%s @ end())", expr, same, price, selector)
-}
-
-// The board's columns are panels of their own, because a stat panel gives all its values one size and
-// one meaning. They stay in line since each has one row for each coin with a price, in the same order:
-// range queries come sorted by label, and a change that is not known yet is NaN and not absent.
-func column(expr, legend string) sdk.Target {
-	return current(expr, accepted, legend)
-}
-
-// current is the values of now, sorted by label. Its panel looks at a short time only: the end of a long
-// one is rounded down to a step of minutes, and what is gone now would stay as long.
-func current(expr, selector, legend string) sdk.Target {
-	return sdk.Target{Expr: fresh(expr, selector), LegendFormat: legend, Interval: "15s"}
-}
-
-func percent(window string) string {
-	return fmt.Sprintf("round(100 * %s%s%s, 0.01) or%s%s%s * NaN", change, window, accepted, same, price, accepted)
-}
-
+// Colours of the built-in screen, and darker ones of them for the ground of a tile.
 const (
-	ink  = "#F2F4F8"
-	dim  = "#A9AFBA"
-	up   = "#6CCF8E"
-	down = "#FF7383"
-	calm = "#1E5B3A"
-	warn = "#B86B00"
-	bad  = "#C4162A"
+	ink       = "#F3F6F9"
+	dim       = "#A3B3C2"
+	ground    = "#1A222D"
+	risen     = "#12382B"
+	fallen    = "#43191B"
+	loudUp    = "#12804F"
+	loudDown  = "#C4162A"
+	up        = "#4ADE9B"
+	down      = "#FF8F85"
+	old       = "#5A6570"
+	warn      = "#B86B00"
+	bad       = "#B42318"
+	note      = "#2F5FA8"
+	simulated = "#A21CAF"
 )
 
-func wall() *dashboard {
+// Heights in units of the grid. header and rows of tiles are as much as 1080 pixels hold.
+const (
+	headerHigh = 5
+	tilesHigh  = 21
+)
+
+// shape is how many tiles stand beside each other, and how high they are, for a number of coins. The
+// chart has the same table in its template.
+func shape(coins int) (across, high int) {
+	switch {
+	case coins <= 3:
+		return 3, tilesHigh
+	case coins <= 4:
+		return 2, tilesHigh / 2
+	case coins <= 6:
+		return 3, tilesHigh / 2
+	case coins <= 9:
+		return 3, tilesHigh / 3
+	case coins <= 12:
+		return 4, tilesHigh / 3
+	default:
+		return 4, tilesHigh / 4
+	}
+}
+
+func wall(coins int) *dashboard {
 	d := newDashboard("coingecko-wall", "CoinGecko wall",
 		"Prices of the coins that the shop takes, for a wall of 1920x1080 in kiosk mode.", "now-24h", "30s")
 	d.wall = true
-	d.scope(sdk.TemplatingHideVariable)
-	// By rank, so that the shop's first quote is the default.
-	d.variable(sdk.TemplateVar{
-		Name: "quote", Hide: sdk.TemplatingHideVariable, Sort: 3,
-		Regex: `/quote="(?<value>[^"]+)".*rank="(?<text>[^"]+)"/`,
-	},
+	d.scope(sdk.TemplatingHideVariable, ".+")
+	// By rank: the shop's first quote is the default, and coins stand in the shop's order.
+	byRank := func(label string) string {
+		return `/` + label + `="(?<value>[^"]+)".*rank="(?<text>[^"]+)"/`
+	}
+	d.variable(sdk.TemplateVar{Name: "quote", Hide: sdk.TemplatingHideVariable, Sort: 3, Regex: byRank("quote")},
 		"query_result(coingecko:store_quote:info)")
-	d.variable(sdk.TemplateVar{Name: "coin", Hide: sdk.TemplatingHideVariable, Sort: 1, Multi: true, IncludeAll: true},
-		"label_values(coingecko:store_coin:info, currency)")
-	d.variable(sdk.TemplateVar{Name: "quote_name", Hide: sdk.TemplatingHideVariable},
-		`label_values(coingecko_currency_info{currency="$quote"}, name)`)
-
+	d.variable(sdk.TemplateVar{Name: "coin", Hide: sdk.TemplatingHideVariable, Sort: 3, Multi: true, IncludeAll: true, Regex: byRank("currency")},
+		"query_result(coingecko:store_coin:info)")
 	d.add(header()...)
-	d.add(board()...)
-	d.add(alertsAndMoves()...)
+	d.add(tile(coins))
 	return d
 }
 
 // last is the newest value of the last day, so that the age goes on growing when the exporter is gone.
 func last(metric string) string {
-	return `max(last_over_time(` + metric + `{` + exporters + `}[1d]))`
+	return `max(last_over_time(` + metric + every + `[1d]))`
 }
 
 // age is how long ago the newest rates left CoinGecko, in seconds.
 func age() string { return `floor(time() - ` + last("coingecko_last_success_timestamp_seconds") + `)` }
 
+// late is the age from which on a poll was missed: two intervals, and a minute for the scrape.
+func late() string { return `(2 * ` + last("coingecko_poll_interval_seconds") + ` + 60)` }
+
 func header() []*panel {
-	late := `(2 * ` + last("coingecko_poll_interval_seconds") + ` + 60)` // a minute for the scrape
-	age, most := age(), last("coingecko_rates_max_age_seconds")
+	age, late, most := age(), late(), last("coingecko_rates_max_age_seconds")
+	const there = ` and on () group(coingecko_up` + every + `)`
+	const quotes = `label_replace(coingecko:store_quote:info, "currency", "$1", "quote", "(.+)")`
 	return []*panel{
-		text("html", `<div style="font-size:44px;line-height:46px;margin-top:-8px;font-weight:500;white-space:nowrap">Crypto prices in ${quote_name:text}</div>`+
-			`<div style="font-size:22px;line-height:30px;color:`+dim+`;white-space:nowrap">Indicative rates, not a quote. `+
-			`Data provided by <a href="https://www.coingecko.com" target="_blank" rel="noopener">CoinGecko</a></div>`+
-			`<div style="font-size:22px;line-height:28px;margin:4px -8px 0 -8px;color:`+dim+`;white-space:nowrap">`+
-			over("13.3%", "coin")+over("26.7%", "now")+over("20%", "last 24 h")+over("20%", "1 h")+over("20%", "24 h")+`</div>`,
-			"What the wall shows, whose data it is, and the heads of the columns below.", place{0, 0, 15, 4}).withoutBox(),
-		stat("", "Whether the rates come from CoinGecko or from the simulator. From coingecko_exporter_simulated.", place{15, 0, 4, 3},
-			instant(`max(coingecko_exporter_simulated{`+exporters+`}) or 0 * max(coingecko_up{`+exporters+`})`, "")).
-			unit("none").none("NO EXPORTER").
-			mappings(exactly("1", "SIMULATED, not real", "#B85C00"), exactly("0", "LIVE", "#2A2F38")).
-			steps(bad).
-			set("options.colorMode", "background_solid").set("options.textMode", "value").
-			set("options.justifyMode", "center"),
+		text("html", `<div style="font-size:44px;line-height:50px;margin-top:-8px;font-weight:500;white-space:nowrap">Crypto rates in <span style="text-transform:uppercase">${quote}</span></div>`+
+			`<div style="font-size:27px;line-height:34px;color:`+dim+`;white-space:nowrap">Indicative rates. Curves: last 24 h. `+
+			`<a href="https://www.coingecko.com" target="_blank" rel="noopener">Data provided by CoinGecko</a></div>`,
+			"What the wall shows, and whose data it is.", place{0, 0, 10, 3}).withoutBox(),
 		stat("", "Seconds since the newest rates left CoinGecko. Amber when a poll was missed (two intervals and a minute), red when "+
-			"the rates have expired (--rates.max-age) or there are none.", place{19, 0, 5, 3},
-			instant(age+" <= "+late, "Rates fetched"),
-			instant(age+" > "+late+" <= "+most, "Poll missed"),
-			instant(age+" > "+most, "Expired"),
-			instant(`absent(`+last("coingecko_last_success_timestamp_seconds")+`)`, "Rates fetched")).
-			unit("s").decimals(0).none("no data").
-			override(query("A"), "color", fixed(calm)).
+			"the rates have expired (--rates.max-age), there never were any, or no exporter answers.", place{10, 0, 5, 3},
+			instant(age+" <= "+late+there, "Rates fetched"),
+			instant(age+" > "+late+" <= "+most+there, "A poll was missed"),
+			instant(age+" > "+most+there, "No current rates"),
+			instant(age+` unless on () group(coingecko_up`+every+`)`, "Exporter does not answer"),
+			instant(`absent(`+last("coingecko_last_success_timestamp_seconds")+`)`, "No rates yet")).
+			unit("s").decimals(0).none("Prometheus does not answer").steps(bad).
+			override(query("A"), "color", fixed(ground)).
 			override(query("B"), "color", fixed(warn)).
 			override(query("C"), "color", fixed(bad)).
-			override(query("D"), "color", fixed(bad), "mappings", []any{exactly("1", "never", bad)}).
-			set("options.colorMode", "background_solid").set("options.textMode", "value_and_name").
-			set("options.text", map[string]any{"titleSize": 28, "valueSize": 60}),
-	}
-}
-
-func board() []*panel {
-	coin := stat("", "The accepted coins that have a price now.", place{0, 4, 2, 22},
-		column(price+accepted+` * on (currency) group_left (name, unit) `+currencyNames(" @ end()"), "{{unit}}")).
-		unit("none").set("options.textMode", "name").steps(ink).none(" ")
-	now := stat("", "Price of one coin in the quote, from the recording rule "+price+".", place{2, 4, 4, 22},
-		column(price+accepted, "{{currency}}")).
-		unit("locale").decimals(2).set("options.textMode", "value").steps(ink).
-		override(below(10), "decimals", 4).
-		override(below(0.01), "decimals", 8).
-		override(atLeast(100_000), "decimals", 0).
-		set("options.justifyMode", "center").none("No current prices")
-	const span = `over_time(` + price + accepted + `[24h] @ end()))`
-	curve := stat("", "The price over the last 24 hours, each curve between its own lowest and highest price.", place{6, 4, 3, 22},
-		column(`(`+price+accepted+` -`+same+`(min_`+span+`) /`+same+`((max_`+span+` -`+same+`(min_`+span+`)`, "{{currency}}")).
-		unit("percentunit").set("options.textMode", "none").set("options.graphMode", "area").set("maxDataPoints", 1440).
-		set("fieldConfig.defaults.min", 0).set("fieldConfig.defaults.max", 1).steps("#7AA2F7")
-	list := []*panel{coin, now, curve}
-	for i, window := range []string{"1h", "24h"} {
-		list = append(list, signed(stat("", "Price now over the price "+window+" ago, less 1, in percent. From the recording rule "+change+window+".",
-			place{9 + 3*i, 4, 3, 22}, column(percent(window), "{{currency}}"))).
-			set("options.textMode", "value").set("options.justifyMode", "center").
-			set("options.text", map[string]any{"valueSize": 36}).none("–")) // both columns alike
-	}
-	for _, p := range list {
-		p.set("options.orientation", "horizontal").withoutBox()
-		if p != curve {
-			p.lastFiveMinutes()
-		}
-	}
-	return list
-}
-
-// over is the head of a column. The title of a panel is too small for a wall.
-func over(width, words string) string {
-	return `<span style="display:inline-block;width:` + width + `;text-align:center">` + words + `</span>`
-}
-
-// signed writes percentages with arrow, sign and two digits. Grafana has no unit that shows a plus, but
-// it can rewrite text: so the numbers, which the query has rounded, become text first. Spaces do not break.
-func signed(p *panel) *panel {
-	return p.unit("string").
-		set("options.reduceOptions.fields", "/^(?!Time$)/").
-		transform("convertFieldType", map[string]any{"fields": map[string]any{}, "conversions": []any{
-			map[string]any{"targetField": "Value", "destinationType": "string"},
-		}}).
-		mappings(
-			like(`^NaN$`, "–", dim),
-			like(`^-?0$`, "0.00\u00a0%", dim),
-			like(`^-(\d+)$`, "▼\u00a0−$1.00\u00a0%", down),
-			like(`^-(\d+\.\d)$`, "▼\u00a0−$10\u00a0%", down),
-			like(`^-(\d+\.\d\d)\d*$`, "▼\u00a0−$1\u00a0%", down),
-			like(`^(\d+)$`, "▲\u00a0+$1.00\u00a0%", up),
-			like(`^(\d+\.\d)$`, "▲\u00a0+$10\u00a0%", up),
-			like(`^(\d+\.\d\d)\d*$`, "▲\u00a0+$1\u00a0%", up),
-		)
-}
-
-// alertsAndMoves is the right side of the wall: what fires, how the accepted coins moved, cross rates, and the largest moves.
-func alertsAndMoves() []*panel {
-	const quotes = `label_replace(coingecko:store_quote:info, "currency", "$1", "quote", "(.+)")`
-	const every = `{` + exporters + `}`
-	courses := `((` + price + accepted + ` / on (namespace, job, currency, quote) (` + price + accepted + ` @ start()) - 1)` +
-		` and` + same + `topk(6, abs(` + change + `24h` + accepted + ` @ end()))) * on (currency) group_left (name, unit) ` + currencyNames(" @ end()")
-	const moves = change + `24h{` + exporters + `,quote="$quote",` + others + `}`
-	return []*panel{
-		stat("", "Firing alerts of this project, from the series ALERTS of the Prometheus that evaluates alerts/. Red: critical, "+
-			"amber: warning, blue: for information; two of each, and how many more. A swing of the market stands for those of its coins.",
-			place{15, 3, 9, 5},
-			alerts(`="critical"`), alerts(`="warning"`), alerts(`!~"critical|warning"`),
-			instant(`count_values("n", sum(clamp_min(count by (severity) (`+firing("")+`) - 2, 0)) > 0)`, "and {{n}} more"),
-			instant(`vector(1) unless on () count(`+firing("")+`)`, "No alert is firing")).
+			override(query("D"), "color", fixed(bad)).
+			override(query("E"), "color", fixed(bad), "mappings", []any{exactly("1", "–", bad)}).
+			set("options.colorMode", "background_solid").set("options.textMode", "value_and_name"),
+		stat("", "Alerts of this shop that fire, worst first: what makes prices untrustworthy, then what somebody was paged for, then warnings. "+
+			"From the series ALERTS of the Prometheus that evaluates alerts/.", place{15, 0, 9, headerHigh},
+			alerts(), alertsLeft(),
+			instant(`vector(0) unless on () count(`+firing("")+`) and on () count(coingecko:store_quote:info)`, "No alert is firing")).
 			unit("none").set("options.textMode", "name").set("options.colorMode", "background_solid").
-			set("options.orientation", "horizontal").set("options.text", map[string]any{"valueSize": 30}).
-			override(query("A"), "color", fixed(bad)).
-			override(query("B"), "color", fixed(warn)).
-			override(query("C"), "color", fixed("#2F5FA8")).
-			override(query("D"), "color", fixed("#2A2F38")).
-			override(query("E"), "color", fixed(calm)),
-		timeseries("Change in the last 24 hours: the accepted coins that moved most", "Price over the price at the left edge, less 1, for the six accepted "+
-			"coins with the largest change over 24 hours.", place{15, 8, 9, 8}, ranged(courses, "{{unit}}")).
-			unit("percentunit").set("maxDataPoints", 1440).custom("lineWidth", 3).set("options.legend.showLegend", false).none("No current prices"),
-		stat("", "Which line is which: the coins of the chart, in its colours.", place{15, 16, 9, 2}, ranged(courses, "{{unit}}")).
-			unit("percentunit").set("maxDataPoints", 1440).set("options.textMode", "name").set("options.orientation", "vertical").
-			set("fieldConfig.defaults.color.mode", "palette-classic").withoutBox(),
-		stat("Cross rates", "Rates between the quote of this wall and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
-			place{15, 18, 4, 8},
-			current(price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
-				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info`, every, "1 {{currency}} in {{quote}}")).lastFiveMinutes().
-			unit("none").decimals(4).set("options.textMode", "value_and_name").set("options.orientation", "horizontal").
-			steps(ink).set("options.text", map[string]any{"titleSize": 26, "valueSize": 32}).none("–"),
-		signed(stat("Largest moves in 24 h, all currencies", "The five currencies of any kind that moved most against the quote in 24 hours, "+
-			"without those that are another unit of bitcoin. From "+change+"24h.", place{19, 18, 5, 8},
-			instant(`round(sort_desc((100 * `+moves+` and on (namespace, job, currency) topk(5, abs(`+moves+`))) * on (currency) group_left (name, unit) `+currencyNames("")+`), 0.01)`, "{{name}}"))).
-			set("options.textMode", "value_and_name").set("options.orientation", "horizontal").
-			set("options.text", map[string]any{"titleSize": 26, "valueSize": 32}).none("–"),
+			set("options.orientation", "horizontal").set("options.justifyMode", "auto").
+			steps(ground, 1, note, 2, warn, 3, bad).none("Alerts are not known"),
+		stat("", "Rates between the quote of this wall and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
+			place{0, 3, 10, 2},
+			instant(`max by (currency, quote) (`+price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
+				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info)`, "{{currency}} in {{quote}}")).
+			unit("none").decimals(4).set("options.textMode", "value_and_name").set("options.orientation", "vertical").
+			set("options.text", map[string]any{"titleSize": 27, "valueSize": 32}).
+			steps(dim).none("–").withoutBox(),
+		stat("", "When the rates left CoinGecko, by the clock of the browser; and whether they are simulated. From coingecko_exporter_simulated.", place{10, 3, 5, 2},
+			instant(`1000 * `+last("coingecko_last_success_timestamp_seconds")+` unless on () max(coingecko_exporter_simulated`+every+`)`, ""),
+			instant(`max(coingecko_exporter_simulated`+every+`)`, "")).
+			unit("time:HH:mm:ss [UTC]Z").none("–").
+			override(query("A"), "color", fixed(ground)).
+			override(query("B"), "mappings", []any{exactly("1", "SIMULATED, not real", simulated)}).
+			steps(ground).
+			set("options.colorMode", "background_solid").set("options.textMode", "value").
+			set("options.justifyMode", "center"),
 	}
 }
 
-// firing are the alerts that the wall shows, once each, whoever of the replicas they are about.
-func firing(severity string) string {
-	const some = `ALERTS{` + exporters + `,alertstate="firing",`
-	// A swing that has become critical is one of the two that fire.
-	return `max by (alertname, currency, severity) (` + some + `alertname=~"CoinGecko.+"` + severity + `}` +
-		` unless on (alertname, currency) label_replace(` + some + `alertname=~"CoinGecko.+SwingCritical"}, "alertname", "$1", "alertname", "(.+)Critical")` +
-		` unless on (alertname) (` + some + `alertname="CoinGeckoPriceSwing"} and on () ` + some + `alertname="CoinGeckoMarketSwing"}))`
+// tile is a coin: name, changes, price and curve in one panel, so that nothing can stand beside a wrong neighbour. Grafana
+// repeats it for each coin. All of it comes from one query whose series carries the words, and colours follow from the words.
+func tile(coins int) *panel {
+	across, high := shape(coins)
+	p := stat("", "Price of one coin in the quote, its changes in 1 h and 24 h, and its curve of 24 hours. A move past the store's threshold stands "+
+		"alone and in full colour. Grey: a poll was missed. From the recording rules "+price+" and "+change+".",
+		place{0, headerHigh, columns, high},
+		// A range query would show the last old value of a price that is gone: hence `@ end()`.
+		sdk.Target{
+			Expr: `max by (currency) (` + price + coin + ` and` + same + `(` + price + coin + ` @ end())) * on (currency) group_left (words) ` + wordsOfTile() +
+				` * on (currency) group_left (unit) ` + unitOfTile(" @ end()"),
+			LegendFormat: "{{unit}}  {{words}}", Interval: "1m",
+		},
+		// No price: the coin's name, and whether the exporter withholds it.
+		instant(`(0 * `+unitOfTile("")+` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{`+exporters+`,reason="implausible"}[10m])) > bool 0) or vector(0)))`+
+			` unless on (currency) `+price+coin, "{{unit}}")).
+		unit("currency:financial:\u200b").decimals(2).none("no rate").
+		set("repeat", "coin").set("repeatDirection", "h").set("maxPerRow", across).
+		set("maxDataPoints", 1440).
+		set("options.textMode", "value_and_name").set("options.graphMode", "area").set("options.colorMode", "background_solid").
+		set("options.wideLayout", false).set("options.justifyMode", "auto").
+		steps(ground).
+		override(query("B"), "mappings", []any{exactly("0", "no rate", ground), exactly("1", "not confirmed", warn)})
+	p.override(atLeast(1e6), "decimals", 0)
+	// At least three digits that count, as on the screen.
+	for i, bound := range []float64{10, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7} {
+		p.override(below(bound), "decimals", 4+i)
+	}
+	for _, c := range []struct{ words, colour string }{
+		{`24 h ▲`, risen}, {`24 h ▼`, fallen},
+		{`^\S+  ▲`, loudUp}, {`^\S+  ▼`, loudDown},
+		{`not renewed`, old},
+	} {
+		p.override(matching(c.words), "color", fixed(c.colour))
+	}
+	return p.set("fieldConfig.defaults.links", []any{map[string]any{
+		"title": "Analysis of this coin", "url": "/d/coingecko-analysis?var-currency=$coin&var-quote=$quote", "targetBlank": false,
+	}})
 }
 
-// alerts are two of the firing ones of some severities, named for people: "Price Swing ETH".
-func alerts(severity string) sdk.Target {
-	found := `topk(2, ` + firing(",severity"+severity) + `)`
-	found = `label_replace(` + found + `, "what", "$1 $2 $3", "alertname", "CoinGecko([A-Z][a-z]+)([A-Z][a-z]+)?(.*)")`
-	found = `label_replace(` + found + `, "who", "$1", "currency", "(.+)")`
-	return instant(`label_replace(`+found+` * on (currency) group_left (name, unit) `+currencyNames("")+`, "who", "$1", "unit", "(.+)")`+
-		` or on (alertname, currency) `+found, "{{what}} {{who}}")
+// unitOfTile is 1 with how people write the tile's coin: the unit that CoinGecko gives it. It looks back a day, for a coin without
+// a price, and if two exporters disagree one of them wins.
+func unitOfTile(at string) string {
+	return `topk by (currency) (1, max by (currency, unit) (last_over_time(coingecko_currency_info{` + exporters + `,currency="$coin"}[1d]` + at + `)))`
+}
+
+// wordsOfTile is 1 with what stands beside the coin's name. A label, because that is all that one panel shows beside a value and
+// its curve.
+func wordsOfTile() string {
+	now := `group by (currency) (` + price + coin + ` @ end())`
+	// time() would be another at each step of the range.
+	notRenewed := `label_replace(` + now + ` and on () (last_over_time(vector(time())[2s:1s] @ end()) - max(last_over_time(coingecko_last_success_timestamp_seconds` + every +
+		`[1d] @ end())) > 2 * max(last_over_time(coingecko_poll_interval_seconds` + every + `[1d] @ end())) + 60), "words", "not renewed", "", "")`
+	moved := func(window string) string { return `max by (currency) (` + change + window + coin + ` @ end())` }
+
+	// Of the windows in which the move is past the threshold, the one where it is furthest.
+	moves := byWindow(moved)
+	limits := `min by (currency, window) (` + threshold + `{` + exporters + `,currency="$coin",severity="warning"} @ end())`
+	loud := percent(`(`+moves+`) and on (currency, window) topk by (currency) (1, abs(`+moves+`) / on (currency, window) `+limits+` >= 1)`, "move", "currency, window")
+	loud = `label_join(` + inWords(loud) + `, "words", " % in ", "move", "in")`
+
+	known := func(window, name, words, text, pattern string) string {
+		return `label_replace(` + percent(moved(window), name, "currency") + `, "` + name + `", "` + words + text + ` %", "` + name + `", "` + pattern + `")` +
+			` or on (currency) label_replace(` + now + `, "` + name + `", "` + words + `–", "", "")`
+	}
+	calm := `label_join((` + known("1h", "hour", "1 h ", "$1", "(?:[▲▼] )?(.+)") + `) * on (currency) group_left (day) (` +
+		known("24h", "day", "24 h ", "$1", "(.+)") + `), "words", "  ", "hour", "day")`
+	return `group by (currency, words) (` + notRenewed + ` or on (currency) ` + loud + ` or on (currency) ` + calm + `)`
+}
+
+// byWindow is the union of something by window, with the label window.
+func byWindow(of func(window string) string) string {
+	var list []string
+	for _, window := range []string{"15m", "1h", "24h", "7d"} {
+		list = append(list, `label_replace(`+of(window)+`, "window", "`+window+`", "", "")`)
+	}
+	return strings.Join(list, " or ")
+}
+
+// inWords gives a series with a window its label in: "15 min".
+func inWords(expr string) string {
+	for _, unit := range []string{"m min", "h h", "d d"} {
+		letter, word, _ := strings.Cut(unit, " ")
+		expr = replaced(expr, "in", "$1 "+word, "window", `(\\d+)`+letter)
+	}
+	return expr
+}
+
+func replaced(expr, label, text, from, pattern string) string {
+	return fmt.Sprintf(`label_replace(%s, "%s", "%s", "%s", "%s")`, expr, label, text, from, pattern)
+}
+
+// percent writes a change, a share, into a label: "▼ −0.31", "▲ +12.40", "0.00". The series that carries it has the value 1.
+func percent(expr, label, by string) string {
+	expr = fmt.Sprintf(`count_values by (%s) ("%s", round(1e4 * (%s)) + 0)`, by, label, expr) // 0 and not -0
+	for _, r := range []struct{ from, to string }{
+		{`(-?)(\\d)`, `${1}00$2`}, {`(-?)(\\d\\d)`, `${1}0$2`}, {`(-?\\d+)(\\d\\d)`, `$1.$2`},
+		{`-(.+)`, "▼ −$1"}, {`(0\\.0[1-9]|0\\.[1-9].|[1-9].*)`, "▲ +$1"},
+	} {
+		expr = replaced(expr, label, r.to, label, r.from)
+	}
+	return expr
+}
+
+// What makes prices untrustworthy, or keeps everybody from hearing of a swing.
+const distrust = "CoinGecko(RatesStale|RatesFrozen|ExporterAbsent|NoFirstSuccess|QuoteSwing|NothingWatched)"
+
+// sentences say what an alert means, behind the currency that it is about, if it is about one. Swings say more: how far, in how long.
+var sentences = []struct{ alert, says string }{
+	{"RatesStale", "No fresh rates"},
+	{"RatesFrozen", "The rates stand still: CoinGecko repeats an old answer"},
+	{"ExporterAbsent", "No exporter is there to be scraped"},
+	{"ExporterDown", "An exporter cannot be scraped"},
+	{"ExporterWithoutRates", "An exporter has no current rates, while others have"},
+	{"NoFirstSuccess", "The exporter has never had rates"},
+	{"NothingWatched", "No coin is watched for swings"},
+	{"FreshnessBudgetBurn", "Fresh rates are missing too often"},
+	{"KeyRejected", "CoinGecko refuses the key"},
+	{"PollsFailing", "Polls of CoinGecko fail"},
+	{"RateLimited", "CoinGecko refuses polls: too many"},
+	{"QuotaRunningOut", "The month's quota runs out"},
+	{"CurrencyVanished", "is gone from the rates"},
+	{"StoreCurrencyMissing", "is in the store's settings and has no rate"},
+	{"ThresholdMissing", "has no threshold: nobody would hear of a swing"},
+	{"UnusualVolatility", "moves more than usual"},
+	{"QuoteSwing", "moved by itself: no price in it can be trusted"},
+}
+
+// firing are the alerts of this shop that fire, once each, whoever of the replicas they are about. Those of the settings have no job.
+func firing(more string) string {
+	return `max by (alertname, currency, severity) (label_replace(` + shop("ALERTS", `,alertstate="firing"`+more) + `, "currency", "$1", "quote", "(.+)"))`
+}
+
+func shop(series, more string) string {
+	return series + `{namespace=~"$namespace",job=~"$job|",alertname=~"CoinGecko.+"` + more + `}`
+}
+
+// weighed are they with their weight: 4 where prices cannot be trusted, 3 where somebody was paged, 2 and 1 for warnings and the rest, and
+// among equals the largest swing first. A swing that has become critical is one alert.
+func weighed() string {
+	some := `(4 * ` + firing(`,alertname=~"`+distrust+`"`) + ` or 3 * ` + firing(`,severity="critical"`) + ` or 2 * ` + firing(`,severity="warning"`) + ` or ` + firing("") + `)` +
+		` unless on (alertname, currency) ` + replaced(firing(`,alertname=~".+SwingCritical"`), "alertname", "$1", "alertname", "(.+)Critical")
+	return `(` + some + ` + on (currency) group_left () clamp_max(max by (currency) (abs(currency:coingecko_swing:ratio` + every + `)) / 100, 0.9)) or ` + some
+}
+
+const alertsShown = 3
+
+// alerts are the worst of the firing ones, as sentences: "ETH fell 9.3 % in 15 min, for 3 min". Each join has something for every alert,
+// so that none is lost by it.
+func alerts() sdk.Target {
+	const key = "alertname, currency, severity"
+	e := replaced(fmt.Sprintf(`topk(%d, %s)`, alertsShown, weighed()), "swing", "$1", "alertname", "CoinGecko(Price|Market)Swing.*")
+	for _, s := range sentences {
+		e = replaced(e, "says", s.says, "alertname", "CoinGecko"+s.alert)
+	}
+
+	who := currencyNames() + ` or on (currency) ` + replaced(`group by (currency) (`+firing("")+`)`, "unit", "$1", "currency", "(.*)")
+
+	since := `(time() - max by (` + key + `) (label_replace(` + shop("ALERTS_FOR_STATE", "") + `, "currency", "$1", "quote", "(.+)")))`
+	since = replaced(`count_values by (`+key+`) ("since", floor(`+since+` / 60) < 120 or 60 * floor(`+since+` / 3600))`, "since", ", for $1 min", "since", "(.+)")
+	since += ` or on (` + key + `) group by (` + key + `) (` + firing("") + `)`
+
+	// How far a swing went, in the window where it is furthest past its threshold.
+	of := byWindow(func(window string) string {
+		return `max by (currency) (` + change + window + every + ` and` + same + `currency:coingecko_watched:info` + every + `)`
+	})
+	furthest := func(by, expr, swing string) string {
+		return `(` + expr + `) and on (` + by + `) topk by (currency) (1, max by (` + by + `) (abs(` + swing + every + `)))`
+	}
+	how := replaced(furthest("currency, window", of, "currency:coingecko_swing:ratio"), "swing", "Price", "", "") + ` or ` +
+		replaced(furthest("window", `max by (window) (job:coingecko_market_change:ratio`+every+`)`, "job:coingecko_market_swing:ratio"), "swing", "Market", "", "")
+	how = `count_values by (swing, currency, window) ("how", round(1e3 * (` + how + `)) + 0)`
+	for _, r := range []struct{ from, to string }{
+		{`(-?)(\\d)`, `${1}0$2`}, {`(-?\\d+)(\\d)`, `$1.$2`}, {`-(.+)`, "fell $1 %"}, {`(\\d.*)`, "rose $1 %"},
+	} {
+		how = replaced(how, "how", r.to, "how", r.from)
+	}
+	how = `label_join(` + inWords(how) + `, "how", " in ", "how", "in") or on (swing, currency) ` +
+		replaced(`group by (swing, currency) (`+replaced(firing(""), "swing", "$1", "alertname", "CoinGecko(Price|Market)Swing.*")+`)`, "how", "moved past its threshold", "swing", ".+")
+
+	e = `sort_desc(` + e + ` * on (currency) group_left (unit) (` + who + `) * on (` + key + `) group_left (since) (` + since + `) * on (swing, currency) group_left (how) (` + how + `))`
+	return instant(replaced(e, "unit", "The market", "swing", "Market"), "{{unit}} {{says}}{{how}}{{since}}")
+}
+
+// alertsLeft says how many more there are.
+func alertsLeft() sdk.Target {
+	return instant(fmt.Sprintf(`0 * count_values("n", count(%s) - %d > 0)`, weighed(), alertsShown), "and {{n}} more")
 }
 
 // currencyNames joins names and units to currencies. An exporter that was just replaced may have none
 // at this moment, and two versions may disagree: the last ten minutes count, and one of them wins.
-func currencyNames(at string) string {
-	return `topk by (currency) (1, max by (currency, name, unit) (last_over_time(coingecko_currency_info{` + exporters + `}[10m]` + at + `)))`
+func currencyNames() string {
+	return `topk by (currency) (1, max by (currency, name, unit) (last_over_time(coingecko_currency_info` + every + `[10m])))`
 }

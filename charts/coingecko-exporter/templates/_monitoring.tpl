@@ -69,6 +69,15 @@
 {{- end }}
 {{- $_ := set $board "uid" (printf "%s-%s" $board.uid $suffix) }}
 {{- $_ := set $board "title" (printf "%s (%s)" $board.title $namespace) }}
+{{- $coins := len .root.Values.store.coins }}
+{{- $shape := ternary (list 3 21) (ternary (list 2 10) (ternary (list 3 10) (ternary (list 3 7) (ternary (list 4 7) (list 4 5) (le $coins 12)) (le $coins 9)) (le $coins 6)) (le $coins 4)) (le $coins 3) }}
+{{- range $board.panels }}
+{{- if eq (.repeat | default "") "coin" }}
+{{- /* As the generator's shape: the fewer coins, the larger their tiles. */}}
+{{- $_ := set . "maxPerRow" (index $shape 0) }}
+{{- $_ := set .gridPos "h" (index $shape 1) }}
+{{- end }}
+{{- end }}
 {{- $chosen := dict "text" $namespace "value" $namespace "selected" true }}
 {{- $variables := list }}
 {{- range $board.templating.list }}
