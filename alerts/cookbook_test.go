@@ -100,7 +100,7 @@ var answers = map[string]check{
 		return nil
 	}),
 	"Which three of our coins moved most in 24 hours, up or down?": series(3, 3, 0, 2),
-	"What share of our coins is dearer than a day ago?":            series(0, 1, 0, 1),
+	"What share of our coins is dearer than a day ago?":            all(series(1, 1, 0, 1), swapped("> bool 0", "> bool 9", 0)),
 	"How long ago did a coin last move by 5 % within an hour?":     series(1, 12, 0, week),
 	"In how many hours of the last week did ETH move by more than 2 %?": all(series(1, 1, 0, 169),
 		// Every hour moved by more than less than nothing.
@@ -119,6 +119,8 @@ var answers = map[string]check{
 	"What was the worst drawdown of ETH in a week?":                 all(series(1, 1, -0.9, -1e-6), swapped(`currency="eth",quote="usd"`, `currency="svc",quote="usd"`, 0)),
 	"At which hour of the last day was ETH cheapest?":               series(1, 1, 0, 23),
 	"What did ETH cost at 14:00?":                                   like(price("eth", "usd", " offset 1h"), 0.05),
+	"What did each coin close at?":                                  series(14, 14, 1e-9, 1e9),
+	"What is the value at risk of 1,000 EUR in ETH, over a day?":    series(1, 1, -500, 900),
 	"How old was the price at 14:00?":                               series(1, 1, 0, 600),
 	"Is ETH above its mean of the week, and by how much?":           series(1, 1, -0.9, 5),
 	"What may a payment lose while it takes 15 minutes to confirm?": series(12, 12, 1e-6, 0.2),
