@@ -286,8 +286,8 @@ func shop(series, more string) string {
 // weighed are they with their weight: 4 where prices cannot be trusted, 3 where somebody was paged, 2 and 1 for warnings and the rest, and
 // among equals the largest swing first. A swing that has become critical is one alert.
 func weighed() string {
-	some := `(4 * ` + firing(`,alertname=~"`+distrust+`"`) + ` or 3 * ` + firing(`,severity="critical"`) + ` or 2 * ` + firing(`,severity="warning"`) + ` or ` + firing("") + `)` +
-		` unless on (alertname, currency) ` + replaced(firing(`,alertname=~".+SwingCritical"`), "alertname", "$1", "alertname", "(.+)Critical")
+	some := `((4 * ` + firing(`,alertname=~"`+distrust+`"`) + ` or 3 * ` + firing(`,severity="critical"`) + ` or 2 * ` + firing(`,severity="warning"`) + ` or ` + firing("") + `)` +
+		` unless on (alertname, currency) ` + replaced(firing(`,alertname=~".+SwingCritical"`), "alertname", "$1", "alertname", "(.+)Critical") + `)`
 	return `(` + some + ` + on (currency) group_left () clamp_max(max by (currency) (abs(currency:coingecko_swing:ratio` + every + `)) / 100, 0.9)) or ` + some
 }
 
@@ -308,12 +308,12 @@ func alerts() sdk.Target {
 	since = replaced(`count_values by (`+key+`) ("since", floor(`+since+` / 60) < 120 or 60 * floor(`+since+` / 3600))`, "since", ", for $1 min", "since", "(.+)")
 	since += ` or on (` + key + `) group by (` + key + `) (` + firing("") + `)`
 
-	// How far a swing went, in the window where it is furthest past its threshold.
+	// How far a swing went, in the window where it is furthest past its threshold; below four fifths it is about to be over.
 	of := byWindow(func(window string) string {
 		return `max by (currency) (` + change + window + every + ` and` + same + `currency:coingecko_watched:info` + every + `)`
 	})
 	furthest := func(by, expr, swing string) string {
-		return `(` + expr + `) and on (` + by + `) topk by (currency) (1, max by (` + by + `) (abs(` + swing + every + `)))`
+		return `(` + expr + `) and on (` + by + `) topk by (currency) (1, max by (` + by + `) (abs(` + swing + every + `) >= 0.8))`
 	}
 	how := replaced(furthest("currency, window", of, "currency:coingecko_swing:ratio"), "swing", "Price", "", "") + ` or ` +
 		replaced(furthest("window", `max by (window) (job:coingecko_market_change:ratio`+every+`)`, "job:coingecko_market_swing:ratio"), "swing", "Market", "", "")
@@ -327,7 +327,7 @@ func alerts() sdk.Target {
 		replaced(`group by (swing, currency) (`+replaced(firing(""), "swing", "$1", "alertname", "CoinGecko(Price|Market)Swing.*")+`)`, "how", "moved past its threshold", "swing", ".+")
 
 	e = `sort_desc(` + e + ` * on (currency) group_left (unit) (` + who + `) * on (` + key + `) group_left (since) (` + since + `) * on (swing, currency) group_left (how) (` + how + `))`
-	return instant(replaced(e, "unit", "The market", "swing", "Market"), "{{unit}} {{says}}{{how}}{{since}}")
+	return instant(replaced(replaced(e, "unit", "The market", "swing", "Market"), "unit", "$1 ", "unit", "(.+)"), "{{unit}}{{says}}{{how}}{{since}}")
 }
 
 // alertsLeft says how many more there are.
