@@ -1,5 +1,6 @@
-// The promise, tried at random: whatever the upstream does, no value is shown that it did not send, none that
-// is older than max-age, and no age is below the truth.
+// The promises, tried at random: whatever the upstream does, no value is shown that it did not send, none that
+// is older than max-age, and no age is below the truth. With --rates.max-jump no value that is far from the one before
+// is shown unless a different answer confirmed it, and a true move is shown at the second answer.
 
 package poller_test
 
@@ -9,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -53,6 +55,7 @@ type world struct {
 	t        *testing.T
 	interval time.Duration
 	maxAge   time.Duration
+	jump     float64 // the bound of a plausible move; 0 for none
 	relay    bool
 	sleeps   bool // the machine is suspended now and then; otherwise somebody sets its wall clock
 
@@ -63,17 +66,47 @@ type world struct {
 	mu    sync.Mutex
 	slept time.Duration // time that passed while the monotonic clock stood still
 	set   time.Duration // by how much the wall clock is wrong
-	sent  map[int]sent  // answers that were good, by number
-	last  int
+	asked reading       // by the poller's clocks, when the poll began that is under way; zero when none is
+	sent  []sent        // answers that were good, by number, which is the name of btc in them
+	level map[string]float64
+	taken *sent           // the last answer that the poller took
+	was   *sent           // the one with other content before it, unless the poller had nothing to compare it with
+	after *sent           // the first one with the content of taken, after was
+	shows map[string]shot // what was shown of each currency last
 
-	shown, none int         // what checks saw
-	shownNow    func() bool // of the poller
+	shown, none      int // what checks saw
+	withheld, wrong  int // values that were kept back, and those of them that were wrong
+	moved, confirmed int // values far from what was shown, and those of them that the answer before had confirmed
+	status           func() poller.Status
+}
+
+// reading is what the two clocks said.
+type reading struct {
+	wall time.Time
+	mono time.Duration
+}
+
+// since is how old the poller takes something for.
+func (r reading) since(then reading) time.Duration {
+	return max(r.wall.Sub(then.wall), r.mono-then.mono, 0)
 }
 
 // sent is a good answer.
 type sent struct {
-	left  time.Duration // when the rates left CoinGecko, in true time
-	rates map[string]float64
+	number  int
+	content int           // the same for answers that have the same values
+	left    time.Duration // when the rates left CoinGecko, in true time
+	known   reading       // when they left as far as the poller can know
+	rates   map[string]float64
+	wrong   map[string]bool // of which values are not true
+	checked bool            // by who sent it
+	shown   map[string]bool // once it was taken
+}
+
+// shot is a value that was shown.
+type shot struct {
+	value float64
+	known reading
 }
 
 // truth is the time that has passed.
@@ -90,7 +123,80 @@ func (w *world) clock() (time.Time, time.Duration) {
 	return w.begun.Round(0).Add(mono + w.slept + w.set), mono
 }
 
-func (w *world) Polled(poller.Poll) { w.polls.Add(1) }
+func (w *world) read() reading {
+	wall, mono := w.clock()
+	return reading{wall, mono}
+}
+
+// Polled checks what the poller believes of an answer that it took. Status still tells of the one before.
+func (w *world) Polled(p poller.Poll) {
+	defer w.polls.Add(1)
+	before, now := w.status(), w.read()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = reading{}
+	if p.Snapshot == nil {
+		return
+	}
+	number, err := strconv.Atoi(p.Snapshot.Rates[0].Name)
+	if err != nil || number >= len(w.sent) {
+		w.t.Errorf("%v was never sent", p.Snapshot.Rates)
+		return
+	}
+	s, last := &w.sent[number], w.taken
+	s.shown = map[string]bool{}
+	for _, r := range p.Snapshot.Rates {
+		s.shown[r.Code] = true
+		if r.Value != s.rates[r.Code] {
+			w.t.Errorf("%s %v is believed, and %v was sent", r.Code, r.Value, s.rates[r.Code])
+		}
+	}
+	compared := before.Snapshot != nil // otherwise there is nothing left of the last answer
+	for code, value := range s.rates {
+		w.judge(code, value, s, last, compared, now)
+	}
+	for code := range s.shown {
+		w.shows[code] = shot{s.rates[code], s.known}
+	}
+	if !compared {
+		w.was, w.after = nil, s
+	} else if last.content != s.content {
+		w.was, w.after = last, s
+	}
+	w.taken = s
+}
+
+// judge says whether a value is shown that must not be, or is not shown that must be.
+func (w *world) judge(code string, value float64, s, last *sent, compared bool, now reading) {
+	var confirmed, said, shownBefore bool
+	if compared {
+		var witness float64
+		witness, said = last.rates[code]
+		confirmed = said && last.content != s.content && w.near(value, witness)
+		shownBefore = said && last.content == s.content && last.shown[code]
+	}
+	shot, had := w.shows[code]
+	young := had && now.since(shot.known) <= w.maxAge
+	plausible := young && w.near(value, shot.value)
+	switch free := w.jump == 0 || s.checked || !compared; {
+	case s.shown[code] && !free && !plausible && !confirmed && (young || said):
+		w.t.Errorf("%s %v is shown after %v, and no different answer has confirmed it", code, value, shot.value)
+	case !s.shown[code] && (free || plausible || confirmed || shownBefore):
+		w.t.Errorf("%s %v is not shown: free %v, plausible %v after %v, confirmed %v, shown before %v", code, value, free, plausible, shot.value, confirmed, shownBefore)
+	case !s.shown[code]:
+		w.withheld++
+		if s.wrong[code] {
+			w.wrong++
+		}
+	case !free && !plausible:
+		w.moved++
+		if confirmed {
+			w.confirmed++
+		}
+	}
+}
+
+func (w *world) near(a, b float64) bool { return a <= b*w.jump && b <= a*w.jump }
 
 func (w *world) chance(p float64) bool { return w.Float64() < p }
 
@@ -102,6 +208,12 @@ func (w *world) upTo(d time.Duration) time.Duration {
 
 // transport takes its time before an answer is made and after, now and then too much.
 func (w *world) transport(r *http.Request) (*http.Response, error) {
+	now := w.read()
+	w.mu.Lock()
+	if w.asked == (reading{}) { // and not sent elsewhere within one poll
+		w.asked = now
+	}
+	w.mu.Unlock()
 	time.Sleep(w.upTo(6 * time.Second))
 	resp, err := w.answer(r)
 	time.Sleep(w.upTo(6 * time.Second))
@@ -173,15 +285,57 @@ func (w *world) answer(r *http.Request) (*http.Response, error) {
 }
 
 // freshest says whether the poller surely holds rates that are shown, and will after this poll.
-func (w *world) freshest() bool { return w.shownNow != nil && w.shownNow() }
+func (w *world) freshest() bool {
+	s := w.status()
+	return s.Snapshot != nil && s.Age+11*time.Second < s.MaxAge && len(s.Snapshot.Rates) > 2
+}
 
-// good is an answer to be used: with a number in all of its values, perhaps with entries that must be dropped.
+// move changes the market: mostly by a little, now and then by a factor.
+func (w *world) move() {
+	all := w.chance(0.5) // as when bitcoin's own price moves
+	by := w.factor()
+	leaps := w.chance(0.1)
+	for _, code := range currencies {
+		w.level[code] *= 0.95 + 0.1*w.Float64()
+		if leaps && (all || code == currencies[0]) {
+			w.level[code] *= by
+		}
+		w.level[code] = min(max(w.level[code], 1e3), 1e9)
+	}
+}
+
+// factor is by how much a wrong value, or a great move, is away.
+func (w *world) factor() float64 { return math.Exp((w.Float64() - 0.5) * 6) } // from a twentieth to twenty times
+
+var currencies = []string{"usd", "eur", "eth"}
+
+// content makes new values. No two answers share one of them, but for btc.
+func (w *world) content(s *sent) {
+	s.content, s.rates, s.wrong = s.number, map[string]float64{"btc": 1}, map[string]bool{}
+	w.move()
+	lies, all, by := w.chance(0.2), w.chance(0.5), w.factor()
+	for i, code := range currencies {
+		value := w.level[code]
+		if lies && (all || i == s.number%len(currencies)) {
+			value, s.wrong[code] = value*by, true
+		}
+		s.rates[code] = math.Ceil(value) + float64(s.number)/1e6
+	}
+}
+
+// good is an answer to be used: perhaps one that was there before, perhaps with values that are wrong, perhaps with
+// entries that must be dropped.
 func (w *world) good(rec *httptest.ResponseRecorder) {
+	now := w.truth()
 	w.mu.Lock()
-	w.last++
-	n := w.last
-	w.mu.Unlock()
-	s := sent{left: w.truth(), rates: map[string]float64{"btc": 1, "usd": float64(n), "eur": float64(n) + 0.5, "eth": float64(n) + 0.25}}
+	defer w.mu.Unlock()
+	s := sent{number: len(w.sent), left: now, known: w.asked}
+	if s.number > 0 && w.chance(0.4) { // CoinGecko has not refreshed its rates
+		last := w.sent[s.number-1]
+		s.content, s.rates, s.wrong = last.content, maps.Clone(last.rates), last.wrong
+	} else {
+		w.content(&s)
+	}
 	if w.relay || w.chance(0.1) { // a cache stands between
 		age := w.upTo(w.maxAge * 3 / 2)
 		s.left -= age
@@ -189,27 +343,33 @@ func (w *world) good(rec *httptest.ResponseRecorder) {
 		if w.chance(0.1) {
 			declared += w.IntN(100) // older than it is: no harm
 		}
+		d := time.Duration(declared) * time.Second
+		s.known = reading{s.known.wall.Add(-d), s.known.mono - d}
 		rec.Header().Set("Age", strconv.Itoa(declared))
 	}
-	entries := fmt.Sprintf(`"btc":{"value":1.0},"usd":{"value":%d},"eur":{"value":%d.5}`, n, n)
-	switch w.IntN(8) {
-	case 0: // not usable, and the others are
+	if w.relay && w.chance(0.2) {
+		says := []string{"none", "xau", "usd", "", "XAU", "none, none,"}[w.IntN(6)]
+		s.checked = says == "none" || says == "xau" || says == "usd"
+		rec.Header().Set(coingecko.WithheldHeader, says)
+	}
+	entries := fmt.Sprintf(`"btc":{"name":"%d","value":1.0},"usd":{"value":%.6f},"eur":{"value":%.6f}`, s.number, s.rates["usd"], s.rates["eur"])
+	eth, there := s.rates["eth"]
+	switch kind := w.IntN(8); {
+	case !there, kind == 0: // not usable, and the others are
 		entries += `,"eth":` + []string{`null`, `{"value":null}`, `{"value":-666.5}`, `{"value":"666.5"}`, `{"value":1e999}`, `{"value":0}`, `666.5`, `{"name":1,"value":666.5}`, `{"value":666.5,"value":1}`}[w.IntN(9)]
 		delete(s.rates, "eth")
-	case 1:
+	case kind == 1:
 		entries += fmt.Sprintf(`,"eth":{"value":%v},"ETH":{"value":%v},"eth":{"value":1}`, poison, poison)
 		delete(s.rates, "eth")
 	default:
-		entries += fmt.Sprintf(`,"eth":{"value":%d.25}`, n)
+		entries += fmt.Sprintf(`,"eth":{"value":%.6f}`, eth)
 	}
-	w.mu.Lock()
-	w.sent[n] = s
-	w.mu.Unlock()
+	w.sent = append(w.sent, s)
 	io.WriteString(rec, `{"rates":{`+entries+`}}`)
 }
 
 // check compares what is shown with the truth.
-func (w *world) check(c *collector.Collector, p *poller.Poller, isRate func(prometheus.Metric) bool) {
+func (w *world) check(c *collector.Collector, isRate func(prometheus.Metric) bool) {
 	shown := map[string]float64{}
 	metrics := make(chan prometheus.Metric, 100)
 	go func() { c.Collect(metrics); close(metrics) }()
@@ -223,7 +383,7 @@ func (w *world) check(c *collector.Collector, p *poller.Poller, isRate func(prom
 		}
 		shown[d.GetLabel()[0].GetValue()] = d.GetGauge().GetValue()
 	}
-	status := p.Status()
+	status := w.status()
 	if len(shown) == 0 {
 		w.none++
 		if status.Snapshot != nil {
@@ -232,18 +392,29 @@ func (w *world) check(c *collector.Collector, p *poller.Poller, isRate func(prom
 		return
 	}
 	w.shown++
+	now := w.truth()
 	w.mu.Lock()
-	s, ok := w.sent[int(shown["usd"])]
-	w.mu.Unlock()
-	if !ok || !maps.Equal(s.rates, shown) {
-		w.t.Fatalf("%v are shown, and were never sent so", shown)
+	defer w.mu.Unlock()
+	s := w.taken
+	want := maps.Clone(s.rates)
+	maps.DeleteFunc(want, func(code string, _ float64) bool { return !s.shown[code] })
+	if !maps.Equal(want, shown) {
+		w.t.Fatalf("%v are shown, and not %v of answer %d", shown, want, s.number)
 	}
-	age := w.truth() - s.left
+	age := now - s.left
 	if age > w.maxAge {
 		w.t.Fatalf("rates %v old are shown, max-age is %v", age, w.maxAge)
 	}
 	if status.Age < age {
 		w.t.Fatalf("rates are said to be %v old, and are %v", status.Age, age)
+	}
+	for _, r := range status.Previous {
+		if w.was == nil || w.was.rates[r.Code] != r.Value {
+			w.t.Fatalf("%s %v was not in the different answer before", r.Code, r.Value)
+		}
+		if later := w.after; !w.was.shown[r.Code] && !(later.shown[r.Code] && w.near(r.Value, later.rates[r.Code])) {
+			w.t.Fatalf("%s %v was withheld and not confirmed, and is a witness", r.Code, r.Value)
+		}
 	}
 }
 
@@ -251,8 +422,11 @@ func (w *world) check(c *collector.Collector, p *poller.Poller, isRate func(prom
 func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 	t.Helper()
 	w := &world{
-		Rand: r, t: t, begun: time.Now(), sent: map[int]sent{},
+		Rand: r, t: t, begun: time.Now(), shows: map[string]shot{}, level: map[string]float64{"usd": 6e4, "eur": 5e4, "eth": 2e4},
 		interval: time.Duration(10+r.IntN(290)) * time.Second, relay: r.IntN(2) == 0, sleeps: r.IntN(2) == 0,
+	}
+	if r.IntN(4) > 0 {
+		w.jump = 1.5
 	}
 	w.maxAge = w.interval + w.upTo(5*w.interval)
 	e := coingecko.Endpoint{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: coingecko.CoinGecko}
@@ -267,19 +441,15 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 		t.Fatal(err)
 	}
 	var p *poller.Poller
-	status := func() poller.Status { return p.Status() }
-	c := collector.New(collector.Options{Status: status})
+	w.status = func() poller.Status { return p.Status() }
+	c := collector.New(collector.Options{Status: w.status})
 	o := poller.Options{
-		Client: client, Interval: w.interval, MinInterval: poller.MinInterval, MaxAge: w.maxAge,
+		Client: client, Interval: w.interval, MinInterval: poller.MinInterval, MaxAge: w.maxAge, MaxJump: w.jump,
 		BackoffMin: time.Minute, BackoffMax: 15 * time.Minute,
 		Logger: slog.New(slog.DiscardHandler), Observers: []poller.Observer{c, w},
 	}
 	o.SetClock(w.clock)
 	p = poller.New(o)
-	w.shownNow = func() bool {
-		s := p.Status()
-		return s.Snapshot != nil && s.Age+11*time.Second < s.MaxAge && len(s.Snapshot.Rates) > 2
-	}
 
 	// The descriptor of the rates is found once; there is no other way to it.
 	rates := map[*prometheus.Desc]bool{}
@@ -294,7 +464,7 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- p.Run(ctx) }()
-	for int(w.polls.Load()) < polls {
+	for int(w.polls.Load()) < polls && !t.Failed() {
 		time.Sleep(w.upTo(3 * w.interval / 2))
 		synctest.Wait()
 		if w.chance(0.05) && !w.half.Load() {
@@ -310,7 +480,7 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 			}
 			w.mu.Unlock()
 		}
-		w.check(c, p, isRate)
+		w.check(c, isRate)
 	}
 	cancel()
 	if err := <-done; err != nil {
@@ -343,16 +513,23 @@ func TestProperty(t *testing.T) {
 	seed := setting(t, "PROPERTY_SEED", int(time.Now().UnixNano()&(1<<32-1)))
 	t.Logf("PROPERTY_SEED=%d", seed)
 	begun := time.Now()
-	var done, shown, none int
+	var all world
+	var done int
 	var passed time.Duration
 	for n := 0; done < polls && !t.Failed(); n++ {
 		synctest.Test(t, func(t *testing.T) {
 			w := epoch(t, rand.New(&locked{from: rand.NewPCG(uint64(seed), uint64(n))}), min(1000, polls-done))
-			done, shown, none, passed = done+int(w.polls.Load()), shown+w.shown, none+w.none, passed+w.truth()
+			done, passed = done+int(w.polls.Load()), passed+w.truth()
+			all.shown, all.none = all.shown+w.shown, all.none+w.none
+			all.withheld, all.wrong, all.moved, all.confirmed = all.withheld+w.withheld, all.wrong+w.wrong, all.moved+w.moved, all.confirmed+w.confirmed
 		})
 	}
-	t.Logf("%d polls in %v; %d looks saw rates and %d none; %v of simulated time", done, time.Since(begun).Round(time.Millisecond), shown, none, passed.Round(time.Hour))
-	if shown < done/10 || none < done/100 {
+	t.Logf("%d polls in %v; %d looks saw rates and %d none; %v of simulated time", done, time.Since(begun).Round(time.Millisecond), all.shown, all.none, passed.Round(time.Hour))
+	t.Logf("%d values were withheld, %d of them wrong; %d that had moved far were shown, %d of them confirmed", all.withheld, all.wrong, all.moved, all.confirmed)
+	if all.shown < done/10 || all.none < done/100 {
 		t.Error("the rates were there, or not there, too seldom to prove anything")
+	}
+	if all.wrong < done/200 || all.confirmed < done/200 {
+		t.Error("too few values were wrong, or confirmed, to prove anything")
 	}
 }
