@@ -398,7 +398,7 @@ func (p panelJSON) each(values map[string]string) (list []map[string]string) {
 func tiles(b boardJSON) (list []panelJSON) {
 	for _, p := range b.Panels {
 		if p.Type == "stat" && slices.ContainsFunc(p.Targets, func(q targetJSON) bool {
-			return strings.Contains(q.Expr, "coingecko_price")
+			return strings.Contains(q.Expr, "coingecko_price") && !strings.Contains(q.Expr, "ALERTS{")
 		}) {
 			list = append(list, p)
 		}
