@@ -138,7 +138,7 @@ func (s *settings) read(app *kingpin.Application, args []string, env environment
 			}
 		}
 	}
-	s.unknown = unknownVariables(flags, env)
+	s.unknown = s.unknownVariables(flags, env)
 	return nil
 }
 
@@ -308,7 +308,7 @@ func shown(value string) string {
 var serviceVariable = regexp.MustCompile(`^(COINGECKO_EXPORTER(?:_[A-Z0-9_]+?)?)_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)?)$`)
 
 // unknownVariables are warnings about variables that look like settings and are none.
-func unknownVariables(flags []*kingpin.FlagModel, env environment) []string {
+func (s *settings) unknownVariables(flags []*kingpin.FlagModel, env environment) []string {
 	settings := map[string]bool{}
 	actions := map[string]string{}
 	for _, f := range flags {
@@ -329,6 +329,9 @@ func unknownVariables(flags []*kingpin.FlagModel, env environment) []string {
 			known := append(slices.Sorted(maps.Keys(settings)), keyEnv)
 			warnings = append(warnings, fmt.Sprintf("%s is not read: there is no such setting%s", shown(v), nearest(v, known)))
 		case keyVariable.MatchString(v) && v != keyEnv:
+			if _, given := s.given["coingecko.api-key-file"]; given || env[v] == "" || env[keyEnv] != "" {
+				continue // it may be for another program
+			}
 			meant := keyEnv
 			if strings.HasSuffix(strings.ToUpper(v), "FILE") {
 				meant = variable("coingecko.api-key-file")
@@ -336,9 +339,9 @@ func unknownVariables(flags []*kingpin.FlagModel, env environment) []string {
 			warnings = append(warnings, fmt.Sprintf("%s is not read; did you mean %s?", shown(v), meant))
 		default: // export X=..., lower case, hyphens, a letter too few
 			likely := separators.Replace(strings.ToUpper(strings.TrimSpace(strings.TrimPrefix(strings.TrimLeft(v, "\uFEFF"), "export "))))
-			for s := range settings {
-				if levenshtein.Distance(likely, s, nil) <= 2 && strings.Contains(likely, "EXPORTER") {
-					warnings = append(warnings, fmt.Sprintf("%s is not read; did you mean %s?", shown(v), s))
+			for known := range settings {
+				if levenshtein.Distance(likely, known, nil) <= 2 && strings.Contains(likely, "EXPORTER") {
+					warnings = append(warnings, fmt.Sprintf("%s is not read; did you mean %s?", shown(v), known))
 				}
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
@@ -200,6 +202,9 @@ func TestBrowser(t *testing.T) {
 		"ages are written alike":               agesAlike,
 		"tab frozen":                           frozen,
 		"first load slow":                      slowLoad,
+		"cut off in the style sheet":           cutOff("</style>"),
+		"cut off in the script":                cutOff("</script>\n<noscript"),
+		"cut off in the tiles":                 cutOff(`<dl>`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -406,6 +411,32 @@ func slowLoad(t *testing.T, b tab, e *exporter) {
 	b.until(soon, `since(asked) < 3 && document.body.dataset.state === 'fresh' && `+priced)
 	if heard := b.is("heard"); strings.Contains(heard, "stopped") || strings.Contains(heard, "expired") {
 		t.Errorf("the exporter did answer, and the page said: %s", heard)
+	}
+}
+
+// cutOff has the first load end within the page, before a text; the next one is whole.
+func cutOff(before string) func(*testing.T, tab, *exporter) {
+	return func(_ *testing.T, b tab, e *exporter) {
+		e.fail(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/" {
+				http.NotFound(w, r)
+				return
+			}
+			page := httptest.NewRecorder()
+			served(e.screen.Load()).ServeHTTP(page, r)
+			maps.Copy(w.Header(), page.Header())
+			part, _, _ := strings.Cut(page.Body.String(), before)
+			w.Header().Set("Content-Length", strconv.Itoa(page.Body.Len()))
+			fmt.Fprint(w, part)
+			w.(http.Flusher).Flush()
+			e.fails.Store(nil)
+			panic(http.ErrAbortHandler)
+		})
+		b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error { // which fails with the load
+			_, err := cdp.Call(ctx, target, cdppage.Navigate, cdppage.NavigateParams{URL: e.URL})
+			return err
+		}))
+		b.until(soon, `document.documentElement.classList.contains('live') && document.querySelector('footer') && `+priced)
 	}
 }
 

@@ -56,14 +56,18 @@ var style string
 //go:embed screen.js
 var script string
 
+// guard stands before everything else. A page that was cut off so early that the script did not come is loaded again, and so
+// is one whose script the browser does not understand.
+const guard = `setTimeout(function () { if (!document.documentElement.classList.contains('live')) location.reload(); }, 30000);`
+
 //go:embed screen.svg
 var icon []byte
 
 var page = template.Must(template.New("page.html").Parse(pageText))
 
 // policy lets the page use what stands in it, load its icon and ask for itself, and nothing else. It may stand in a
-// frame of its own origin only. The style sheet's and the script's hashes go in; the sizes' hash is that of a page.
-const policy = "default-src 'none'; script-src '%s'; style-src '%s' '%s'; img-src 'self'; connect-src 'self'; " +
+// frame of its own origin only. The hashes of scripts and style sheet go in; the sizes' hash is that of a page.
+const policy = "default-src 'none'; script-src '%s' '%s'; style-src '%s' '%s'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
 // hash is how a policy names a text that stands in the page.
@@ -72,7 +76,7 @@ func hash(text string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-var styleHash, scriptHash = hash(style), hash(script)
+var styleHash, scriptHash, guardHash = hash(style), hash(script), hash(guard)
 
 // New prepares a screen. It fails on nothing: whether the quote is there shows with the first rates.
 func New(opts Options) *Screen {
@@ -104,7 +108,7 @@ func New(opts Options) *Screen {
 		{"https://github.com/heycard/coingecko-exporter", "Documentation"},
 	}
 
-	build := sha256.Sum256([]byte(opts.Version + pageText + style + script))
+	build := sha256.Sum256([]byte(opts.Version + pageText + style + guard + script))
 	s.build = hex.EncodeToString(build[:8])
 	return s
 }
@@ -154,7 +158,7 @@ func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store") // a price from a cache would be old
-	h.Set("Content-Security-Policy", fmt.Sprintf(policy, scriptHash, styleHash, hash(string(v.SizeSheet()))))
+	h.Set("Content-Security-Policy", fmt.Sprintf(policy, guardHash, scriptHash, styleHash, hash(string(v.SizeSheet()))))
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if !ok {

@@ -35,7 +35,7 @@ const (
 type view struct {
 	Build, Version string
 	Style          template.CSS
-	Script         template.JS
+	Guard, Script  template.JS
 	Sizes          template.CSS // custom properties, which depend on the tiles
 	Layout         string       // classes, which do so too; empty without tiles
 	Simulated      bool
@@ -121,6 +121,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	v := view{
 		Build:           s.build,
 		Style:           template.CSS(style), //nolint:gosec // a file of this package
+		Guard:           guard,
 		Script:          template.JS(script), //nolint:gosec // a file of this package
 		Version:         s.opts.Version,
 		Simulated:       st.Simulated,
