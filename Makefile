@@ -129,6 +129,7 @@ FUZZ = go test -run='^$$' -fuzz='^$(1)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetim
 fuzz: ## Fuzz what reads from the network, each part for FUZZTIME
 	$(call FUZZ,FuzzDecode,./exporter/internal/coingecko)
 	$(call FUZZ,FuzzHeaders,./exporter/internal/coingecko)
+	$(call FUZZ,FuzzRelay,./exporter/internal/poller)
 	$(call FUZZ,FuzzQuery,./exporter/internal/screen)
 
 soak: ## A million polls with faults, 30 days, 1,000 starts and stops, in simulated time where there is time in it
