@@ -211,6 +211,31 @@ func notRun(t *testing.T, what, how string) {
 	t.Skip(line)
 }
 
+// TestSwing: a coin that swings is heard of beside one whose swing is worse, under whatever inhibition that Alertmanager has;
+// kube-prometheus-stack's default lets a critical alert hold back the warnings of its name and namespace. A change over a quarter
+// of an hour needs one of data: this test installs before all others, and looks when they are through.
+func TestSwing(t *testing.T) {
+	if os.Getenv("E2E_PROMETHEUS") == "" {
+		notRun(t, "an alert that reaches Alertmanager", "set E2E_PROMETHEUS to a Prometheus of kube-prometheus-stack")
+	}
+	c := newCluster(t)
+	// Any change is too much for eth, and a warning for ltc. The thresholds of a whole market are out of reach.
+	c.install("--set", "simulate=true,store.quotes={usd},store.coins={eth,ltc}", "--set-json",
+		`store.thresholds={"kinds":{"crypto":null,"market":null,"quote":null},"currencies":{"eth":{"15m":{"warning":1e-7,"critical":2e-7}},"ltc":{"15m":{"warning":1e-7,"critical":0.9}}}}`)
+	t.Parallel()
+	namespace, _, _ := strings.Cut(os.Getenv("E2E_PROMETHEUS"), "/")
+	var last string
+	for _, alert := range []struct{ name, currency string }{{"CoinGeckoPriceSwingCritical", "eth"}, {"CoinGeckoPriceSwing", "ltc"}} {
+		filter := url.Values{"filter": {fmt.Sprintf("namespace=%q", c.namespace), fmt.Sprintf("alertname=%q", alert.name), fmt.Sprintf("currency=%q", alert.currency)}}
+		c.eventually(alert.name+" of "+alert.currency+" is active in Alertmanager", 25*time.Minute, func() bool {
+			last, _ = c.try("kubectl", "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/services/http:alertmanager-operated:9093/proxy/api/v2/alerts?%s", namespace, filter.Encode()))
+			return strings.Contains(last, `"state":"active"`)
+		})
+		t.Logf("%.600s", last)
+	}
+	c.uninstall()
+}
+
 // TestValidation: the API server itself takes what the chart makes of each file of values.
 func TestValidation(t *testing.T) {
 	c := newCluster(t)
@@ -575,4 +600,30 @@ func TestGivenUsers(t *testing.T) {
 		t.Errorf("helm test: %s", out)
 	}
 	c.uninstall()
+}
+
+// TestDependency: the chart as a dependency of another, which then has it switched off.
+func TestDependency(t *testing.T) {
+	c := newCluster(t)
+	dir, parent := c.TempDir(), "shop"
+	own, err := filepath.Abs(chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies:\n" +
+		"  - {name: coingecko-exporter, version: '*', repository: 'file://" + own + "', condition: coingecko-exporter.enabled}\n"
+	if err := os.WriteFile(filepath.Join(dir, "Chart.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.run(os.Getenv("HELM"), "dependency", "build", dir)
+	upgrade := []string{"upgrade", "--install", parent, dir, "--wait", "--timeout=4m", "--set", image(t, "coingecko-exporter.image", "E2E_IMAGE")}
+	c.helm(append(upgrade, "--set", "coingecko-exporter.simulate=true")...)
+	if out := c.helm("test", parent); !strings.Contains(out, "Phase:          Succeeded") {
+		t.Errorf("helm test: %s", out)
+	}
+	c.helm(append(upgrade, "--set", "coingecko-exporter.enabled=false")...)
+	c.eventually("nothing of it is left", time.Minute, func() bool {
+		return !strings.Contains(c.kubectl("get", "deployments,services,configmaps", "--output=name", "--selector=app.kubernetes.io/instance="+parent), "/")
+	})
+	c.helm("uninstall", parent, "--wait", "--timeout=2m")
 }

@@ -50,13 +50,14 @@ test-chart: $(CHART_TOOLS) $(SCHEMAS) ## Test the chart: unit tests, schemas of 
 		charts/validate $(CHART) $(CHART_VALUES)
 
 # E2E_IMAGE and E2E_IMAGE_NEXT: images that the cluster has or can pull, by tag or digest; they may be the same program.
-# E2E_PROMETHEUS=NAMESPACE/SERVICE:PORT: a Prometheus of the operator that looks for the label release=kube-prometheus-stack.
+# E2E_PROMETHEUS=NAMESPACE/SERVICE:PORT: a Prometheus of the operator that looks for the label release=kube-prometheus-stack,
+# with the Alertmanager of its namespace.
 # E2E_WALL_IMAGE: a Grafana that the cluster can pull, or chart: the one that the chart names.
 e2e: export E2E_IMAGE      ?= ghcr.io/heycard/$(NAME):$(VERSION)
 e2e: export E2E_IMAGE_NEXT ?= $(E2E_IMAGE)
 e2e: $(HELM) ## Install, test, upgrade, break and remove the chart on the cluster of KUBECONFIG
 	@[ -n "$${KUBECONFIG:-}" ] && kubectl get --raw /readyz >/dev/null || { echo "e2e: needs kubectl, and KUBECONFIG with a cluster to install into"; exit 1; }
-	HELM=$(HELM) go test -tags e2e -count=1 -timeout 40m -v -run '^($(or $(E2E),TestValidation|TestNoValues|TestLife|TestRefused|TestNeighbours|TestGivenUsers|TestWeb|TestWall))$$' ./charts
+	HELM=$(HELM) go test -tags e2e -count=1 -timeout 55m -v -run '^($(or $(E2E),TestSwing|TestValidation|TestNoValues|TestLife|TestWeb|TestWall|TestRefused|TestNeighbours|TestGivenUsers|TestDependency))$$' ./charts
 
 verify: verify-e2e
 verify-e2e: # Without a cluster there is nothing to verify on; with REQUIRE_ALL that is an error.
