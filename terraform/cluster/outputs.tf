@@ -8,7 +8,6 @@ output "platform" {
       endpoint                   = module.eks.cluster_endpoint
       certificate_authority_data = module.eks.cluster_certificate_authority_data
       compute_mode               = var.kubernetes.compute_mode
-      vpc_cidr                   = var.network.cidr
       image_repository           = one(values(module.registry.repository_urls))
       remote_write_url           = one(module.metrics[*].remote_write_url)
       prometheus                 = local.prometheus

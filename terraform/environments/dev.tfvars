@@ -78,6 +78,6 @@ exporter = {
   api_key_secret      = null
   secret_store        = null
   relay               = { enabled = false, min_replicas = 2, max_replicas = 2 }
-  wall                = { host = null, certificate_arn = null }
+  wall                = { host = null, certificate_arn = null, viewer_cidrs = [] }
   values              = {}
 }

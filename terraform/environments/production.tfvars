@@ -61,6 +61,6 @@ exporter = {
   api_key_secret      = "coingecko-api-key"
   secret_store        = null
   relay               = { enabled = true, min_replicas = 3, max_replicas = 6 }
-  wall                = { host = "coingecko-wall.heycard.example", certificate_arn = null }
+  wall                = { host = "coingecko-wall.heycard.example", certificate_arn = null, viewer_cidrs = ["10.99.0.0/24"] } # your VPN or office instead of this example
   values              = {}
 }

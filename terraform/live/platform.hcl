@@ -14,7 +14,6 @@ dependency "cluster" {
         endpoint                   = "https://planned.invalid"
         certificate_authority_data = base64encode("planned")
         compute_mode               = "auto"
-        vpc_cidr                   = "10.0.0.0/16"
         image_repository           = "planned.invalid/coingecko-exporter"
         remote_write_url           = null
         prometheus                 = { namespace = "monitoring", service_account = "prometheus" }

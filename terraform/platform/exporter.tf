@@ -10,12 +10,14 @@ locals {
   tls  = var.exporter.wall.certificate_arn != null
 
   # An internal load balancer. Auto Mode's controller and the one of every EKS cluster read different annotations.
+  # By way of nodes that have the pod, viewers keep their own addresses, which the network policy can tell from other pods'.
   wall_annotations = { for key, value in {
-    scheme    = local.auto ? "internal" : null
-    type      = local.auto ? null : "nlb"
-    internal  = local.auto ? null : "true"
-    ssl-cert  = var.exporter.wall.certificate_arn
-    ssl-ports = local.tls ? "443" : null
+    scheme      = local.auto ? "internal" : null
+    target-type = local.auto ? "instance" : null
+    type        = local.auto ? null : "nlb"
+    internal    = local.auto ? null : "true"
+    ssl-cert    = var.exporter.wall.certificate_arn
+    ssl-ports   = local.tls ? "443" : null
   } : "service.beta.kubernetes.io/aws-load-balancer-${key}" => value if value != null }
 
   exporter_values = {
@@ -47,11 +49,11 @@ locals {
       podDisruptionBudget = { enabled = true }
     }
 
-    # Nothing comes to the exporter from outside the cluster. The wall's load balancer has an address of the VPC.
+    # Nothing comes to the exporter from outside the cluster, and to the wall only whoever is named.
     networkPolicy = {
       enabled            = true
       ingressControllers = []
-      viewers            = [for cidr in [var.cluster.vpc_cidr] : { ipBlock = { cidr = cidr } } if local.wall]
+      viewers            = [for cidr in var.exporter.wall.viewer_cidrs : { ipBlock = { cidr = cidr } }]
     }
 
     serviceMonitor = { enabled = true }
@@ -65,11 +67,14 @@ locals {
       enabled       = true
       prometheusURL = local.prometheus_url
       rootURL       = local.wall ? "${local.tls ? "https" : "http"}://${var.exporter.wall.host}/" : ""
-      service = {
+      service = merge({
         type        = local.wall ? "LoadBalancer" : "ClusterIP"
         port        = local.wall ? (local.tls ? 443 : 80) : 3000
         annotations = { for key, value in local.wall_annotations : key => value if local.wall }
-      }
+        }, { for key, value in {
+          loadBalancerSourceRanges = var.exporter.wall.viewer_cidrs
+          externalTrafficPolicy    = "Local"
+      } : key => value if local.wall })
     }
   }
 }

@@ -20,7 +20,6 @@ variable "cluster" {
     endpoint                   = string
     certificate_authority_data = string
     compute_mode               = string
-    vpc_cidr                   = string
     image_repository           = string
     remote_write_url           = string
     prometheus                 = object({ namespace = string, service_account = string })
@@ -107,7 +106,7 @@ variable "exporter" {
     api_key_secret      = string
     secret_store        = string
     relay               = object({ enabled = bool, min_replicas = number, max_replicas = number })
-    wall                = object({ host = string, certificate_arn = string })
+    wall                = object({ host = string, certificate_arn = string, viewer_cidrs = list(string) })
     values              = any
   })
   nullable = false
@@ -145,6 +144,16 @@ variable "exporter" {
   validation {
     condition     = var.exporter.wall.host != null || var.exporter.wall.certificate_arn == null
     error_message = "exporter.wall.certificate_arn is set without exporter.wall.host. A certificate is for a name: set the host."
+  }
+
+  validation {
+    condition     = (var.exporter.wall.host != null) == (length(var.exporter.wall.viewer_cidrs) > 0)
+    error_message = "exporter.wall.viewer_cidrs has ${length(var.exporter.wall.viewer_cidrs)} networks, and exporter.wall.host is ${coalesce(var.exporter.wall.host, "not set")}. Name the networks of those who look at a wall with a host, such as [\"10.99.0.0/24\"]; a wall without one is reached by a forwarded port, and has none."
+  }
+
+  validation {
+    condition     = alltrue([for cidr in var.exporter.wall.viewer_cidrs : can(cidrnetmask(cidr))])
+    error_message = "exporter.wall.viewer_cidrs has a range that is no IPv4 network: ${join(", ", [for cidr in var.exporter.wall.viewer_cidrs : cidr if !can(cidrnetmask(cidr))])}. Write first address and prefix, such as 10.99.0.0/24."
   }
 }
 

@@ -21,6 +21,6 @@ exporter = {
   api_key_secret      = null
   secret_store        = "secrets-manager"
   relay               = { enabled = true, min_replicas = 2, max_replicas = 6 }
-  wall                = { host = "wall.heycard.example", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555" }
+  wall                = { host = "wall.heycard.example", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555", viewer_cidrs = ["10.99.0.0/24", "10.98.0.0/24"] }
   values              = {}
 }

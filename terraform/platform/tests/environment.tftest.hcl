@@ -63,7 +63,7 @@ run "charts_from_elsewhere" {
 
   variables {
     chart_repositories = { kube_prometheus_stack = "oci://registry.heycard.example/charts", coingecko_exporter = "../../charts" }
-    exporter           = merge(var.exporter, { wall = { host = "wall.heycard.example", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" } })
+    exporter           = merge(var.exporter, { wall = { host = "wall.heycard.example", certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1", viewer_cidrs = ["10.99.0.0/24"] } })
   }
 
   assert {

@@ -117,7 +117,31 @@ run "more_relays_at_least_than_at_most" {
 run "certificate_without_host" {
   command = plan
   variables {
-    exporter = merge(var.exporter, { wall = { host = null, certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1" } })
+    exporter = merge(var.exporter, { wall = { host = null, certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/1", viewer_cidrs = [] } })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "wall_for_nobody" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { wall = { host = "wall.heycard.example", certificate_arn = null, viewer_cidrs = [] } })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "viewers_without_a_wall" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { wall = { host = null, certificate_arn = null, viewer_cidrs = ["10.99.0.0/24"] } })
+  }
+  expect_failures = [var.exporter]
+}
+
+run "viewers_that_are_no_network" {
+  command = plan
+  variables {
+    exporter = merge(var.exporter, { wall = { host = "wall.heycard.example", certificate_arn = null, viewer_cidrs = ["10.99.0.0"] } })
   }
   expect_failures = [var.exporter]
 }

@@ -36,6 +36,10 @@ run "staging" {
     condition     = jsondecode(output.services["coingecko-exporter-wall"].spec).type == "LoadBalancer" && output.services["coingecko-exporter-wall"].annotations["service.beta.kubernetes.io/aws-load-balancer-scheme"] == "internal"
     error_message = "The wall of staging has an internal load balancer."
   }
+  assert {
+    condition     = jsondecode(output.services["coingecko-exporter-wall"].spec).loadBalancerSourceRanges == ["10.99.0.0/24"] && jsondecode(output.services["coingecko-exporter-wall"].spec).externalTrafficPolicy == "Local"
+    error_message = "The wall of staging is for the networks that are named, which it knows by their own addresses."
+  }
 }
 
 run "production" {
