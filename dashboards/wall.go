@@ -103,7 +103,7 @@ func header() []*panel {
 	const quotes = `label_replace(coingecko:store_quote:info, "currency", "$1", "quote", "(.+)")`
 	return []*panel{
 		text("html", `<div style="font-size:44px;line-height:50px;margin-top:-8px;font-weight:500;white-space:nowrap">Crypto rates in <span style="text-transform:uppercase">${quote}</span></div>`+
-			`<div style="font-size:27px;line-height:34px;color:`+dim+`;white-space:nowrap">Indicative rates. Curves: last 24 h. `+
+			`<div style="font-size:27px;line-height:34px;color:`+dim+`;white-space:nowrap">Indicative rates. `+
 			`<a href="https://www.coingecko.com" target="_blank" rel="noopener">Data provided by CoinGecko</a></div>`,
 			"What the wall shows, and whose data it is.", place{0, 0, 10, 3}).withoutBox(),
 		stat("", "Seconds since the newest rates left CoinGecko. Amber when a poll was missed (two intervals and a minute), red when "+
@@ -139,7 +139,7 @@ func header() []*panel {
 			instant(`max(coingecko_exporter_simulated`+every+`)`, "")).
 			unit("time:HH:mm:ss [UTC]Z").none("–").
 			override(query("A"), "color", fixed(ground)).
-			override(query("B"), "mappings", []any{exactly("1", "SIMULATED, not real", simulated)}).
+			override(query("B"), "mappings", []any{exactly("1", "SIMULATED", simulated)}).
 			steps(ground).
 			set("options.colorMode", "background_solid").set("options.textMode", "value").
 			set("options.justifyMode", "center"),
@@ -157,7 +157,7 @@ func tile(coins int) *panel {
 		sdk.Target{
 			Expr: `max by (currency) (` + price + coin + ` and` + same + `(` + price + coin + ` @ end())) * on (currency) group_left (words) ` + wordsOfTile() +
 				` * on (currency) group_left (unit) ` + unitOfTile(" @ end()"),
-			LegendFormat: "{{unit}}  {{words}}", Interval: "1m",
+			LegendFormat: "{{unit}} {{words}}", Interval: "1m",
 		},
 		// No price: the coin's name, and whether the exporter withholds it.
 		instant(`(0 * `+unitOfTile("")+` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{`+exporters+`,reason="implausible"}[10m])) > bool 0) or vector(0)))`+
@@ -176,7 +176,7 @@ func tile(coins int) *panel {
 	}
 	for _, c := range []struct{ words, colour string }{
 		{`24 h ▲`, risen}, {`24 h ▼`, fallen},
-		{`^\S+  ▲`, loudUp}, {`^\S+  ▼`, loudDown},
+		{"^\\S+ ▲", loudUp}, {"^\\S+ ▼", loudDown},
 		{`not renewed`, old},
 	} {
 		p.override(matching(c.words), "color", fixed(c.colour))
@@ -212,7 +212,7 @@ func wordsOfTile() string {
 			` or on (currency) label_replace(` + now + `, "` + name + `", "` + words + `–", "", "")`
 	}
 	calm := `label_join((` + known("1h", "hour", "1 h ", "$1", "(?:[▲▼] )?(.+)") + `) * on (currency) group_left (day) (` +
-		known("24h", "day", "24 h ", "$1", "(.+)") + `), "words", "  ", "hour", "day")`
+		known("24h", "day", "24 h ", "$1", "(.+)") + `), "words", " ", "hour", "day")`
 	return `group by (currency, words) (` + notRenewed + ` or on (currency) ` + loud + ` or on (currency) ` + calm + `)`
 }
 
@@ -256,10 +256,10 @@ const distrust = "CoinGecko(RatesStale|RatesFrozen|ExporterAbsent|NoFirstSuccess
 // sentences say what an alert means, behind the currency that it is about, if it is about one. Swings say more: how far, in how long.
 var sentences = []struct{ alert, says string }{
 	{"RatesStale", "No fresh rates"},
-	{"RatesFrozen", "The rates stand still: CoinGecko repeats an old answer"},
+	{"RatesFrozen", "An old answer repeats: no new rates"},
 	{"ExporterAbsent", "No exporter is there to be scraped"},
 	{"ExporterDown", "An exporter cannot be scraped"},
-	{"ExporterWithoutRates", "An exporter has no current rates, while others have"},
+	{"ExporterWithoutRates", "An exporter has no current rates"},
 	{"NoFirstSuccess", "The exporter has never had rates"},
 	{"NothingWatched", "No coin is watched for swings"},
 	{"FreshnessBudgetBurn", "Fresh rates are missing too often"},
@@ -268,10 +268,10 @@ var sentences = []struct{ alert, says string }{
 	{"RateLimited", "CoinGecko refuses polls: too many"},
 	{"QuotaRunningOut", "The month's quota runs out"},
 	{"CurrencyVanished", "is gone from the rates"},
-	{"StoreCurrencyMissing", "is in the store's settings and has no rate"},
-	{"ThresholdMissing", "has no threshold: nobody would hear of a swing"},
+	{"StoreCurrencyMissing", "is the store's and has no rate"},
+	{"ThresholdMissing", "has no threshold"},
 	{"UnusualVolatility", "moves more than usual"},
-	{"QuoteSwing", "moved by itself: no price in it can be trusted"},
+	{"QuoteSwing", "moved by itself: do not trust prices in it"},
 }
 
 // firing are the alerts of this shop that fire, once each, whoever of the replicas they are about. Those of the settings have no job.
