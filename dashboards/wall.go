@@ -47,6 +47,8 @@ const (
 const (
 	headerHigh = 5
 	tilesHigh  = 21
+
+	leastText = 27 // pixels, a fortieth of the height: the smallest that is read from five metres
 )
 
 // shape is how many tiles stand beside each other, and how high they are, for a number of coins. The
@@ -125,14 +127,14 @@ func header() []*panel {
 			alerts(), alertsLeft(),
 			instant(`vector(0) unless on () count(`+firing("")+`) and on () count(coingecko:store_quote:info)`, "No alert is firing")).
 			unit("none").set("options.textMode", "name").set("options.colorMode", "background_solid").
-			set("options.orientation", "horizontal").set("options.justifyMode", "auto").
+			set("options.orientation", "horizontal").set("options.text", map[string]any{"valueSize": leastText}).
 			steps(ground, 1, note, 2, warn, 3, bad).none("Alerts are not known"),
 		stat("", "Rates between the quote of this wall and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
 			place{0, 3, 10, 2},
 			instant(`max by (currency, quote) (`+price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
 				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info)`, "{{currency}} in {{quote}}")).
 			unit("none").decimals(4).set("options.textMode", "value_and_name").set("options.orientation", "vertical").
-			set("options.text", map[string]any{"titleSize": 27, "valueSize": 32}).
+			set("options.text", map[string]any{"titleSize": leastText, "valueSize": 32}).
 			steps(dim).none("–").withoutBox(),
 		stat("", "When the rates left CoinGecko, by the clock of the browser; and whether they are simulated. From coingecko_exporter_simulated.", place{10, 3, 5, 2},
 			instant(`1000 * `+last("coingecko_last_success_timestamp_seconds")+` unless on () max(coingecko_exporter_simulated`+every+`)`, ""),
@@ -169,6 +171,9 @@ func tile(coins int) *panel {
 		set("options.wideLayout", false).set("options.justifyMode", "auto").
 		steps(ground).
 		override(query("B"), "mappings", []any{exactly("0", "no rate", ground), exactly("1", "not confirmed", warn)})
+	if coins > 12 {
+		p.set("options.text", map[string]any{"titleSize": leastText}) // Grafana would take an eighth of the tile's height, and less
+	}
 	p.override(atLeast(1e6), "decimals", 0)
 	// At least three digits that count, as on the screen.
 	for i, bound := range []float64{10, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7} {
@@ -208,11 +213,11 @@ func wordsOfTile() string {
 	loud = `label_join(` + inWords(loud) + `, "words", " % in ", "move", "in")`
 
 	known := func(window, name, words, text, pattern string) string {
-		return `label_replace(` + percent(moved(window), name, "currency") + `, "` + name + `", "` + words + text + ` %", "` + name + `", "` + pattern + `")` +
+		return `label_replace(` + percent(moved(window), name, "currency") + `, "` + name + `", "` + words + text + `", "` + name + `", "` + pattern + `")` +
 			` or on (currency) label_replace(` + now + `, "` + name + `", "` + words + `–", "", "")`
 	}
 	calm := `label_join((` + known("1h", "hour", "1 h ", "$1", "(?:[▲▼] )?(.+)") + `) * on (currency) group_left (day) (` +
-		known("24h", "day", "24 h ", "$1", "(.+)") + `), "words", " ", "hour", "day")`
+		known("24h", "day", "24 h ", "$1 %", "(.+)") + `), "words", " ", "hour", "day")`
 	return `group by (currency, words) (` + notRenewed + ` or on (currency) ` + loud + ` or on (currency) ` + calm + `)`
 }
 
@@ -271,7 +276,7 @@ var sentences = []struct{ alert, says string }{
 	{"StoreCurrencyMissing", "is the store's and has no rate"},
 	{"ThresholdMissing", "has no threshold"},
 	{"UnusualVolatility", "moves more than usual"},
-	{"QuoteSwing", "moved by itself: do not trust prices in it"},
+	{"QuoteSwing", "itself moved: do not trust its prices"},
 }
 
 // firing are the alerts of this shop that fire, once each, whoever of the replicas they are about. Those of the settings have no job.

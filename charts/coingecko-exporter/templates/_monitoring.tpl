@@ -76,6 +76,7 @@
 {{- /* As the generator's shape: the fewer coins, the larger their tiles. */}}
 {{- $_ := set . "maxPerRow" (index $shape 0) }}
 {{- $_ := set .gridPos "h" (index $shape 1) }}
+{{- if gt $coins 12 }}{{ $_ := set .options "text" (dict "titleSize" 27) }}{{ end }}
 {{- end }}
 {{- end }}
 {{- $chosen := dict "text" $namespace "value" $namespace "selected" true }}
