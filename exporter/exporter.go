@@ -138,7 +138,7 @@ func build(s *settings) (_ *exporter, err error) {
 	if e.sim != nil {
 		// A little more than the longest change that the screen shows.
 		for at, rates := range e.sim.History(24*time.Hour+5*time.Minute, time.Minute) {
-			e.screen.Remember(at, rates)
+			e.screen.Remember(at, rates, true)
 		}
 	}
 	e.poller = poller.New(poller.Options{

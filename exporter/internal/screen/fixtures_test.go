@@ -50,7 +50,9 @@ func moved(rates []coingecko.Rate, minutes int) []coingecko.Rate {
 func remember(s *Screen, rates []coingecko.Rate, minutes int, gap func(int) bool) {
 	for m := minutes; m > 0; m-- {
 		if gap == nil || !gap(m) {
-			s.Remember(fetched.Add(-time.Duration(m)*time.Minute), moved(rates, m))
+			for _, simulated := range []bool{false, true} { // whatever the status says
+				s.Remember(fetched.Add(-time.Duration(m)*time.Minute), moved(rates, m), simulated)
+			}
 		}
 	}
 }

@@ -40,11 +40,13 @@ type Options struct {
 // Screen serves the page and remembers what it needs for changes and curves.
 // It is safe for concurrent use.
 type Screen struct {
-	opts    Options
-	links   []link
-	build   string
-	history *history.History
-	drift   func() time.Duration
+	opts  Options
+	links []link
+	build string
+	drift func() time.Duration
+
+	// Kept apart, because a relay may be turned from one to the other: no change and no curve joins the two.
+	real, simulated history.History
 }
 
 //go:embed page.html
@@ -99,7 +101,7 @@ func New(opts Options) *Screen {
 	if opts.MetricsPath == "" {
 		opts.MetricsPath = "/metrics"
 	}
-	s := &Screen{opts: opts, history: &history.History{}, drift: clockDrift()}
+	s := &Screen{opts: opts, drift: clockDrift()}
 	s.links = []link{
 		{opts.LinkBase + opts.MetricsPath, "Metrics"},
 		{opts.LinkBase + "/api/v3/exchange_rates", "Rates as JSON"},
@@ -134,18 +136,26 @@ func (s *Screen) Register(handle func(pattern string, h http.Handler)) {
 // Polled remembers the new rates. It makes a Screen a poller.Observer.
 func (s *Screen) Polled(p poller.Poll) {
 	if p.Snapshot != nil {
-		s.Remember(p.Snapshot.Left(), p.Snapshot.Rates)
+		s.Remember(p.Snapshot.Left(), p.Snapshot.Rates, p.Snapshot.Simulated)
 	}
 }
 
-// Remember keeps rates that left CoinGecko at the time given, sorted by code. They come in the order
+// Remember keeps rates that left CoinGecko at the time given, sorted by code, simulated or not. They come in the order
 // of time: a minute that is over is not changed any more.
-func (s *Screen) Remember(at time.Time, rates []coingecko.Rate) {
-	s.history.Remember(at, rates, s.drift())
+func (s *Screen) Remember(at time.Time, rates []coingecko.Rate, simulated bool) {
+	s.history(simulated).Remember(at, rates, s.drift())
 }
 
-// Restore adds what the rates were before this process started.
-func (s *Screen) Restore(past []history.Sample) { s.history.Restore(past) }
+// Restore adds what the real rates were before this process started.
+func (s *Screen) Restore(past []history.Sample) { s.real.Restore(past) }
+
+// history is what is remembered of simulated rates, or of real ones.
+func (s *Screen) history(simulated bool) *history.History {
+	if simulated {
+		return &s.simulated
+	}
+	return &s.real
+}
 
 func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	v, ok := s.view(s.opts.Status(), code(r.URL.Query().Get("quote")))

@@ -359,12 +359,50 @@ func TestPollsAreRemembered(t *testing.T) {
 	s := newScreen(t, Options{}, healthy(rates))
 	var o poller.Observer = s
 	o.Polled(poller.Poll{Err: refusedKey()})
-	if s.history.Len() != 0 {
+	if s.real.Len() != 0 {
 		t.Error("a poll that failed was remembered")
 	}
 	o.Polled(poller.Poll{Snapshot: &poller.Snapshot{Rates: rates}})
-	if s.history.Len() != 1 {
+	if s.real.Len() != 1 {
 		t.Error("a poll was not remembered")
+	}
+}
+
+// A relay may be turned from simulated rates to real ones and back. No curve and no change joins the two, and neither
+// takes the other's past away.
+func TestSimulatedAndRealRatesHaveNoCommonPast(t *testing.T) {
+	rates := simulator.RecordedRates()
+	s := newScreen(t, Options{Coins: []string{"eth"}}, poller.Status{})
+	minutes := func(from, to int, simulated bool) {
+		for m := from; m > to; m-- {
+			s.Remember(fetched.Add(-time.Duration(m)*time.Minute), rates, simulated)
+		}
+	}
+	look := func(st poller.Status) (span string, changes int) {
+		v, _ := s.view(st, "")
+		for _, c := range v.Tiles[0].Changes {
+			if c.Text != dash {
+				changes++
+			}
+		}
+		return v.Span, changes
+	}
+	expect := func(when string, st poller.Status, wantSpan string, wantChanges int) {
+		t.Helper()
+		if span, changes := look(st); span != wantSpan || changes != wantChanges {
+			t.Errorf("%s: a curve of %q and %d changes, want %q and %d", when, span, changes, wantSpan, wantChanges)
+		}
+	}
+	real := healthy(rates)
+	minutes(90, 30, false)
+	minutes(30, 10, true)
+	expect("simulated after real ones", simulated(real), "30 min", 1)
+	minutes(10, 0, false)
+	expect("real ones again", real, "1 h 30 min", 1)
+	var o poller.Observer = s
+	o.Polled(poller.Poll{Snapshot: &poller.Snapshot{Rates: rates, Simulated: true}})
+	if n := s.real.Len(); n != 70 {
+		t.Errorf("%d real samples, and a simulated one is remembered among them", n)
 	}
 }
 

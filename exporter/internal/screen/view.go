@@ -231,7 +231,8 @@ func (s *Screen) coins(of *poller.Snapshot, quote string) []string {
 
 func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quote string, short map[string]string) {
 	now := history.NewSample(st.LastSuccess, rates, history.Sample{})
-	points, span := s.history.Curve(now, max(history.Tolerance, 2*st.Interval))
+	past := s.history(st.Simulated)
+	points, span := past.Curve(now, max(history.Tolerance, 2*st.Interval))
 	switch {
 	case span > history.Reach-history.Tolerance: // the oldest sample is never a whole day old
 		v.Span = "24 h"
@@ -240,7 +241,7 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 	}
 	var then [3]history.Sample
 	for i, w := range windows {
-		then[i], _ = s.history.Before(now.At.Add(-w.long))
+		then[i], _ = past.Before(now.At.Add(-w.long))
 	}
 	basket, hasBasket := coingecko.Find(rates, s.opts.Basket.Code)
 	digits := 0
