@@ -39,7 +39,7 @@ LOADTIME ?= 10s
 ##@ Use
 demo: ## Show the screen with a simulated market on http://localhost:9880, offline
 	@mkdir -p bin && $(BUILD) -o bin/$(NAME) .
-	@echo "The screen is at http://localhost:9880/, the metrics at http://localhost:9880/metrics. Ctrl-C ends it."
+	@echo "The log says where the screen is. Ctrl-C ends it."
 	@exec bin/$(NAME) --simulate $(ARGS)
 
 run: build ## Poll CoinGecko, keyless; further flags in ARGS

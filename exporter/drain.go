@@ -25,7 +25,8 @@ import (
 // time for load balancers to go elsewhere, in which every answer also tells its client to close the connection.
 type drainer struct {
 	*http.Server
-	done chan struct{} // closed when no more connections are accepted
+	done     chan struct{}     // closed when no more connections are accepted
+	announce func(at net.Addr) // told of each address that is listened on; may be nil
 
 	mu        sync.Mutex
 	draining  bool
@@ -41,6 +42,9 @@ func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.listeners = append(d.listeners, l)
+		if d.announce != nil {
+			d.announce(l.Addr())
+		}
 		if d.draining { // it came up too late
 			l.Close()
 		}

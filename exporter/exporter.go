@@ -182,6 +182,7 @@ func (e *exporter) serve(ctx context.Context) error {
 	g.Add(func() error { <-signalled.Done(); return context.Cause(signalled) }, func(error) { reset() })
 
 	server := newDrainer(e.handler, s.maxConnections, s.logger)
+	server.announce = s.announce
 	g.Add(func() error { return server.serve(s) }, func(error) { server.drain(s, e.health) })
 
 	if s.healthAddress != "" {

@@ -114,49 +114,49 @@ func (s *settings) checkWebConfig() error {
 	if file == "" {
 		return nil
 	}
-	if problem := webConfigProblem(file); problem != "" {
+	if _, problem := webConfigProblem(file); problem != "" {
 		return fmt.Errorf("%s=%s: %s", s.name("web.config.file"), shown(file), problem)
 	}
 	return nil
 }
 
-func webConfigProblem(file string) string {
+func webConfigProblem(file string) (hasTLS bool, problem string) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return unreadable(err)
+		return false, unreadable(err)
 	}
 	c := web.Config{TLSConfig: web.TLSConfig{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13}}
 	if err := yaml.UnmarshalStrict(b, &c); err != nil {
-		return notYAML(err) + "; " + webConfigForm
+		return false, notYAML(err) + "; " + webConfigForm
 	}
 	for _, user := range slices.Sorted(maps.Keys(c.Users)) {
 		if user == "" {
-			return "a user in basic_auth_users has no name"
+			return false, "a user in basic_auth_users has no name"
 		}
 		hash := string(c.Users[user])
 		if _, err := bcrypt.Cost([]byte(hash)); err != nil || !bcryptHash.MatchString(hash) {
-			return fmt.Sprintf("the password of user %q in basic_auth_users is no hash of bcrypt; make one with htpasswd -nB %s, and write what stands behind the colon", user, quoted(user))
+			return false, fmt.Sprintf("the password of user %q in basic_auth_users is no hash of bcrypt; make one with htpasswd -nB %s, and write what stands behind the colon", user, quoted(user))
 		}
 	}
 	t := &c.TLSConfig
 	t.SetDirectory(filepath.Dir(file))
 	if t.MinVersion > t.MaxVersion {
-		return "min_version in tls_server_config is above max_version"
+		return false, "min_version in tls_server_config is above max_version"
 	}
 	if t.TLSCertPath != "" && t.TLSKeyPath != "" {
 		if problem := pairProblem("cert_file", t.TLSCertPath, "key_file", t.TLSKeyPath); problem != "" {
-			return problem
+			return false, problem
 		}
 	}
 	if t.ClientCAs != "" {
 		if problem := caProblem("client_ca_file", t.ClientCAs); problem != "" {
-			return problem
+			return false, problem
 		}
 	}
 	if err := web.Validate(file); err != nil {
-		return notYAML(err) + "; " + webConfigForm
+		return false, notYAML(err) + "; " + webConfigForm
 	}
-	return ""
+	return t.TLSCert != "" || t.TLSCertPath != "", ""
 }
 
 // pairProblem says what is wrong with a certificate and its key.

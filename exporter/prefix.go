@@ -3,6 +3,7 @@
 package exporter
 
 import (
+	"net"
 	"net/http"
 	"path"
 	"regexp"
@@ -41,6 +42,21 @@ func (s *settings) checkPrefix() error {
 
 func isPrefix(p string) bool {
 	return plainPath.MatchString(p) && (p == "" || p == path.Clean(p))
+}
+
+// announce says where a browser finds what is served at an address.
+func (s *settings) announce(at net.Addr) {
+	u, err := ownURL(at.String())
+	if err != nil || at.Network() != "tcp" { // vsock and sockets of systemd's have no URL
+		return
+	}
+	if file := *s.web.WebConfigFile; file != "" {
+		if hasTLS, _ := webConfigProblem(file); hasTLS {
+			u.Scheme = "https"
+		}
+	}
+	u = u.JoinPath(s.prefix)
+	s.logger.Info("Serving", "screen", u.JoinPath("/").String(), "metrics", u.JoinPath(s.telemetryPath).String())
 }
 
 // linkBase is what links on the screen begin with. Without an external URL they are relative, and so lead somewhere behind

@@ -1,6 +1,7 @@
 package exporter_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,18 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
+
+// The log says where the screen is, whatever address was given.
+func TestAnnounced(t *testing.T) {
+	for flag, path := range map[string]string{"--web.route-prefix=/rates": "/rates", "--web.external-url=https://shop.example/": ""} {
+		e := start(t, "--simulate", flag)
+		want := fmt.Sprintf("screen=%s%s/ metrics=%[1]s%[2]s/metrics", e.url, path)
+		testbed.Until(t, want, func() bool { return strings.Contains(e.log.String(), want) })
+		if resp, _ := get(t, e.url+path+"/"); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: status %d", want, resp.StatusCode)
+		}
+	}
+}
 
 // behind puts a reverse proxy before an exporter, which serves it under /rates and nothing else.
 func behind(t *testing.T, e *running, strip bool) *httptest.Server {

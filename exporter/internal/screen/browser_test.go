@@ -493,6 +493,8 @@ func fits(t *testing.T, b tab) {
 		{"six", Options{Coins: coins13[:6]}, ok},
 		{"nine", Options{Coins: coins13[:9], Basket: amount}, ok},
 		{"basket", Options{Basket: amount}, ok},
+		{"twelve-basket", Options{Coins: coins13[:12], Basket: amount}, ok},
+		{"twelve-basket-simulated", Options{Coins: coins13[:12], Basket: amount}, simulated(ok)},
 		{"fourteen-basket-simulated-missed", Options{Coins: append(coins13[:13:13], "xag"), Basket: amount}, simulated(missed)},
 		{"bad-quote", Options{Quote: "doge"}, ok},
 		{"first-start", Options{}, poller.Status{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute}},

@@ -38,11 +38,13 @@ func fit(width, height float64, columns, tiles, digits int, basket bool) sizes {
 	h := (height - (rows-1)*gapWidth) / rows
 	s := sizes{columns: columns, fits: h >= leastHeight}
 	h = max(h, leastHeight) - padHeight
-	s.short = h < 12 || basket && h < 14
+	s.short = h < 12 || basket && h < 13
 	share, text := 0.29, 1.0 // of the height
 	switch {
+	case basket && s.short:
+		share, text = 0.28, 0.92
 	case basket: // one line more
-		share, text = 0.27, 0.9
+		share, text = 0.26, 0.87
 	case s.short: // no curve in the height
 		share, text = 0.315, 1.05
 	}

@@ -19,7 +19,10 @@ const dash = "–"
 
 // number writes a positive number with decimals by magnitude and groups of three:
 // 113,245,000 · 75,817.77 · 1.1624 · 0.0784 · 0.00000131.
-func number(v float64) string {
+func number(v float64) string { return written(v, decimals) }
+
+// written writes a positive number with as many decimals as it should have.
+func written(v float64, decimals func(float64) int) string {
 	if v >= 1e15 || v < 1e-12 {
 		return strconv.FormatFloat(v, 'e', 2, 64)
 	}
@@ -47,16 +50,10 @@ func decimals(v float64) int {
 	}
 }
 
-// significant writes an amount of coins with five significant digits and no zeros behind them, as wallets do: 0.00076512.
+// significant writes an amount of coins with five significant digits, zeros among them, so that its width does not change
+// from poll to poll: 0.00076512 · 0.16880.
 func significant(v float64) string {
-	if v >= 1e15 || v < 1e-12 {
-		return strconv.FormatFloat(v, 'e', 2, 64)
-	}
-	text := strconv.FormatFloat(v, 'f', max(4-int(math.Floor(math.Log10(v))), 0), 64)
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return group(text)
+	return written(v, func(v float64) int { return max(4-int(math.Floor(math.Log10(v))), 0) })
 }
 
 // group puts commas into the whole part of a decimal number without a sign.
