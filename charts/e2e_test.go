@@ -47,13 +47,13 @@ func newCluster(t *testing.T) *cluster {
 	c.run("kubectl", "create", "namespace", c.namespace)
 	// Whatever breaks the restricted Pod Security Standard is refused.
 	c.run("kubectl", "label", "namespace", c.namespace, "pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted")
-	t.Cleanup(func() { c.run("kubectl", "delete", "namespace", c.namespace, "--timeout=2m") })
+	t.Cleanup(func() { c.run("kubectl", "delete", "namespace", c.namespace, "--timeout=5m") })
 	return c
 }
 
 func (c *cluster) try(name string, args ...string) (string, error) {
 	c.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 	return string(out), err
@@ -77,7 +77,7 @@ func (c *cluster) helm(args ...string) string {
 func (c *cluster) install(args ...string) string {
 	c.Helper()
 	start := time.Now()
-	out := c.helm(append([]string{"upgrade", "--install", release, chart, "--wait", "--timeout=4m", "--set", image(c.T, "image", "E2E_IMAGE")}, args...)...)
+	out := c.helm(append([]string{"upgrade", "--install", release, chart, "--wait", "--timeout=10m", "--set", image(c.T, "image", "E2E_IMAGE")}, args...)...)
 	c.Logf("helm upgrade --install --wait %s: %.0f s", strings.Join(args, " "), time.Since(start).Seconds())
 	return out
 }
@@ -144,7 +144,7 @@ func (c *cluster) serviceURL(name string, port int) string {
 }
 
 func get(u string) (int, string, error) {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(u)
 	if err != nil {
 		return 0, "", err
@@ -192,6 +192,7 @@ func (c *cluster) underLoad(base, what string, do func()) {
 	workers.Wait()
 	if asked < 100 || len(failed) > 0 {
 		c.Errorf("%s: of %d requests failed: %v", what, asked, failed)
+		return
 	}
 	c.Logf("%s: %d requests, none failed", what, asked)
 }
@@ -298,10 +299,10 @@ func (c *cluster) rules() string {
 // uninstall wants nothing to be left.
 func (c *cluster) uninstall() {
 	c.Helper()
-	c.helm("uninstall", release, "--wait", "--timeout=2m")
+	c.helm("uninstall", release, "--wait", "--timeout=5m")
 	kinds := strings.Join(strings.Fields(c.run("kubectl", "api-resources", "--namespaced", "--verbs=list,delete", "--output=name")), ",")
 	kinds = regexp.MustCompile(`,?(endpoints\b|events(\.events\.k8s\.io)?|pods\.metrics\.k8s\.io)`).ReplaceAllString(kinds, "")
-	c.eventually("nothing is left", time.Minute, func() bool {
+	c.eventually("nothing is left", 5*time.Minute, func() bool {
 		left := c.kubectl("get", strings.TrimPrefix(kinds, ","), "--output=name", "--selector=app.kubernetes.io/instance="+release, "--ignore-not-found")
 		return !strings.Contains(left, "/") // as in deployment.apps/NAME; the rest are warnings
 	})
@@ -326,7 +327,7 @@ func TestLife(t *testing.T) {
 	})
 	c.underLoad(base, "the poller's pod is killed", func() {
 		c.kubectl("delete", "pod", "--selector=app.kubernetes.io/component=poller", "--grace-period=0", "--force")
-		c.kubectl("rollout", "status", "deployment/"+release+"-poller", "--timeout=1m")
+		c.kubectl("rollout", "status", "deployment/"+release+"-poller", "--timeout=5m")
 	})
 	c.underLoad(base, "a node is drained", c.evict)
 
@@ -335,9 +336,9 @@ func TestLife(t *testing.T) {
 		t.Errorf("an upgrade to an image that is not there succeeded:\n%s", out)
 	}
 	c.underLoad(base, "a bad upgrade is rolled back", func() {
-		c.helm("rollback", release, "--wait", "--timeout=2m")
+		c.helm("rollback", release, "--wait", "--timeout=5m")
 	})
-	c.eventually("no pod of the bad upgrade is left", time.Minute, func() bool {
+	c.eventually("no pod of the bad upgrade is left", 5*time.Minute, func() bool {
 		return !strings.Contains(c.kubectl("get", "pods", "--output=jsonpath={.items[*].spec.containers[0].image}"), ":none")
 	})
 
@@ -347,14 +348,14 @@ func TestLife(t *testing.T) {
 		}
 		c.install(append(settings, "--set", "relay.autoscaling.enabled=true,relay.autoscaling.maxReplicas=3,relay.autoscaling.targetCPUUtilizationPercentage=2")...)
 		c.underLoad(base, "relays scale out", func() {
-			c.eventually("three relays", 3*time.Minute, func() bool { return c.count("pods", "relay") == 3 })
+			c.eventually("three relays", 10*time.Minute, func() bool { return c.count("pods", "relay") == 3 })
 		})
 	})
 
 	// The price of an hour-old answer: none. Without its poller a relay keeps rates until max-age, and says nothing after.
 	c.install(append(settings, "--set", "rates.maxAge=20s")...)
 	c.kubectl("scale", "deployment/"+release+"-poller", "--replicas=0")
-	c.eventually("no rates that are too old", time.Minute, func() bool {
+	c.eventually("no rates that are too old", 5*time.Minute, func() bool {
 		status, _, _ := get(base + "/api/v3/exchange_rates")
 		_, metrics, _ := get(base + "/metrics")
 		return status == http.StatusServiceUnavailable && !strings.Contains(metrics, "coingecko_exchange_rate{")
@@ -391,7 +392,7 @@ func (c *cluster) evict() {
 		c.Errorf("%d pods were evicted, and the budget kept %d", evicted, refused)
 	}
 	for _, component := range []string{"poller", "relay"} {
-		c.kubectl("rollout", "status", "deployment/"+release+"-"+component, "--timeout=1m")
+		c.kubectl("rollout", "status", "deployment/"+release+"-"+component, "--timeout=5m")
 	}
 }
 
@@ -407,7 +408,7 @@ func (c *cluster) prometheus(t *testing.T, pods int) {
 	if os.Getenv("E2E_PROMETHEUS") == "" {
 		notRun(t, "Prometheus with the operator", "set E2E_PROMETHEUS=NAMESPACE/SERVICE:PORT, such as monitoring/prometheus-operated:9090")
 	}
-	c.eventually("all pods are scraped", 3*time.Minute, func() bool {
+	c.eventually("all pods are scraped", 10*time.Minute, func() bool {
 		var answer struct {
 			Data struct {
 				Result []struct{ Value [2]any }
@@ -416,7 +417,7 @@ func (c *cluster) prometheus(t *testing.T, pods int) {
 		text := c.query("query", fmt.Sprintf(`count(up{job="coingecko-exporter", namespace=%q} == 1)`, c.namespace))
 		return json.Unmarshal([]byte(text), &answer) == nil && len(answer.Data.Result) == 1 && answer.Data.Result[0].Value[1] == strconv.Itoa(pods)
 	})
-	c.eventually("the rules are loaded and make prices", 3*time.Minute, func() bool {
+	c.eventually("the rules are loaded and make prices", 10*time.Minute, func() bool {
 		loaded := c.query("rules", "")
 		for _, alert := range []string{"CoinGeckoPriceSwing", "CoinGeckoRatesStale", "CoinGeckoUnusualVolatility"} {
 			if !strings.Contains(loaded, `"`+alert+`"`) {
@@ -616,14 +617,14 @@ func TestDependency(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.run(os.Getenv("HELM"), "dependency", "build", dir)
-	upgrade := []string{"upgrade", "--install", parent, dir, "--wait", "--timeout=4m", "--set", image(t, "coingecko-exporter.image", "E2E_IMAGE")}
+	upgrade := []string{"upgrade", "--install", parent, dir, "--wait", "--timeout=10m", "--set", image(t, "coingecko-exporter.image", "E2E_IMAGE")}
 	c.helm(append(upgrade, "--set", "coingecko-exporter.simulate=true")...)
 	if out := c.helm("test", parent); !strings.Contains(out, "Phase:          Succeeded") {
 		t.Errorf("helm test: %s", out)
 	}
 	c.helm(append(upgrade, "--set", "coingecko-exporter.enabled=false")...)
-	c.eventually("nothing of it is left", time.Minute, func() bool {
+	c.eventually("nothing of it is left", 5*time.Minute, func() bool {
 		return !strings.Contains(c.kubectl("get", "deployments,services,configmaps", "--output=name", "--selector=app.kubernetes.io/instance="+parent), "/")
 	})
-	c.helm("uninstall", parent, "--wait", "--timeout=2m")
+	c.helm("uninstall", parent, "--wait", "--timeout=5m")
 }
