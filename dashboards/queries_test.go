@@ -598,6 +598,7 @@ func TestQueries(t *testing.T) {
 		short.emptied(wall)
 		short.at = time.Now()
 		short.visit(list[2], short.look(list[2]), found)
+		short.visit(wall, short.look(wall), found)
 		if s, err := p.instant(`up{job="shortly"}`, time.Now()); err != nil || len(s) != 1 || s[0].Value[1] != "1" {
 			t.Errorf("the exporter is not there any more: %v %v", s, err)
 		}
@@ -607,13 +608,14 @@ func TestQueries(t *testing.T) {
 		simulated.Stop()
 		fresh.emptied(wall)
 		fresh.at = time.Now()
+		fresh.visit(wall, fresh.look(wall), found) // the other exporter of the job is not simulated
 		gone := viewer{p, time.Now(), map[string]string{"job": "never-there"}}
 		gone.t = t
 		values := fresh.look(wall)
 		values["job"] = "never-there"
 		for _, panel := range wall.Panels {
 			for _, q := range panel.Targets {
-				if s, err := gone.run(wall, panel, q, values); err == nil && (strings.HasPrefix(q.Expr, "absent(") || strings.HasPrefix(q.Expr, "vector(1) unless")) {
+				if s, err := gone.run(wall, panel, q, values); err == nil && (strings.HasPrefix(q.Expr, "absent(") || strings.HasPrefix(q.Expr, "vector(0) unless")) {
 					found[fmt.Sprintf("%s, panel %d %q, query %s", wall.UID, panel.ID, panel.Title, q.RefID)] += len(s)
 				}
 			}

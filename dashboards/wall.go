@@ -36,7 +36,7 @@ const (
 	loudDown  = "#C4162A"
 	up        = "#4ADE9B"
 	down      = "#FF8F85"
-	old       = "#5A6570"
+	old       = "#3B444D"
 	warn      = "#B86B00"
 	bad       = "#B42318"
 	note      = "#2F5FA8"
