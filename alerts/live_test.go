@@ -28,7 +28,7 @@ import (
 )
 
 // seriesMost is what the rules may add for one exporter with the settings as shipped.
-const seriesMost = 2500
+const seriesMost = 2300
 
 func TestRulesInARealPrometheus(t *testing.T) {
 	t.Parallel()

@@ -238,9 +238,9 @@ func TestChainRecovers(t *testing.T) {
 	random := rand.New(rand.NewPCG(2, seed))
 	const (
 		hops = 3
-		// A relay asks ten seconds after a failure, or after it was told that the rates are the old ones, twice when its upstream is just starting. Each hop may
-		// just have been told so when the one before it hears the news, and a second goes for the rounding of ages.
-		perHop = 2*poller.MinInterval + 3*time.Second
+		// A relay asks ten seconds after a failure, or after it was told that the rates are the old ones. It may just have
+		// done so when the hop before it hears the news. Two seconds go for the rounding of ages, and one for this test's.
+		perHop = poller.MinInterval + 3*time.Second
 	)
 	for run := range 40 {
 		synctest.Test(t, func(t *testing.T) {
