@@ -146,7 +146,7 @@ func build(s *settings) (_ *exporter, err error) {
 		Interval:    s.interval,
 		MinInterval: s.minInterval,
 		MaxAge:      s.maxAge,
-		MaxJump:     s.maxJump,
+		MaxJump:     coingecko.Jump(s.maxJump),
 		BackoffMin:  s.backoffMin,
 		BackoffMax:  s.backoffMax,
 		Simulated:   s.simulate,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/history"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
@@ -30,7 +31,7 @@ func recall(ctx context.Context, s *settings, p *poller.Poller, restore func([]h
 		s.logger.Warn("These rates are simulated, so --history.prometheus-url is not asked: what a Prometheus has of simulated rates is nobody's past")
 		return
 	}
-	source := history.Source{URL: s.historyURL, Selector: s.selector, MaxAge: s.maxAge, Jump: s.maxJump}
+	source := history.Source{URL: s.historyURL, Selector: s.selector, MaxAge: s.maxAge, Jump: coingecko.Jump(s.maxJump)}
 	past, err := backoff.Retry(ctx, func() ([]history.Sample, error) { return source.Fetch(ctx, time.Now()) },
 		backoff.WithMaxElapsedTime(recallFor))
 	log := s.logger.With("host", s.historyURL.Host, "selector", s.selector)

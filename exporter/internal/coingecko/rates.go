@@ -72,3 +72,20 @@ func Find(rates []Rate, code string) (Rate, bool) {
 	}
 	return rates[i], true
 }
+
+// Jump is the factor, above 1, by which a rate may differ from the one before without being confirmed; 0 for any.
+type Jump float64
+
+// Near says whether two values of a currency are so close that one makes the other plausible.
+func (j Jump) Near(a, b float64) bool {
+	return j == 0 || a <= b*float64(j) && b <= a*float64(j)
+}
+
+// Believes says whether a value is to be believed. It is compared with the one that was believed before, if that is
+// young enough, and with the one that was kept back in the answer before; nil for none. An answer that is repeated
+// confirms nothing, also when what was believed before has become too old.
+func (j Jump) Believes(value float64, believed, doubted *float64, repeated bool) bool {
+	return believed == nil && doubted == nil ||
+		believed != nil && j.Near(value, *believed) ||
+		doubted != nil && !repeated && j.Near(value, *doubted)
+}

@@ -37,7 +37,7 @@ type Source struct {
 	URL      *url.URL          // without /api/v1; it may hold a user and a password
 	Selector string            // label matchers of the exporters, without braces
 	MaxAge   time.Duration     // rates that were older at that time are left out
-	Jump     float64           // a rate that is more than so many times the one before, or less than one so-manieth, is left out; 0 for no limit
+	Jump     coingecko.Jump    // rates that differ by more from the one before are left out, unless another answer confirms them
 	HTTP     http.RoundTripper // nil for the default
 }
 
@@ -186,16 +186,17 @@ func (p *past) keep(at time.Time, rates []coingecko.Rate) {
 
 // believe leaves out rates that jump, as the poller does: one is believed again when another answer confirms it.
 func (p *past) believe(at time.Time, rates []coingecko.Rate) []coingecko.Rate {
-	near := func(a, b float64) bool {
-		return p.source.Jump == 0 || a <= b*p.source.Jump && b <= a*p.source.Jump
-	}
 	repeated := slices.Equal(rates, p.last)
 	doubts := map[string]float64{}
 	rates = slices.DeleteFunc(rates, func(r coingecko.Rate) bool {
-		was, known := p.beliefs[r.Code]
-		young := known && at.Sub(was.at) <= p.source.MaxAge
-		doubt, doubted := p.doubts[r.Code]
-		if !young && !doubted || young && near(r.Value, was.value) || doubted && !repeated && near(r.Value, doubt) {
+		var believed, doubted *float64
+		if was, ok := p.beliefs[r.Code]; ok && at.Sub(was.at) <= p.source.MaxAge {
+			believed = &was.value
+		}
+		if value, ok := p.doubts[r.Code]; ok {
+			doubted = &value
+		}
+		if p.source.Jump.Believes(r.Value, believed, doubted, repeated) {
 			p.beliefs[r.Code] = belief{r.Value, at}
 			return false
 		}

@@ -61,15 +61,16 @@ func (p *Poller) snapshot(old *Snapshot, answer coingecko.Answer, left, now inst
 func (p *Poller) withhold(s, old *Snapshot, repeated bool, now instant) {
 	rates := make([]coingecko.Rate, 0, len(s.sent))
 	for _, r := range s.sent {
-		was, young := old.believed(r.Code)
-		young = young && !p.tooOld(was.left, now)
-		doubtful, doubted := old.doubted(r.Code)
-		switch {
-		case !young && !doubted,
-			young && p.near(r.Value, was.Value),
-			doubted && !repeated && p.near(r.Value, doubtful):
+		var believed, doubted *float64
+		if was, ok := old.believed(r.Code); ok && !p.tooOld(was.left, now) {
+			believed = &was.Value
+		}
+		if value, ok := old.doubted(r.Code); ok {
+			doubted = &value
+		}
+		if p.options.MaxJump.Believes(r.Value, believed, doubted, repeated) {
 			rates = append(rates, r)
-		default:
+		} else {
 			s.Withheld = append(s.Withheld, withoutValue(r.Code, r))
 		}
 	}
@@ -80,11 +81,6 @@ func (p *Poller) withhold(s, old *Snapshot, repeated bool, now instant) {
 func withoutValue(code string, r coingecko.Rate) coingecko.Rate {
 	r.Code, r.Value = code, 0
 	return r
-}
-
-// near says whether two rates are so close that one makes the other plausible.
-func (p *Poller) near(a, b float64) bool {
-	return a <= b*p.options.MaxJump && b <= a*p.options.MaxJump
 }
 
 // believed is the last rate of a currency that was believed, if there is one.
@@ -130,7 +126,7 @@ func (p *Poller) witnesses(s, old *Snapshot) []coingecko.Rate {
 			return false
 		}
 		confirmed, ok := coingecko.Find(s.Rates, r.Code)
-		return !ok || !p.near(confirmed.Value, r.Value)
+		return !ok || !p.options.MaxJump.Near(confirmed.Value, r.Value)
 	})
 }
 

@@ -30,13 +30,13 @@ const (
 // Options say how often to poll. All durations are above zero.
 type Options struct {
 	Client      *coingecko.Client
-	Interval    time.Duration // between polls of CoinGecko, and of a relay that says nothing about it
-	MinInterval time.Duration // however short a wait a server asks for
-	MaxAge      time.Duration // of rates that are shown
-	MaxJump     float64       // factor, above 1, by which a rate may differ from the one before without being confirmed; 0 for any
-	BackoffMin  time.Duration // after 401, 403 and a 429 without a hint: grows from here
-	BackoffMax  time.Duration // to here
-	Simulated   bool          // what is asked is a simulation, also before it has said so
+	Interval    time.Duration  // between polls of CoinGecko, and of a relay that says nothing about it
+	MinInterval time.Duration  // however short a wait a server asks for
+	MaxAge      time.Duration  // of rates that are shown
+	MaxJump     coingecko.Jump // of rates that are shown without being confirmed
+	BackoffMin  time.Duration  // after 401, 403 and a 429 without a hint: grows from here
+	BackoffMax  time.Duration  // to here
+	Simulated   bool           // what is asked is a simulation, also before it has said so
 	Logger      *slog.Logger
 	Observers   []Observer
 

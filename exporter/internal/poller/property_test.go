@@ -444,7 +444,7 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 	w.status = func() poller.Status { return p.Status() }
 	c := collector.New(collector.Options{Status: w.status})
 	o := poller.Options{
-		Client: client, Interval: w.interval, MinInterval: poller.MinInterval, MaxAge: w.maxAge, MaxJump: w.jump,
+		Client: client, Interval: w.interval, MinInterval: poller.MinInterval, MaxAge: w.maxAge, MaxJump: coingecko.Jump(w.jump),
 		BackoffMin: time.Minute, BackoffMax: 15 * time.Minute,
 		Logger: slog.New(slog.DiscardHandler), Observers: []poller.Observer{c, w},
 	}
