@@ -133,6 +133,19 @@ func loadRules(patterns []string, alerts *regexp.Regexp, texts bool) ([]block, e
 	return order(blocks)
 }
 
+// storeCoins are the coins that the shop takes, by its settings among the rules.
+func storeCoins(blocks []block) map[string]bool {
+	coins := map[string]bool{}
+	for _, b := range blocks {
+		for _, r := range b.rules {
+			if r.record == "coingecko:store_coin:info" {
+				coins[r.labels["currency"]] = true
+			}
+		}
+	}
+	return coins
+}
+
 // order puts what is read before what reads it.
 func order(blocks []block) ([]block, error) {
 	reads := func(a, b block) bool {

@@ -73,6 +73,11 @@ func run(args []string, out io.Writer) error {
 		return fmt.Errorf("the prices reach from %s to %s: they do not hold %s to %s", day(f.first), day(f.last), day(judgeFrom), day(judgeTo))
 	}
 
+	blocks, err := loadRules(*ruleFiles, *alerts, false)
+	if err != nil {
+		return err
+	}
+	watched := storeCoins(blocks)
 	begin := time.Now()
 	fired, err := parallel(f, *ruleFiles, *alerts, *messages, seconds, judgeFrom, judgeTo)
 	if err != nil {
@@ -84,6 +89,9 @@ func run(args []string, out io.Writer) error {
 	}
 	for i := range currencies {
 		c := &currencies[i]
+		if c.kind == "crypto" && !watched[c.code] {
+			continue // the shop does not take it, so nobody is to be told
+		}
 		v.currencies = append(v.currencies, c.code)
 		if c.kind != "crypto" {
 			continue
