@@ -466,7 +466,7 @@ func TestQueries(t *testing.T) {
 		t.Fatal(err)
 	}
 	unreachable := exec.Command(binary, "--coingecko.plan=demo", "--coingecko.http-config-file="+proxy, "--coingecko.interval=10s")
-	unreachable.Env = append(os.Environ(), "COINGECKO_API_KEY=CG-test")
+	unreachable.Env = append(os.Environ(), "COINGECKO_API_KEY=CG-7dKq2mXw9TbR4vNs8HcY3pLz")
 	cut := testbed.StartExporter(t, unreachable)
 
 	rules, err := filepath.Abs("../alerts")
