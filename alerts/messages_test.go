@@ -76,12 +76,12 @@ func TestMessages(t *testing.T) {
 	swing := func(name, severity, currency, summary, thresholds string) posted {
 		return says(name, severity, "kind=crypto currency="+currency, summary, thresholds, "/d/coingecko-analysis?var-currency="+currency)
 	}
-	const over = " It is over when the price has been below four fifths of them for half an hour."
+	const over = " It is over when the change has been below four fifths of them for an hour."
 	warning := swing("CoinGeckoPriceSwing", "warning", "eth", "ETH fell 5.4 % in 1 h to 1,742 USD", "The warning thresholds of ETH are 4 % in 15 min, 5 % in 1 h, 15 % in 24 h."+over)
 	critical := swing("CoinGeckoPriceSwingCritical", "critical", "eth", "ETH fell 10.6 % in 1 h to 1,646 USD", "The critical thresholds of ETH are 8 % in 15 min, 10 % in 1 h, 25 % in 24 h."+over)
 	other := swing("CoinGeckoPriceSwing", "warning", "dot", "DOT fell 8.0 % in 1 h to 5.21 USD", "The warning thresholds of DOT are 4 % in 15 min, 5 % in 1 h, 15 % in 24 h."+over)
 	market := says("CoinGeckoMarketSwingCritical", "critical", "", "The market fell 11.3 % in 1 h: the median of 12 coins in USD",
-		"In 1 h BTC -8.1 %, ETH -11.3 %, SOL -16.4 %. The single coins are not told of while this lasts, unless one moves the other way or by twice as much.", "/d/coingecko-wall")
+		"In 1 h BTC -8.1 %, ETH -11.3 %, SOL -16.4 %. The single coins are not told of while this lasts, unless one moves the other way or by three times as much.", "/d/coingecko-wall")
 	stale := says("CoinGeckoRatesStale", "critical", "", "No fresh rates: the newest are 9m 12s old", "No exporter of coingecko-exporter has rates young enough to be used. Swing alerts are silent meanwhile.", "/d/coingecko-exporter")
 	simulated := swing("CoinGeckoPriceSwingCritical", "critical", "eth", "SIMULATED ETH fell 10.6 % in 1 h to 1,646 USD", "SIMULATED.")
 	simulated.Labels["simulated"] = "true"

@@ -17,7 +17,7 @@ import (
 type Thresholds map[string]float64
 
 // DefaultThresholds are those of the shop as alerts/store.rules.yaml ships them, for what has a tile by default.
-const DefaultThresholds = "crypto.15m=0.04,crypto.1h=0.05,crypto.24h=0.15,btc.15m=0.03,btc.1h=0.04,btc.24h=0.1,sol.1h=0.07,sol.24h=0.2"
+const DefaultThresholds = "crypto.15m=0.06,crypto.1h=0.07,crypto.24h=0.12,btc.15m=0.05,btc.1h=0.06,btc.24h=0.12"
 
 var thresholdKey = regexp.MustCompile(`^([a-z0-9_-]+)\.(15m|1h|24h|7d)$`)
 

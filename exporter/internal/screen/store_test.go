@@ -47,7 +47,7 @@ func TestDefaultThresholdsAreTheShops(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if who := m[1]; who == "crypto" || who == "btc" || who == "sol" { // what has a tile by default
+		if who := m[1]; who == "crypto" || who == "btc" { // what has a tile by default
 			shop[who+"."+m[2]] = share
 		}
 	}
