@@ -388,8 +388,6 @@ func (s *settings) checkTimes() error {
 		return s.wrong("coingecko.interval", "it is above 24h")
 	case s.timeout < leastTimeout:
 		return s.wrong("coingecko.timeout", "it is below %v", leastTimeout)
-	case s.timeout > s.maxAge && s.given["coingecko.timeout"].name != "":
-		return s.wrong("coingecko.timeout", "it is above %s=%v: rates would be too old when they come", s.name("rates.max-age"), s.maxAge)
 	case s.maxAge < s.interval:
 		return s.wrong("rates.max-age", "it is below the interval between polls, %s=%v: rates would be gone before the next poll", s.name("coingecko.interval"), s.interval)
 	case s.maxJump != 0 && !(s.maxJump > 1 && s.maxJump <= math.MaxFloat64):
