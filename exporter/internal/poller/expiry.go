@@ -28,12 +28,15 @@ func (p *Poller) watchExpiry(ctx context.Context) {
 
 // tellExpiry says when to look again.
 func (p *Poller) tellExpiry() time.Duration {
+	p.telling.Lock()
+	defer p.telling.Unlock()
 	now, s := p.options.clock(), p.known.Load().snapshot
 	switch {
 	case s == nil:
 	case !p.tooOld(s.left, now): // rates of exactly max-age are still shown
 		return min(expiryCheck, p.options.MaxAge-now.since(s.left)+time.Millisecond)
-	case !p.expired.Swap(true):
+	case !p.expired:
+		p.expired = true
 		p.options.Logger.Error("Rates have expired and are no longer shown", "fetched", s.left.wall.UTC().Format(time.RFC3339),
 			"max_age", p.options.MaxAge.String())
 	}

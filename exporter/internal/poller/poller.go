@@ -50,7 +50,9 @@ type Poller struct {
 	known   atomic.Pointer[knowledge]
 	first   chan struct{} // closed when fresh rates were there for the first time
 	polled  chan struct{} // tells watchExpiry that there is something new to watch
-	expired atomic.Bool   // watchExpiry said so, and no fresh rates have come since
+	// What watchExpiry says and what a poll says of the same rates come one after the other, in the order of the events.
+	telling sync.Mutex
+	expired bool // watchExpiry said so, and no fresh rates have come since
 
 	// Touched by the goroutine of Run alone.
 	seen    bool                 // fresh rates have been there
@@ -262,7 +264,10 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 	}
 	if o.Err == nil {
 		// A relay whose polls succeed may bring rates that have expired, and then fresh ones.
-		returned := o.Snapshot != nil && !p.tooOld(o.Snapshot.left, now) && p.expired.Swap(false)
+		p.telling.Lock()
+		defer p.telling.Unlock()
+		returned := p.expired && o.Snapshot != nil && !p.tooOld(o.Snapshot.left, now)
+		p.expired = p.expired && !returned
 		switch {
 		case len(p.trouble) > 0:
 			l.Info("Rates are coming again", "upstream", o.Upstream, "after", now.wall.Sub(p.since).Round(time.Second).String())
