@@ -245,12 +245,6 @@ func (p *panel) decimals(n int) *panel { return p.set("fieldConfig.defaults.deci
 // none is what stands there when there is no data.
 func (p *panel) none(s string) *panel { return p.set("fieldConfig.defaults.noValue", s) }
 
-// lastFiveMinutes shows the last five minutes, in short steps, whatever the time range: for panels that need no
-// past, so that what they show is less than a step old.
-func (p *panel) lastFiveMinutes() *panel {
-	return p.set("timeFrom", "5m").set("hideTimeOverride", true)
-}
-
 // withoutBox takes away the panel's box.
 func (p *panel) withoutBox() *panel {
 	p.Transparent = true
@@ -279,13 +273,6 @@ func (p *panel) mappings(m ...map[string]any) *panel {
 func exactly(value, text, color string) map[string]any {
 	return map[string]any{"type": "value", "options": map[string]any{
 		value: map[string]any{"text": text, "color": color},
-	}}
-}
-
-// like maps text that matches a regular expression; $1 is its first group.
-func like(pattern, text, color string) map[string]any {
-	return map[string]any{"type": "regex", "options": map[string]any{
-		"pattern": pattern, "result": map[string]any{"text": text, "color": color},
 	}}
 }
 

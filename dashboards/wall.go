@@ -20,9 +20,6 @@ const (
 	every     = `{` + exporters + `}`
 	coin      = `{` + exporters + `,currency="$coin",quote="$quote"}`
 	same      = " on (cluster, namespace, job, simulated, currency, quote) "
-
-	// Another unit of bitcoin, a dead currency, and one that always equals the dollar: no news.
-	others = `currency!~"bits|sats|vef|bmd"`
 )
 
 // Colours of the built-in screen, and darker ones of them for the ground of a tile.
@@ -180,8 +177,10 @@ func tile(coins int) *panel {
 		p.override(below(bound), "decimals", 4+i)
 	}
 	for _, c := range []struct{ words, colour string }{
-		{`24 h ▲`, risen}, {`24 h ▼`, fallen},
-		{"^\\S+ ▲", loudUp}, {"^\\S+ ▼", loudDown},
+		{`24 h ▲`, risen},
+		{`24 h ▼`, fallen},
+		{"^\\S+ ▲", loudUp},
+		{"^\\S+ ▼", loudDown},
 		{`not renewed`, old},
 	} {
 		p.override(matching(c.words), "color", fixed(c.colour))
@@ -247,8 +246,11 @@ func replaced(expr, label, text, from, pattern string) string {
 func percent(expr, label, by string) string {
 	expr = fmt.Sprintf(`count_values by (%s) ("%s", round(1e4 * (%s)) + 0)`, by, label, expr) // 0 and not -0
 	for _, r := range []struct{ from, to string }{
-		{`(-?)(\\d)`, `${1}00$2`}, {`(-?)(\\d\\d)`, `${1}0$2`}, {`(-?\\d+)(\\d\\d)`, `$1.$2`},
-		{`-(.+)`, "▼ −$1"}, {`(0\\.0[1-9]|0\\.[1-9].|[1-9].*)`, "▲ +$1"},
+		{`(-?)(\\d)`, `${1}00$2`},
+		{`(-?)(\\d\\d)`, `${1}0$2`},
+		{`(-?\\d+)(\\d\\d)`, `$1.$2`},
+		{`-(.+)`, "▼ −$1"},
+		{`(0\\.0[1-9]|0\\.[1-9].|[1-9].*)`, "▲ +$1"},
 	} {
 		expr = replaced(expr, label, r.to, label, r.from)
 	}

@@ -78,7 +78,7 @@ func FuzzRelay(f *testing.F) {
 // declared is the largest age among headers, up to what is told apart.
 func declared(headers []string) time.Duration {
 	oldest := 0.0
-	for _, part := range strings.Split(strings.Join(headers, ","), ",") {
+	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
 		if n, err := strconv.ParseFloat(strings.TrimSpace(part), 64); err == nil || n > 0 { // infinite where no number holds it
 			oldest = max(oldest, min(n, 1<<31))
 		}

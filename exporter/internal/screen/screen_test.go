@@ -393,12 +393,12 @@ func TestSimulatedAndRealRatesHaveNoCommonPast(t *testing.T) {
 			t.Errorf("%s: a curve of %q and %d changes, want %q and %d", when, span, changes, wantSpan, wantChanges)
 		}
 	}
-	real := healthy(rates)
+	genuine := healthy(rates)
 	minutes(90, 30, false)
 	minutes(30, 10, true)
-	expect("simulated after real ones", simulated(real), "30 min", 1)
+	expect("simulated after real ones", simulated(genuine), "30 min", 1)
 	minutes(10, 0, false)
-	expect("real ones again", real, "1 h 30 min", 1)
+	expect("real ones again", genuine, "1 h 30 min", 1)
 	var o poller.Observer = s
 	o.Polled(poller.Poll{Snapshot: &poller.Snapshot{Rates: rates, Simulated: true}})
 	if n := s.real.Len(); n != 70 {
