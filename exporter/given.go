@@ -17,6 +17,8 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
+var variableName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+
 // environment are the variables that Run was given.
 type environment map[string]string
 
@@ -175,6 +177,9 @@ func notParsed(app *kingpin.Application, args []string, err error) error {
 			if _, err := strconv.ParseBool(rest); f.IsBoolFlag() && (slices.Contains(args, "--"+f.Name+"="+rest) || apart && err == nil) {
 				return fmt.Errorf("--%s=%s: it takes no value; write --%s%s", f.Name, shown(rest), f.Name, orNot(f.Name))
 			}
+		}
+		if name, _, is := strings.Cut(rest, "="); is && variableName.MatchString(name) { // its value may be a secret
+			return fmt.Errorf("%s=<value>: a variable is set before the command and not behind it", name)
 		}
 		switch {
 		case rest == "" && slices.Contains(args, "-"):

@@ -279,6 +279,7 @@ func TestWrongSettings(t *testing.T) {
 		{[]string{"--config.check"}, nil, "--config.check is given twice; give it once, for example --config.check"},
 		{[]string{"me:hunter2@relay"}, nil, "<password>@relay: flags begin with -- and hold their value behind a =; for example --log.level=info"},
 		{[]string{"--coingecko.interval"}, nil, "--coingecko.interval has no value; for example --coingecko.interval=5m"},
+		{[]string{"COINGECKO_API_KEY=hunter2"}, nil, "COINGECKO_API_KEY=<value>: a variable is set before the command and not behind it"},
 		{[]string{"now"}, nil, "now: flags begin with -- and hold their value behind a =; for example --log.level=info"},
 		{[]string{"CG-secret"}, nil, "<key>: flags begin with -- and hold their value behind a =; for example --log.level=info"},
 		{[]string{"--log.level=info", "--log.level=warn"}, nil, "--log.level is given twice; give it once, for example --log.level=info"},
