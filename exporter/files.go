@@ -108,16 +108,17 @@ const (
 	httpConfigForm = "https://prometheus.io/docs/prometheus/latest/configuration/configuration/#http_config has its form"
 )
 
-// checkWebConfig looks at --web.config.file and at the files that it names.
-func (s *settings) checkWebConfig() error {
+// checkWebConfig looks at --web.config.file and at the files that it names, and says whether it sets TLS up.
+func (s *settings) checkWebConfig() (hasTLS bool, err error) {
 	file := *s.web.WebConfigFile
 	if file == "" {
-		return nil
+		return false, nil
 	}
-	if _, problem := webConfigProblem(file); problem != "" {
-		return fmt.Errorf("%s=%s: %s", s.name("web.config.file"), shown(file), problem)
+	hasTLS, problem := webConfigProblem(file)
+	if problem != "" {
+		return false, fmt.Errorf("%s=%s: %s", s.name("web.config.file"), shown(file), problem)
 	}
-	return nil
+	return hasTLS, nil
 }
 
 func webConfigProblem(file string) (hasTLS bool, problem string) {

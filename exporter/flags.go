@@ -88,6 +88,7 @@ type settings struct {
 	zone          *time.Location
 	limitsFlag    string
 	thresholds    screen.Thresholds
+	hasTLS        bool // by --web.config.file, at the start
 	simulate      bool
 	check         bool
 	healthCheck   bool
@@ -234,7 +235,7 @@ func (s *settings) checkWeb() error {
 	if err := s.checkListeners(); err != nil {
 		return err
 	}
-	if err := s.checkWebConfig(); err != nil {
+	if s.hasTLS, err = s.checkWebConfig(); err != nil {
 		return err
 	}
 	return s.checkHealthCheck()
@@ -374,10 +375,14 @@ func (s *settings) checkTimes() error {
 		setDefault(&s.interval, poller.MinInterval)
 	}
 	setDefault(&s.maxAge, max(leastMaxAge, 3*s.interval))
-	for flag, problem := range map[string]string{"coingecko.interval": fmt.Sprintf("it is below %v", least), "rates.max-age": "rates would be gone at once"} {
-		if g := s.given[flag]; len(g.values) > 0 {
+	// Nought stands for the default where a flag was not given.
+	for _, given := range []struct{ flag, problem string }{
+		{"coingecko.interval", fmt.Sprintf("it is below %v", least)},
+		{"rates.max-age", "rates would be gone at once"},
+	} {
+		if g := s.given[given.flag]; len(g.values) > 0 {
 			if d, err := time.ParseDuration(g.values[0]); err == nil && d == 0 {
-				return s.wrong(flag, "%s", problem)
+				return s.wrong(given.flag, "%s", given.problem)
 			}
 		}
 	}

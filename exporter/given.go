@@ -344,7 +344,7 @@ func (s *settings) unknownVariables(flags []*kingpin.FlagModel, env environment)
 			warnings = append(warnings, fmt.Sprintf("%s is not read; did you mean %s?", shown(v), meant))
 		default: // export X=..., lower case, hyphens, a letter too few
 			likely := separators.Replace(strings.ToUpper(strings.TrimSpace(strings.TrimPrefix(strings.TrimLeft(v, "\uFEFF"), "export "))))
-			for known := range settings {
+			for _, known := range slices.Sorted(maps.Keys(settings)) {
 				if levenshtein.Distance(likely, known, nil) <= 2 && strings.Contains(likely, "EXPORTER") {
 					warnings = append(warnings, fmt.Sprintf("%s is not read; did you mean %s?", shown(v), known))
 				}

@@ -50,10 +50,8 @@ func (s *settings) announce(at net.Addr) {
 	if err != nil || at.Network() != "tcp" { // vsock and sockets of systemd's have no URL
 		return
 	}
-	if file := *s.web.WebConfigFile; file != "" {
-		if hasTLS, _ := webConfigProblem(file); hasTLS {
-			u.Scheme = "https"
-		}
+	if s.hasTLS {
+		u.Scheme = "https"
 	}
 	u = u.JoinPath(s.prefix)
 	s.logger.Info("Serving", "screen", u.JoinPath("/").String(), "metrics", u.JoinPath(s.telemetryPath).String())

@@ -40,7 +40,7 @@ func (s *settings) heedHangUps() (reset func()) {
 // passwords at each connection. Flags and the environment are read at the start only.
 func (s *settings) reread() {
 	good := true
-	checks := []func() error{s.checkWebConfig, func() error { _, err := s.readHTTPConfig(); return err }}
+	checks := []func() error{func() error { _, err := s.checkWebConfig(); return err }, func() error { _, err := s.readHTTPConfig(); return err }}
 	if s.key != nil {
 		checks = append(checks, func() error { _, err := s.key(); return err })
 	}
