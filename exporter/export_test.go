@@ -19,6 +19,9 @@ import (
 // RelayPath is where the exporter serves its rates to others.
 const RelayPath = relayPath
 
+// ReadHeaderTimeout is how long the header of a request may take to come.
+const ReadHeaderTimeout = readHeaderTimeout
+
 // RecallFor is how long the exporter waits for the past.
 const RecallFor = recallFor
 
