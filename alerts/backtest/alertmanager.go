@@ -14,8 +14,8 @@ import (
 )
 
 // alertmanager says which messages a configuration makes of alerts. It has no clock, so that a year takes no year:
-// Alertmanager's own route tree and matchers, and its rules for groups, inhibition and repetition told again. No test
-// compares it with Alertmanager's dispatcher yet: its numbers of messages are estimates.
+// Alertmanager's own route tree and matchers, and its rules for groups, inhibition and repetition told again. A test
+// compares it with Alertmanager's dispatcher.
 type alertmanager struct {
 	route   *dispatch.Route
 	inhibit []inhibition
@@ -188,8 +188,10 @@ func (a *alertmanager) group(opts dispatch.RouteOpts, members []*received, step 
 
 	next := 0
 	for next < len(members) {
-		before := float64(members[next].from)
-		for t := before + wait; t < end; t += every {
+		begin := float64(members[next].from)
+		before := math.Nextafter(begin, 0) // what is sent together with the first member belongs to the group
+		gone := false
+		for t := begin + wait; t < end && !gone; t += every {
 			var now []*received
 			var firing, over []*firing
 			ids := struct{ firing, over map[model.Fingerprint]bool }{map[model.Fingerprint]bool{}, map[model.Fingerprint]bool{}}
@@ -245,12 +247,9 @@ func (a *alertmanager) group(opts dispatch.RouteOpts, members []*received, step 
 				}
 			}
 			// A group without an alert that fires is gone, and its timer with it.
-			if !slices.ContainsFunc(now, func(r *received) bool { return float64(r.to) > t }) {
-				break
-			}
+			gone = !slices.ContainsFunc(now, func(r *received) bool { return float64(r.to) > t })
 		}
-		// What the loop has not come to is past the end.
-		if next < len(members) && float64(members[next].from)+wait >= end {
+		if !gone { // it waits for a moment past the end
 			break
 		}
 	}
