@@ -1,4 +1,4 @@
-# The exporter and nothing else: no shell, no package manager, no root.
+# The image contains the static binary and CA certificates only: no shell, no package manager, no root user.
 
 FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d AS build
 WORKDIR /src
@@ -6,7 +6,7 @@ COPY . .
 RUN mkdir -p /root-fs/etc/ssl/certs \
     && cp /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ \
     && cp delivery/passwd /root-fs/etc/
-# Not in the context, because .git is not.
+# Set by the builder, because .git is not part of the build context.
 ARG REVISION=unknown
 ARG BRANCH=unknown
 ARG DATE=unknown
@@ -26,7 +26,7 @@ ARG VERSION=unknown
 ARG REVISION=unknown
 ARG DATE=unknown
 LABEL org.opencontainers.image.title="coingecko-exporter" \
-      org.opencontainers.image.description="CoinGecko's exchange rates of bitcoin as Prometheus metrics, and on a screen" \
+      org.opencontainers.image.description="Prometheus exporter for CoinGecko's bitcoin exchange rates, with a built-in screen" \
       org.opencontainers.image.url="https://github.com/heycard/coingecko-exporter" \
       org.opencontainers.image.source="https://github.com/heycard/coingecko-exporter" \
       org.opencontainers.image.documentation="https://github.com/heycard/coingecko-exporter/blob/main/README.md" \

@@ -1,4 +1,4 @@
-# Everything that people and pipelines do here, each by one target. `make help` lists them.
+# Build, test and release targets, for people and for pipelines. `make help` lists them.
 
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,7 +9,7 @@ NAME     := coingecko-exporter
 VERSION  := $(shell cat VERSION)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 BRANCH   := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
-# The commit's date and not today's: two builds of one commit are the same file.
+# The date of the commit, not of the build, so that builds are reproducible.
 DATE     := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 
 VERSION_PACKAGE := github.com/prometheus/common/version
@@ -20,7 +20,7 @@ LDFLAGS := -s -w \
 	-X $(VERSION_PACKAGE).BuildDate=$(DATE)
 BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
-# Pinned tools, built once for each version.
+# Pinned tools. Each version is built once.
 TOOLS         := $(CURDIR)/.tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-v2.15.0
 BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
@@ -28,53 +28,53 @@ BENCHSTAT     := $(TOOLS)/benchstat-v0.0.0-20260908200009-22c9c6c9d4da
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
-# Prometheus 3, beside the older one of the distribution. Its module replaces others, which go install refuses.
+# Prometheus 3, in addition to the distribution's older version.
 PROMETHEUS3_MODULE := github.com/prometheus/prometheus@v0.313.1
 PROMETHEUS3        := $(TOOLS)/$(notdir $(PROMETHEUS3_MODULE))
 
-COVERAGE := 95 # percent of the statements of exporter/, at least
+COVERAGE := 95 # minimum statement coverage of exporter/, in percent
 FUZZTIME ?= 10m
 LOADTIME ?= 10s
 
 ##@ Use
-demo: ## Show the screen with a simulated market on http://localhost:9880, offline
+demo: ## Run the exporter with a simulated market on http://localhost:9880, offline; flags in ARGS
 	@mkdir -p bin && $(BUILD) -o bin/$(NAME) .
-	@echo "The log says where the screen is. Ctrl-C ends it."
+	@echo "The log prints the address of the screen. Press Ctrl-C to stop."
 	@exec bin/$(NAME) --simulate $(ARGS)
 
-run: build ## Poll CoinGecko, keyless; further flags in ARGS
+run: build ## Run the exporter with live rates, keyless; flags in ARGS
 	@exec bin/$(NAME) $(ARGS)
 
 build: ## Build the static binary bin/coingecko-exporter
 	@mkdir -p bin
 	$(BUILD) -o bin/$(NAME) .
 
-##@ Check
-check: ## Go vet and the tests that need nothing but Go: in a minute, once all is built
+##@ Test
+check: ## Run go vet and the Go tests that need no other programs: under a minute with a warm build cache
 	@go vet ./...
 	@go test -short -timeout $(PATIENCE) ./...
 
-# For machines that are slow or busy. What hangs is told by the tests themselves, which wait for minutes.
+# The timeout of go test, long enough for slow or busy machines. Tests have their own timeouts of minutes.
 PATIENCE := 1h
-# Packages whose tests run a Prometheus, an Alertmanager or the whole system, and mostly wait.
+# Packages whose tests run Prometheus, Alertmanager or the whole stack, and mostly wait.
 SYSTEMS  := ./alerts/... ./dashboards/... ./docs/... ./stack/...
 PART      = printf '\n== %s\n'
 
-test: ## Run every test, and say which parts could not run here
+test: ## Run all tests, and list those that this machine cannot run
 	@$(PART) "The exporter$(RACE:-race=, with the race detector)"
 	@go test $(RACE) -timeout $(PATIENCE) -coverpkg=./exporter/... -coverprofile=coverage.out ./exporter/...
 	@$(MAKE) coverage
-	@$(PART) "Rules, dashboards, documents and the whole system, in real programs: minutes, of which most are waiting"
+	@$(PART) "Rules, dashboards, documents and the stack, with real programs: takes minutes, mostly waiting"
 	@go test -p 2 -timeout $(PATIENCE) $(SYSTEMS)
 	@$(PART) "Other Go packages"
 	@go test -timeout $(PATIENCE) $$(go list ./... | grep -vE '/(exporter|alerts|dashboards|docs|stack)(/|$$)')
 	@for part in $(TESTS); do $(PART) "make $$part"; $(MAKE) $$part; done
 	@$(MAKE) missing
 
-coverage: # Fails below the goal.
-	@go tool cover -func=coverage.out | awk '/^total:/ { print "coverage of exporter/: " $$3; if ($$3 + 0 < $(COVERAGE)) { print "that is below $(COVERAGE)%"; exit 1 } }'
+coverage: # Fails if coverage is below COVERAGE.
+	@go tool cover -func=coverage.out | awk '/^total:/ { print "coverage of exporter/: " $$3; if ($$3 + 0 < $(COVERAGE)) { print "coverage is below the minimum of $(COVERAGE)%"; exit 1 } }'
 
-# What tests need beside Go: command (one of its names), what is left out without it, package of Debian.
+# Programs that tests need besides Go: command (alternative names), what is skipped without it, Debian package.
 define NEEDS
 gcc|the race detector|gcc libc6-dev
 promtool|rule tests, metric lint and history in Prometheus' own format|prometheus
@@ -82,11 +82,11 @@ prometheus|rules, dashboards and alerts in a real Prometheus|prometheus
 prometheus-alertmanager alertmanager|alerts in a real Alertmanager|prometheus-alertmanager
 amtool|the check of the Alertmanager example|prometheus-alertmanager
 chromium|the screen in a real browser|chromium
-curl|TLS and basic auth with a client that others wrote, and the commands of the documents|curl
+curl|TLS and basic auth with a third-party client, and the commands of the documents|curl
 endef
 export NEEDS
 
-missing: # Fails if REQUIRE_ALL is set and anything is missing that Debian has.
+missing: # Fails if REQUIRE_ALL is set and a Debian package is missing.
 	@[ -n "$${GRAFANA_URL:-}" ] || echo "not run here: the dashboards' strict dry run in a Grafana. To provide it: set GRAFANA_URL and GRAFANA_TOKEN_FILE"
 	@status=0; while IFS='|' read -r tool what package; do \
 		{ [ -z "$$tool" ] || command -v $$tool >/dev/null; } && continue; \
@@ -106,49 +106,49 @@ fmt: $(GOLANGCI_LINT) ## Format the Go code
 cover: ## Show the coverage of the last `make test` in a browser
 	go tool cover -html=coverage.out
 
-bench: build $(BENCHSTAT) ## Run the benchmarks and print tables; needs wrk and two cores that are idle
+bench: build $(BENCHSTAT) ## Run the benchmarks and print tables; needs wrk and two idle cores
 	go test -run='^$$' -bench=. -benchmem -count=6 -cpu=1 ./exporter/... > bin/bench.txt
 	$(BENCHSTAT) bin/bench.txt
 	EXPORTER_BINARY=$(CURDIR)/bin/$(NAME) go test ./exporter -run TestLoad -load $(LOADTIME) -v -timeout $(PATIENCE)
 
-ci: ## What every submission must pass
+ci: ## Run every check that a change must pass: lint, generated files, tests
 	@REQUIRE_ALL=1 $(MAKE) lint
 	@$(MAKE) generated
 	@REQUIRE_ALL=1 $(MAKE) test
 
-generate: ## Write everything that is generated, and read it: dashboards, golden files, tables of the documents, the chart's README
+generate: ## Generate dashboards, golden files, tables in documents, and the chart's README
 	go run ./dashboards generate
 	go test -run '^(TestReadme.*|TestReliabilityDocument|TestPages|TestGolden|TestAlertmanager)$$' ./exporter ./exporter/internal/collector ./exporter/internal/screen ./stack -update
 	@for part in $(GENERATE); do $(MAKE) $$part; done
 
-generated: # Fails if `make generate` changes anything. test-terraform compares the files of terraform/ itself, in minutes.
+generated: # Fails if `make generate` changes a file. Excludes terraform/, whose golden files test-terraform compares.
 	@$(MAKE) generate GENERATE="$(filter-out terraform-%,$(GENERATE))"
-	@git diff --exit-code || { echo "the files above are older than what they are generated from: make generate, read and commit them"; exit 1; }
+	@git diff --exit-code || { echo "generated files are out of date: run make generate, review and commit the changes"; exit 1; }
 
 FUZZ = go test -run='^$$' -fuzz='^$(1)$$' -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x $(2)
-fuzz: ## Fuzz what reads from the network, each part for FUZZTIME
+fuzz: ## Fuzz the parsers of network input, each for FUZZTIME
 	$(call FUZZ,FuzzDecode,./exporter/internal/coingecko)
 	$(call FUZZ,FuzzHeaders,./exporter/internal/coingecko)
 	$(call FUZZ,FuzzRelay,./exporter/internal/poller)
 	$(call FUZZ,FuzzQuery,./exporter/internal/screen)
 
-soak: ## A million polls with faults, 30 days, 1,000 starts and stops, in simulated time where there is time in it
+soak: ## Test a million polls with faults, 30 days in simulated time, and 1,000 starts and stops
 	PROPERTY_POLLS=1000000 SOAK_DAYS=30 go test -run='^(TestProperty|TestSoak)$$' -timeout=$(PATIENCE) -v ./exporter/internal/poller
 	STARTS=1000 go test -timeout=$(PATIENCE) -run='^TestStartsAndStops$$' -v ./exporter
 
-prometheus3: $(PROMETHEUS3) ## Run the tests of rules and dashboards again, with Prometheus 3
+prometheus3: $(PROMETHEUS3) ## Test rules and dashboards with Prometheus 3
 	PATH="$(PROMETHEUS3):$$PATH" go test -count=1 -timeout $(PATIENCE) ./alerts/... ./dashboards/...
 
-verify: fuzz soak prometheus3 bench ## The checks that take too long for every submission
+verify: fuzz soak prometheus3 bench ## Run the checks that take too long for every change
 
-# The parts have targets of their own. A part adds to the checks by `lint: lint-PART`, `verify: ...`, to `make test` by
-# `TESTS += test-PART` and `define NEEDS +=`, and to `make generate` by `GENERATE += TARGET`.
+# Each folder can define its own targets in FOLDER/targets.mk. It adds to the common targets with `lint: lint-PART`,
+# `verify: ...`, `TESTS += test-PART` and `define NEEDS +=` (make test), and `GENERATE += TARGET` (make generate).
 TESTS :=
 GENERATE :=
 include $(sort $(wildcard */targets.mk))
 
 ##@ Other
-clean: ## Remove what was built, tools included
+clean: ## Remove build output and tools
 	rm -rf bin dist coverage.out $(TOOLS)
 
 help: ## Show this list
@@ -163,10 +163,10 @@ $(PROMETHEUS3):
 	@mkdir -p $@.new && cd "$(call module,$(PROMETHEUS3_MODULE))" && \
 		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_PACKAGE).Version=3.13.1' -o $@.new/ ./cmd/prometheus ./cmd/promtool && mv $@.new $@
 
-# The folder of the module $(1), fetched if it is not there.
+# The folder of the module $(1), downloaded if necessary.
 module = $$(cd / && go mod download -json $(1) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
 
-# Installs the package $(1) as $@, in the version that the file's name ends with.
+# Installs the package $(1) as $@, in the version at the end of the file name.
 install = mkdir -p $(TOOLS)/bin && GOBIN=$(TOOLS)/bin go install $(1)@$(shell sed 's/.*-\(v[0-9].*\)/\1/' <<< '$(notdir $@)') && mv $(TOOLS)/bin/$(notdir $(1)) $@
 
 .PHONY: demo run build check test generate generated coverage missing lint fmt cover bench ci fuzz soak prometheus3 verify clean help

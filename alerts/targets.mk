@@ -1,5 +1,6 @@
-# Make targets of the alert rules' backtest, a module of its own: it needs Prometheus' engine, which nothing else here does.
+# Make targets for the backtest of the alert rules. It is a separate Go module, because only it needs Prometheus' query engine.
 
+##@ Alert rules
 TESTS += test-backtest
-test-backtest: ## Test the backtest, with generated prices
+test-backtest: ## Test the backtest of the alert rules with generated prices
 	@go test -C alerts/backtest -timeout $(PATIENCE) ./...

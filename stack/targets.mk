@@ -1,39 +1,39 @@
-# Make targets of the whole system on one machine. README.md describes them.
+# Make targets for the whole stack on one machine. README.md describes it.
 
-##@ The whole system
-# Ports on this machine. Not 9090 and 9093: Debian's packages start services of their own there.
+##@ Stack
+# Local ports. Not 9090 and 9093, which the services of Debian's packages use.
 stack wall: export EXPORTER_PORT     ?= 9880
 stack:        export PROMETHEUS_PORT   ?= 19090
 stack:        export ALERTMANAGER_PORT ?= 19093
 stack wall: export GRAFANA_PORT      ?= 13000
 stack:        export RUNNER_PORT       ?= 8555
 stack: export SIMULATE    ?= 1
-stack: export HISTORY ?= 192h# of a simulation
-stack: export DATA    ?=# of a simulation: a temporary folder; otherwise: ~/.local/share/coingecko-exporter
+stack: export HISTORY ?= 192h# simulation only
+stack: export DATA    ?=# defaults to a temporary folder in a simulation, to ~/.local/share/coingecko-exporter otherwise
 stack: export PROMETHEUS_CONFIG   ?= stack/prometheus.yaml
 stack: export ALERTMANAGER_CONFIG ?= stack/alertmanager.yaml
 
-# For Grafana's admin. Readable for its user in a container, and here for nobody but you, because of the folder.
+# Password of Grafana's admin. The file is readable for Grafana's user in the container; the folder protects it on this machine.
 GRAFANA_PASSWORD := stack/secrets/grafana_admin_password
 
-stack: build $(GRAFANA_PASSWORD) ## Run exporter, Prometheus, Alertmanager and Grafana here, simulated; SIMULATE=0 polls CoinGecko
+stack: build $(GRAFANA_PASSWORD) ## Run exporter, Prometheus, Alertmanager and Grafana as processes, simulated; SIMULATE=0 for live rates
 	@go build -o bin/goreman github.com/mattn/goreman
 	@go build -o bin/backfill ./stack/backfill
 	@exec stack/start
 
-# Simulated rates come from no plan and need no key, whatever .env says.
-up: $(GRAFANA_PASSWORD) ## Run them in containers, polling CoinGecko as .env says; SIMULATE=1 simulates
+# A simulation ignores the plan and the key in .env.
+up: $(GRAFANA_PASSWORD) ## Run the stack in containers, configured in .env; SIMULATE=1 for simulated rates
 	VERSION=$(VERSION) REVISION=$(REVISION) BRANCH=$(BRANCH) DATE=$(DATE) \
 	$(if $(filter-out 0 false no,$(SIMULATE)),COINGECKO_EXPORTER_SIMULATE=true COINGECKO_EXPORTER_COINGECKO_PLAN=keyless COINGECKO_API_KEY_FILE=) \
 	docker compose up --detach --wait
 
-down: ## End the containers; their data stay
+down: ## Stop the containers; data is kept
 	docker compose down
 
-logs: ## Follow the containers' logs
+logs: ## Follow the logs of the containers
 	docker compose logs --follow
 
-wall: ## Open the wall in a browser, full screen
+wall: ## Open the wall in a full-screen browser
 	@exec stack/wall
 
 $(GRAFANA_PASSWORD):

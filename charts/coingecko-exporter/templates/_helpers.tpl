@@ -1,10 +1,10 @@
-{{/* Names and labels, as helm create makes them. */}}
+{{/* Names and labels, in the style of helm create. */}}
 
 {{- define "coingecko-exporter.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* Leaves room for the longest suffix, -analysis-dashboard. */}}
+{{- /* Truncated to leave room for the longest suffix, -analysis-dashboard. */}}
 {{- define "coingecko-exporter.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 44 | trimSuffix "-" }}
@@ -18,7 +18,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* The namespace of all objects that have none of their own. */}}
+{{- /* The namespace of all resources without a namespace setting. */}}
 {{- define "coingecko-exporter.namespace" -}}
 {{- default .Release.Namespace .Values.namespaceOverride }}
 {{- end }}
@@ -36,7 +36,7 @@ app.kubernetes.io/name: {{ include "coingecko-exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- /* A map's values as strings: --set makes numbers of what looks like one. */}}
+{{- /* A map with its values as strings, because --set turns some values into numbers. */}}
 {{- define "coingecko-exporter.strings" -}}
 {{- $strings := dict }}
 {{- range $key, $value := . }}
@@ -57,7 +57,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- toYaml (merge (include "coingecko-exporter.strings" .Values.commonLabels | fromYaml) $labels) }}
 {{- end }}
 
-{{- /* The metadata of an object: dict root, name; and optionally component, namespace; of (values with its labels and annotations); labels and annotations of ours. */}}
+{{- /* The metadata of a resource: dict root, name; optional: component, namespace, of (values with labels and annotations), annotations. */}}
 {{- define "coingecko-exporter.metadata" -}}
 {{- $root := .root -}}
 {{- $of := .of | default dict -}}
@@ -87,7 +87,7 @@ annotations:
 {{ include "coingecko-exporter.image" (dict "root" . "image" (merge (dict "tag" $tag) .Values.image)) }}
 {{- end }}
 
-{{- /* The component that readers reach. */}}
+{{- /* The component behind the Service. */}}
 {{- define "coingecko-exporter.frontend" -}}
 {{ ternary "relay" "poller" .Values.relay.enabled }}
 {{- end }}
@@ -97,19 +97,19 @@ annotations:
 {{ ternary "https" "http" .Values.web.tls.enabled }}
 {{- end }}
 
-{{- /* The name in the certificate, for which whoever asks by IP or by another name has to ask. */}}
+{{- /* The server name in the certificate. Clients that connect by IP or by another name verify this one. */}}
 {{- define "coingecko-exporter.serverName" -}}
 {{ include "coingecko-exporter.fullname" . }}.{{ include "coingecko-exporter.namespace" . }}.svc
 {{- end }}
 
-{{- /* Not empty where an API is to be used: dict root, enabled (true, false, auto), api. */}}
+{{- /* Not empty if resources of an API are to be created: dict root, enabled (true, false, auto), api. */}}
 {{- define "coingecko-exporter.wanted" -}}
 {{- if eq (toString .enabled) "auto" }}
 {{- if .root.Capabilities.APIVersions.Has .api }}yes{{ end }}
 {{- else if .enabled }}yes{{ end }}
 {{- end }}
 
-{{- /* What a Service has beside its selector: dict service (values), appProtocol. */}}
+{{- /* The spec of a Service without its selector: dict service (values), appProtocol. */}}
 {{- define "coingecko-exporter.service" -}}
 {{- $service := .service -}}
 type: {{ $service.type }}

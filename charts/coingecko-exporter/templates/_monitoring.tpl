@@ -1,22 +1,22 @@
-{{/* Rules and dashboards as this release has them: of its namespace alone, so that several shops share a Prometheus and a Grafana. */}}
+{{/* Rules and dashboards, limited to the release's namespace, so that several shops can share a Prometheus and a Grafana. */}}
 
-{{- /* The files that match, as YAML of path and text: dict root, pattern. A chart without them is no chart. */}}
+{{- /* The files that match a pattern, as a YAML map of path to text: dict root, pattern. Fails if there are none. */}}
 {{- define "coingecko-exporter.files" -}}
 {{- $files := dict }}
 {{- range $path, $_ := .root.Files.Glob .pattern }}
 {{- $_ := set $files $path ($.root.Files.Get $path) }}
 {{- end }}
 {{- if not $files }}
-{{- fail (printf "the chart is incomplete: it lacks %s. Whatever copied it left files out: take the packaged chart" .pattern) }}
+{{- fail (printf "the chart is incomplete: %s is missing. Use the packaged chart, or a complete copy of the folder" .pattern) }}
 {{- end }}
 {{- toYaml $files }}
 {{- end }}
 
-{{- /* A rule file: dict root, path, text. Each selector takes this namespace alone, so that no series and no alert is evaluated by two releases. */}}
+{{- /* A rule file: dict root, path, text. Every selector gets the release's namespace, so that no two releases evaluate the same series or alerts. */}}
 {{- define "coingecko-exporter.rules" -}}
 {{- $spec := fromYaml .text }}
 {{- if not $spec.groups }}
-{{- fail (printf "the chart is incomplete: %s holds no rules. Whatever copied it left files out: take the packaged chart" .path) }}
+{{- fail (printf "the chart is incomplete: %s contains no rules. Use the packaged chart, or a complete copy of the folder" .path) }}
 {{- end }}
 {{- $selected := printf "${1}${2}{namespace=%q}" (include "coingecko-exporter.namespace" .root) }}
 {{- $dashboard := printf "/d/coingecko-${1}-%s" (include "coingecko-exporter.uidSuffix" .root) }}
@@ -53,19 +53,19 @@
 {{- toYaml (dict "groups" $groups) }}
 {{- end }}
 
-{{- /* What tells the dashboards of one namespace from those of others. With it the longest uid has the 40 characters that Grafana allows. */}}
+{{- /* The suffix that makes dashboard UIDs unique to the namespace. It keeps the longest UID within Grafana's 40 characters. */}}
 {{- define "coingecko-exporter.uidSuffix" -}}
 {{- $namespace := include "coingecko-exporter.namespace" . }}
 {{- if le (len $namespace) 21 }}{{ $namespace }}{{ else }}{{ printf "%s-%s" (trunc 12 $namespace | trimSuffix "-") (sha256sum $namespace | trunc 8) }}{{ end }}
 {{- end }}
 
-{{- /* A dashboard: dict root, path, text. It begins with this namespace, and has a uid and a title of its own. */}}
+{{- /* A dashboard: dict root, path, text. It gets its own UID and title, and the release's namespace as the selected one. */}}
 {{- define "coingecko-exporter.dashboard" -}}
 {{- $namespace := include "coingecko-exporter.namespace" .root }}
 {{- $suffix := include "coingecko-exporter.uidSuffix" .root }}
 {{- $board := fromJson .text }}
 {{- if not $board.uid }}
-{{- fail (printf "the chart is incomplete: %s holds no dashboard. Whatever copied it left files out: take the packaged chart" .path) }}
+{{- fail (printf "the chart is incomplete: %s contains no dashboard. Use the packaged chart, or a complete copy of the folder" .path) }}
 {{- end }}
 {{- $_ := set $board "uid" (printf "%s-%s" $board.uid $suffix) }}
 {{- $_ := set $board "title" (printf "%s (%s)" $board.title $namespace) }}
@@ -73,7 +73,7 @@
 {{- $shape := ternary (list 3 21) (ternary (list 2 10) (ternary (list 3 10) (ternary (list 3 7) (ternary (list 4 7) (list 4 5) (le $coins 12)) (le $coins 9)) (le $coins 6)) (le $coins 4)) (le $coins 3) }}
 {{- range $board.panels }}
 {{- if eq (.repeat | default "") "coin" }}
-{{- /* As the generator's shape: the fewer coins, the larger their tiles. */}}
+{{- /* The same layout as in the dashboard generator: the fewer coins, the larger the tiles. */}}
 {{- $_ := set . "maxPerRow" (index $shape 0) }}
 {{- $_ := set .gridPos "h" (index $shape 1) }}
 {{- if gt $coins 12 }}{{ $_ := set .options "text" (dict "titleSize" 27) }}{{ end }}
@@ -93,7 +93,7 @@
 {{- regexReplaceAll "/d/coingecko-([a-z]+)" ($board | toRawJson) (printf "/d/coingecko-${1}-%s" $suffix) }}
 {{- end }}
 
-{{- /* Where the wall is in Grafana. */}}
+{{- /* The wall's path in Grafana. */}}
 {{- define "coingecko-exporter.kioskPath" -}}
 {{- .Values.dashboards.kioskPath | default (printf "/d/coingecko-wall-%s?kiosk&refresh=30s&_dash.hideTimePicker=true&_dash.hideVariables=true&_dash.hideLinks=true" (include "coingecko-exporter.uidSuffix" .)) }}
 {{- end }}

@@ -1,6 +1,6 @@
-{{/* Pods: what all have, and those of poller and relays. */}}
+{{/* The parts that all pods share, and the pods of poller and relays. */}}
 
-{{- /* What every pod of the chart has: dict root, component, values (of the component). */}}
+{{- /* Labels and annotations of a pod: dict root, component, values (of the component). */}}
 {{- define "coingecko-exporter.podMetadata" -}}
 {{- $labels := include "coingecko-exporter.strings" (merge (dict) (.values.podLabels | default dict) (.root.Values.podLabels | default dict)) | fromYaml }}
 labels:
@@ -23,7 +23,7 @@ annotations:
 {{- end }}
 {{- end -}}
 automountServiceAccountToken: false
-enableServiceLinks: false # their variables look like those that set flags
+enableServiceLinks: false # a Service's variables could be mistaken for the exporter's settings
 {{- with keys $pullSecrets | sortAlpha }}
 imagePullSecrets:
   {{- range . }}
@@ -68,7 +68,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{- /* Files of Secrets: for the pod's group, or for its one user where the cluster says who that is. */}}
+{{- /* The mode of Secret files: readable by the pod's group, or by all where the cluster assigns user IDs. */}}
 {{- define "coingecko-exporter.secretMode" -}}
 {{ ternary "0440" "0444" (hasKey (.Values.podSecurityContext | default dict) "fsGroup") }}
 {{- end }}
@@ -97,7 +97,7 @@ topologySpreadConstraints:
 metadata:
   {{- $pod := include "coingecko-exporter.podMetadata" (dict "root" $root "component" $component "values" $values) | fromYaml }}
   {{- $annotations := dict "kubectl.kubernetes.io/default-container" "exporter" }}
-  {{- /* A new key among the values counts at once. Without it, too, files are read again: the key at each poll, web.yaml and passwords at each request. */}}
+  {{- /* The checksum restarts the pod when coingecko.apiKey.value changes. Other files need no restart: the exporter reads the key at each poll, web.yaml and passwords at each request. */}}
   {{- if and $keySecret $common.coingecko.apiKey.value }}
   {{- $_ := set $annotations "checksum/api-key" ($common.coingecko.apiKey.value | toString | sha256sum) }}
   {{- end }}
@@ -113,7 +113,7 @@ spec:
   {{- $spread = list (dict "maxSkew" 1 "topologyKey" "topology.kubernetes.io/zone" "whenUnsatisfiable" "ScheduleAnyway") }}
   {{- end }}
   {{- include "coingecko-exporter.podSpec" (dict "root" $root "component" $component "values" $values "affinity" $affinity "topologySpreadConstraints" $spread) | nindent 2 }}
-  # Delay and timeout of the shutdown, and some seconds to spare.
+  # Shutdown delay and timeout, plus 5 s.
   terminationGracePeriodSeconds: {{ add 5 (include "coingecko-exporter.seconds" $common.shutdown.delay | int) (include "coingecko-exporter.seconds" $common.shutdown.timeout | int) }}
   {{- with $common.podSecurityContext }}
   securityContext:
@@ -215,7 +215,7 @@ spec:
       {{- end }}
       ports:
         - {name: http, containerPort: 9880}
-        - {name: health, containerPort: 9881} # neither TLS, nor a password, nor a crowd keeps probes away
+        - {name: health, containerPort: 9881} # probes work without TLS and password, and do not compete with readers
       startupProbe:
         {{- include "coingecko-exporter.probe" (dict "values" $common.startupProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" "health"))) | nindent 8 }}
       livenessProbe:
@@ -259,7 +259,7 @@ spec:
         secretName: {{ $keySecret }}
         defaultMode: {{ $mode }}
         {{- if $common.coingecko.apiKey.existingSecret.name }}
-        optional: true # without it the exporter says which file it misses, and ends: more than a pod that waits in silence
+        optional: true # if the Secret is missing, the exporter exits with an error that names the file, instead of a pod that stays pending
         {{- end }}
         items: [{key: {{ $common.coingecko.apiKey.existingSecret.key }}, path: api-key}]
     {{- end }}
@@ -279,7 +279,7 @@ spec:
         secretName: {{ include "coingecko-exporter.authSecret" $root }}
         defaultMode: {{ $mode }}
         {{- if $poller }}
-        items: [{key: web.yaml, path: web.yaml}] # it knows the password's hash only
+        items: [{key: web.yaml, path: web.yaml}] # the poller needs only the password's hash
         {{- end }}
     {{- else if $web }}
     - name: web

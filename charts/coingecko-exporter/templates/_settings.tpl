@@ -1,6 +1,6 @@
-{{/* What follows from the values: durations, names of Secrets, and what is refused. */}}
+{{/* Settings that are derived from the values, and checks that reject invalid values. */}}
 
-{{- /* Seconds of a duration such as 1h30m. */}}
+{{- /* A duration such as 1h30m, in seconds. */}}
 {{- define "coingecko-exporter.seconds" -}}
 {{- $seconds := 0 }}
 {{- range regexFindAll "[0-9]+[hms]" . -1 }}
@@ -10,7 +10,7 @@
 {{- $seconds }}
 {{- end }}
 
-{{- /* The poller's interval in seconds. Defaults: CoinGecko's plans, as the exporter has them. */}}
+{{- /* The poller's interval in seconds. The defaults by plan are the exporter's. */}}
 {{- define "coingecko-exporter.interval" -}}
 {{- if .Values.coingecko.interval }}
 {{- include "coingecko-exporter.seconds" .Values.coingecko.interval }}
@@ -20,7 +20,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Relays cannot know the poller's interval, so both are told the same age. */}}
+{{- /* Set on poller and relays alike, because relays cannot derive it from the poller's interval. */}}
 {{- define "coingecko-exporter.maxAge" -}}
 {{- if .Values.rates.maxAge }}
 {{- include "coingecko-exporter.seconds" .Values.rates.maxAge }}
@@ -29,7 +29,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* How far a price may move before the screen marks it, as its flag wants it: the warnings of the store. */}}
+{{- /* The value of --screen.thresholds: the store's warning thresholds. */}}
 {{- define "coingecko-exporter.screenThresholds" -}}
 {{- $list := list }}
 {{- range $thresholds := list (omit .Values.store.thresholds.kinds "market" "quote") .Values.store.thresholds.currencies }}
@@ -46,12 +46,12 @@
 {{- join "," $list }}
 {{- end }}
 
-{{- /* What stands before every path; empty for nothing. */}}
+{{- /* The prefix of all endpoints, or empty. */}}
 {{- define "coingecko-exporter.prefix" -}}
 {{- with .Values.web.routePrefix | default (get (urlParse .Values.web.externalURL) "path") | trimAll "/" }}/{{ . }}{{ end }}
 {{- end }}
 
-{{- /* Whether polls spend CoinGecko's quota. */}}
+{{- /* Not empty if polls use CoinGecko's quota. */}}
 {{- define "coingecko-exporter.spendsQuota" -}}
 {{- if not .Values.simulate }}
 {{- if not .Values.coingecko.urls }}yes{{ end }}
@@ -61,7 +61,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* The Secret with the API key; empty without one. */}}
+{{- /* The name of the Secret with the API key, or empty. */}}
 {{- define "coingecko-exporter.apiKeySecret" -}}
 {{- with .Values.coingecko.apiKey }}
 {{- if .existingSecret.name }}{{ .existingSecret.name }}
@@ -78,12 +78,12 @@
 {{ .Values.web.basicAuth.existingSecret | default (printf "%s-web" (include "coingecko-exporter.fullname" .)) }}
 {{- end }}
 
-{{- /* Not empty with TLS or basic auth. */}}
+{{- /* Not empty if TLS or basic auth is enabled. */}}
 {{- define "coingecko-exporter.webConfig" -}}
 {{- if or .Values.web.tls.enabled .Values.web.basicAuth.enabled }}yes{{ end }}
 {{- end }}
 
-{{- /* exporter-toolkit's part about TLS. */}}
+{{- /* The TLS section of exporter-toolkit's web configuration. */}}
 {{- define "coingecko-exporter.webTLS" -}}
 {{- if .Values.web.tls.enabled -}}
 tls_server_config:
@@ -92,14 +92,14 @@ tls_server_config:
 {{- end }}
 {{- end }}
 
-{{- /* What GOMEMLIMIT is for a memory limit: half of it, for the sockets of readers count, too. Empty for a form that is not known here. */}}
+{{- /* GOMEMLIMIT in bytes for a memory limit: half of it, because readers' sockets count towards the limit too. Empty if the unit is not supported here. */}}
 {{- define "coingecko-exporter.goMemLimit" -}}
 {{- $number := regexFind "^[0-9]+" (toString .) }}
 {{- $factor := get (dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "k" 1000 "M" 1000000 "G" 1000000000 "" 1) (trimPrefix $number (toString .)) }}
 {{- if and $number $factor }}{{ div (mul (int64 $number) $factor) 2 }}{{ end }}
 {{- end }}
 
-{{- /* Settings that cannot be right, each with what to do about it. */}}
+{{- /* Rejects invalid combinations of values. Each message says what to set instead. */}}
 {{- define "coingecko-exporter.checks" -}}
 {{- $c := .Values.coingecko }}
 {{- $key := $c.apiKey }}
@@ -108,73 +108,73 @@ tls_server_config:
 {{- $maxAge := include "coingecko-exporter.maxAge" . | int }}
 {{- if .Values.simulate }}
   {{- if or $c.urls $sources (ne $c.plan "keyless") $c.httpConfig.existingSecret }}
-    {{- fail "simulate=true brings an upstream of its own: leave out coingecko.plan, coingecko.apiKey, coingecko.urls and coingecko.httpConfig, or set simulate=false" }}
+    {{- fail "simulate=true cannot be combined with coingecko.plan, coingecko.apiKey, coingecko.urls or coingecko.httpConfig: remove them or set simulate=false" }}
   {{- end }}
 {{- else }}
   {{- if gt $sources 1 }}
-    {{- fail "coingecko.apiKey: give one of value, existingSecret.name and externalSecret, not several" }}
+    {{- fail "coingecko.apiKey has more than one source: set only one of value, existingSecret.name and externalSecret" }}
   {{- else if and (eq $c.plan "keyless") $sources }}
-    {{- fail "coingecko.plan=keyless takes no API key: set coingecko.plan to demo or pro, or leave out coingecko.apiKey" }}
+    {{- fail "coingecko.plan=keyless does not use an API key: set coingecko.plan to demo or pro, or remove coingecko.apiKey" }}
   {{- else if and (ne $c.plan "keyless") (not $sources) }}
-    {{- fail (printf "coingecko.plan=%s needs an API key: set coingecko.apiKey.existingSecret.name (or externalSecret; for a trial, value)" $c.plan) }}
+    {{- fail (printf "coingecko.plan=%s requires an API key: set coingecko.apiKey.existingSecret.name (or externalSecret, or value for a trial)" $c.plan) }}
   {{- end }}
   {{- if and $key.externalSecret.enabled (not (and $key.externalSecret.secretStoreRef.name $key.externalSecret.remoteRef.key)) }}
-    {{- fail "coingecko.apiKey.externalSecret needs secretStoreRef.name and remoteRef.key" }}
+    {{- fail "coingecko.apiKey.externalSecret.enabled=true requires secretStoreRef.name and remoteRef.key: set both" }}
   {{- end }}
   {{- if lt $interval 10 }}
-    {{- fail (printf "coingecko.interval=%s is below 10s" $c.interval) }}
+    {{- fail (printf "coingecko.interval=%s is below the minimum of 10s" $c.interval) }}
   {{- end }}
   {{- if include "coingecko-exporter.spendsQuota" . }}
     {{- $perMonth := $c.quotaPerMonth | default (get (dict "keyless" 0 "demo" 10000 "pro" 100000) $c.plan) | int }}
     {{- $polls := div (sub (add 2678400 $interval) 1) $interval | int }}
     {{- if and $perMonth (gt $polls $perMonth) }}
       {{- $least := add 1 (div 2678399 $perMonth) }}
-      {{- fail (printf "coingecko.interval=%ds makes 2,678,400 s / %d s = %d polls in a month of 31 days, and the %s plan allows %d: set coingecko.interval to %ds or more, or coingecko.quotaPerMonth to what your plan allows" $interval $interval $polls $c.plan $perMonth $least) }}
+      {{- fail (printf "coingecko.interval=%ds exceeds the quota: 2,678,400 s / %d s = %d polls in a month of 31 days, but the %s plan allows %d. Set coingecko.interval to %ds or more, or coingecko.quotaPerMonth to the quota of your plan" $interval $interval $polls $c.plan $perMonth $least) }}
     {{- end }}
     {{- if and (eq $c.plan "keyless") (lt $interval 12) }}
-      {{- fail (printf "coingecko.interval=%ds makes %d polls a minute, and keyless access allows 5 to 15, shared by all behind one address: set coingecko.interval to 12s or more" $interval (div (add 59 $interval) $interval)) }}
+      {{- fail (printf "coingecko.interval=%ds makes %d polls a minute, but keyless access allows 5 to 15, shared by all clients behind one IP address: set coingecko.interval to 12s or more" $interval (div (add 59 $interval) $interval)) }}
     {{- end }}
   {{- end }}
 {{- end }}
 {{- if lt $maxAge $interval }}
-  {{- fail (printf "rates.maxAge=%s is below the interval of %ds: rates would be gone before the next poll" .Values.rates.maxAge $interval) }}
+  {{- fail (printf "rates.maxAge=%s is shorter than the polling interval of %ds, so rates would expire before the next poll: set rates.maxAge to %ds or more" .Values.rates.maxAge $interval $interval) }}
 {{- end }}
 {{- with .Values.rates.maxJump }}
   {{- if le (float64 .) 1.0 }}
-    {{- fail (printf "rates.maxJump=%v is no factor above 1, such as 1.5; 0 shows every rate at once" .) }}
+    {{- fail (printf "rates.maxJump=%v is not above 1: set a factor such as 1.5, or 0 to withhold no rate" .) }}
   {{- end }}
 {{- end }}
 {{- with .Values.relay }}
   {{- if and .autoscaling.enabled (not .enabled) }}
-    {{- fail "relay.autoscaling.enabled=true needs relay.enabled=true: the poller is never scaled, a second one would spend the quota twice" }}
+    {{- fail "relay.autoscaling.enabled=true requires relay.enabled=true: the poller is never scaled, because each poller uses the quota" }}
   {{- end }}
   {{- if gt (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas) }}
-    {{- fail (printf "relay.autoscaling.minReplicas=%d is above maxReplicas=%d" (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas)) }}
+    {{- fail (printf "relay.autoscaling.minReplicas=%d is above relay.autoscaling.maxReplicas=%d" (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas)) }}
   {{- end }}
 {{- end }}
 {{- with .Values.web }}
   {{- if and .tls.enabled (eq (empty .tls.existingSecret) (not .tls.certManager.enabled)) }}
-    {{- fail "web.tls.enabled=true needs a certificate: set one of web.tls.existingSecret and web.tls.certManager.enabled" }}
+    {{- fail "web.tls.enabled=true requires one certificate: set either web.tls.existingSecret or web.tls.certManager.enabled" }}
   {{- end }}
   {{- if and .tls.enabled .tls.certManager.enabled (not .tls.certManager.issuerRef.name) }}
-    {{- fail "web.tls.certManager.enabled=true needs web.tls.certManager.issuerRef.name" }}
+    {{- fail "web.tls.certManager.enabled=true requires an issuer: set web.tls.certManager.issuerRef.name" }}
   {{- end }}
   {{- if and .basicAuth.enabled (eq (empty .basicAuth.existingSecret) (empty .basicAuth.password)) }}
-    {{- fail "web.basicAuth.enabled=true needs a password: set one of web.basicAuth.existingSecret and, for a trial, web.basicAuth.password" }}
+    {{- fail "web.basicAuth.enabled=true requires one password: set either web.basicAuth.existingSecret or, for a trial, web.basicAuth.password" }}
   {{- end }}
 {{- end }}
 {{- with .Values.serviceMonitor.namespace }}
   {{- if and (ne . (include "coingecko-exporter.namespace" $)) (include "coingecko-exporter.webConfig" $) }}
-    {{- fail (printf "serviceMonitor.namespace=%s: Prometheus looks for the CA and the password in the namespace of the ServiceMonitor, and they are in %s. Leave serviceMonitor.namespace out, or web.tls and web.basicAuth" . (include "coingecko-exporter.namespace" $)) }}
+    {{- fail (printf "serviceMonitor.namespace=%s cannot be combined with web.tls or web.basicAuth: the ServiceMonitor must be in the namespace of its Secrets, %s. Remove serviceMonitor.namespace, or web.tls and web.basicAuth" . (include "coingecko-exporter.namespace" $)) }}
   {{- end }}
 {{- end }}
 {{- if not (dig "enabled" true (omit .Values "global")) }}
-  {{- fail "enabled=false is for a parent chart: give the dependency a condition, coingecko-exporter.enabled" }}
+  {{- fail "enabled=false works only in a parent chart: set condition: coingecko-exporter.enabled on the dependency" }}
 {{- end }}
 {{- range $path, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "poller.podLabels" .Values.poller.podLabels "relay.podLabels" .Values.relay.podLabels "wall.podLabels" .Values.wall.podLabels }}
   {{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/managed-by" }}
     {{- if hasKey ($labels | default dict) $label }}
-      {{- fail (printf "%s has %s, by which the chart's own objects find each other: leave it out. nameOverride and the release's name set name and instance" $path $label) }}
+      {{- fail (printf "%s must not contain %s, which the chart uses in selectors: remove it. To change name and instance, set nameOverride and the release name" $path $label) }}
     {{- end }}
   {{- end }}
 {{- end }}
@@ -183,7 +183,7 @@ tls_server_config:
     {{- range $window, $severities := $windows }}
       {{- range $severity, $share := $severities }}
         {{- if gt (float64 ($share | default 0)) 1.0 }}
-          {{- fail (printf "store.thresholds.%s.%s.%s.%s=%v is %v %%: give a share, such as 0.05 for 5 %%" $by $of $window $severity $share (mulf 100 $share)) }}
+          {{- fail (printf "store.thresholds.%s.%s.%s.%s=%v is %v %%: set a share, such as 0.05 for 5 %%" $by $of $window $severity $share (mulf 100 $share)) }}
         {{- end }}
       {{- end }}
       {{- with $severities }}
@@ -196,18 +196,18 @@ tls_server_config:
 {{- end }}
 {{- with .Values.serviceMonitor }}
   {{- if gt (include "coingecko-exporter.seconds" .scrapeTimeout | int) (include "coingecko-exporter.seconds" .interval | int) }}
-    {{- fail (printf "serviceMonitor.scrapeTimeout=%s is above serviceMonitor.interval=%s, which Prometheus refuses" .scrapeTimeout .interval) }}
+    {{- fail (printf "serviceMonitor.scrapeTimeout=%s is longer than serviceMonitor.interval=%s, which Prometheus rejects: shorten the timeout" .scrapeTimeout .interval) }}
   {{- end }}
 {{- end }}
 {{- range $path, $image := dict "image" .Values.image "wall.image" .Values.wall.image }}
   {{- if eq (toString $image.tag) "latest" }}
-    {{- fail (printf "%s.tag=latest is another image tomorrow: name a version" $path) }}
+    {{- fail (printf "%s.tag=latest is not a fixed version: set a version or a digest" $path) }}
   {{- end }}
 {{- end }}
 {{- if and .Values.wall.enabled (not .Values.wall.prometheusURL) }}
-  {{- fail "wall.enabled=true needs wall.prometheusURL: the Prometheus that scrapes this exporter and evaluates its rules, such as http://kube-prometheus-stack-prometheus.monitoring:9090" }}
+  {{- fail "wall.enabled=true requires wall.prometheusURL: set the URL of the Prometheus that scrapes this exporter and evaluates its rules, such as http://kube-prometheus-stack-prometheus.monitoring:9090" }}
 {{- end }}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
-  {{- fail "httpRoute.enabled=true needs httpRoute.parentRefs: the Gateways to be reached by" }}
+  {{- fail "httpRoute.enabled=true requires httpRoute.parentRefs: set at least one Gateway" }}
 {{- end }}
 {{- end }}
