@@ -177,8 +177,8 @@ func play(t *testing.T, fired []firing, begin, step, hours int64) []sent {
 	integrations := map[string][]notify.Integration{}
 	for _, r := range c.Receivers {
 		integrations[r.Name] = nil
-		if r.Name != "nobody" {
-			integrations[r.Name] = []notify.Integration{notify.NewIntegration(box.to(r.Name), yes{}, "test", 0, r.Name)}
+		if all, over := integrationsOf(r); all > 0 {
+			integrations[r.Name] = []notify.Integration{notify.NewIntegration(box.to(r.Name), tellsEnds(over > 0), "test", 0, r.Name)}
 		}
 	}
 	groups := marker.NewGroupMarker()
@@ -229,9 +229,9 @@ func play(t *testing.T, fired []firing, begin, step, hours int64) []sent {
 	return box.got
 }
 
-type yes struct{}
+type tellsEnds bool
 
-func (yes) SendResolved() bool { return true }
+func (t tellsEnds) SendResolved() bool { return bool(t) }
 
 type recorder struct {
 	begin int64

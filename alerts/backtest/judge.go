@@ -93,7 +93,7 @@ type verdict struct {
 	moves      []move
 	toldAt     []int64 // when a move was told, 0 if it was not
 	pages      string  // receiver
-	team       string
+	team       []string
 	currencies []string
 }
 
@@ -115,7 +115,7 @@ func (v *verdict) judge() {
 	v.toldAt = make([]int64, len(v.moves))
 	for i, m := range v.moves {
 		for _, s := range v.sent {
-			if s.receiver == v.team && s.at <= float64(m.large+late) && s.tells(m.currency, m.from) {
+			if slices.Contains(v.team, s.receiver) && s.at <= float64(m.large+late) && s.tells(m.currency, m.from) {
 				v.toldAt[i] = int64(s.at)
 				break
 			}
@@ -182,7 +182,7 @@ func (v *verdict) print(w io.Writer) {
 			if !named {
 				continue
 			}
-			if s.receiver == v.team {
+			if slices.Contains(v.team, s.receiver) {
 				messages++
 			}
 			if s.receiver == v.pages && s.news {
@@ -214,14 +214,14 @@ func (v *verdict) print(w io.Writer) {
 	days := map[string]bool{}
 	messages, over, pages := 0, 0, 0
 	for _, s := range v.sent {
-		switch s.receiver {
-		case v.team:
+		switch {
+		case slices.Contains(v.team, s.receiver):
 			messages++
 			days[day(int64(s.at))] = true
 			if len(s.firing) == 0 {
 				over++
 			}
-		case v.pages:
+		case s.receiver == v.pages:
 			if s.news {
 				pages++
 			}
@@ -241,7 +241,7 @@ func (v *verdict) print(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "\nIn %.1f months: %.1f messages a month to %s (%.1f of them only say that something is over), on %.1f days; %.1f pages a month. %d of %d critical alerts became a new warning when they ended.\n",
-		v.months, float64(messages)/v.months, v.team, float64(over)/v.months, float64(len(days))/v.months, float64(pages)/v.months, fell, criticals)
+		v.months, float64(messages)/v.months, strings.Join(v.team, " and "), float64(over)/v.months, float64(len(days))/v.months, float64(pages)/v.months, fell, criticals)
 	for _, w2 := range windows {
 		large, told := 0, 0
 		for i, m := range v.moves {

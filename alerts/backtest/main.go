@@ -29,7 +29,7 @@ func run(args []string, out io.Writer) error {
 	ruleFiles := app.Flag("rules", "Rule files (a pattern; can be repeated).").Default("../*.rules.yaml").Strings()
 	alerts := app.Flag("alerts", "Judge the alerts whose name fits this expression.").Default("Swing|Volatility").Regexp()
 	config := app.Flag("alertmanager", "Alertmanager's configuration.").Default("../alertmanager.example.yaml").String()
-	team := app.Flag("team", "Its receiver that is the team's.").Default("team").String()
+	team := app.Flag("team", "Its receiver that is the team's (can be repeated).").Default("team", "notices").Strings()
 	pages := app.Flag("on-call", "Its receiver that wakes somebody.").Default("on-call").String()
 	poll := app.Flag("poll", "How often CoinGecko is asked.").Default("1m").Duration()
 	step := app.Flag("evaluation", "How often the exporter is scraped and the rules are evaluated.").Default("1m").Duration()

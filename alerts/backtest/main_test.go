@@ -82,7 +82,7 @@ func TestOneFallIsOnePage(t *testing.T) {
 func TestNothingIsToldOfSteadyPrices(t *testing.T) {
 	dir := t.TempDir()
 	out := judged(t, []string{write(t, dir, "btc", tenDays, steady(100_000)), write(t, dir, "eth", tenDays, steady(4_000))})
-	if !strings.Contains(out, " 0.0 messages a month to team") || !strings.Contains(out, "0.0 pages a month") {
+	if !strings.Contains(out, " 0.0 messages a month to team and notices") || !strings.Contains(out, "0.0 pages a month") {
 		t.Error(out)
 	}
 }
