@@ -26,10 +26,10 @@ func portProblem(port string) string {
 	case err == nil && n >= 0 && n <= 65535:
 		return ""
 	case err == nil || errors.Is(err, strconv.ErrRange):
-		return "the port is not between 0 and 65535"
+		return "the port must be between 0 and 65535"
 	}
 	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil { // such as http
-		return "the port is no number between 0 and 65535"
+		return "the port is not a number between 0 and 65535"
 	}
 	return ""
 }
@@ -43,7 +43,7 @@ func hostProblem(host string) string {
 		return ""
 	}
 	if strings.Trim(host, "0123456789.") == "" || !hostName.MatchString(host) {
-		return "the host is neither an IP address nor a name"
+		return "the host is neither an IP address nor a host name"
 	}
 	return ""
 }
@@ -60,42 +60,42 @@ func isIPv6(s string) bool {
 }
 
 const (
-	severalURLs = "several URLs in one"
-	userInURL   = "a user or password in a URL ends up in logs"
-	noQuery     = "it takes no ? and no #"
-	noBrackets  = "an IPv6 address stands in brackets before the colon and the port"
-	escapes     = "in user and password, write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25"
+	severalURLs = "contains several URLs"
+	userInURL   = "a user or password in the URL would be logged"
+	noQuery     = "must not contain ? or #"
+	noBrackets  = "an IPv6 address must be in brackets"
+	escapes     = "in user and password, escape @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25"
 )
 
 // listenProblem says what is wrong with an address to listen on.
 func listenProblem(address string) string {
 	rest, isVsock := strings.CutPrefix(address, "vsock://")
 	if strings.ContainsAny(rest, ",; \n") && strings.Count(rest, ":") > 1 {
-		return "several addresses in one; repeat the flag, or give the variable one on each line"
+		return "contains several addresses; repeat the flag, or write one per line in the variable"
 	}
 	if !isVsock && strings.Contains(address, "://") {
-		return "a scheme such as http:// has no place here"
+		return "must not begin with a scheme such as http://"
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
 		switch {
 		case !strings.Contains(rest, ":"):
-			return "there is no colon before the port"
+			return "the colon before the port is missing"
 		case isIPv6(rest):
 			return noBrackets
 		case strings.Contains(err.Error(), "too many colons"):
 			return "there is more than one colon"
 		case strings.Contains(err.Error(), "missing port"):
-			return "there is no port"
+			return "the port is missing"
 		}
-		return "no host and port"
+		return "not a host and a port"
 	}
 	if port == "" {
-		return "there is no port behind the colon"
+		return "the port after the colon is missing"
 	}
 	if isVsock {
 		if _, err := strconv.ParseUint(port, 10, 32); err != nil {
-			return "the port is no number below 4294967296"
+			return "the port is not a number below 4294967296"
 		}
 		return ""
 	}
@@ -137,7 +137,7 @@ func parseURL(raw string) (_ *url.URL, problem string) {
 	u, err := url.Parse(raw)
 	switch {
 	case strings.Contains(authority, "://"), strings.Count(raw, "://") > 1 && (authority == "http:" || authority == "https:"):
-		return nil, "http:// or https:// stands there twice"
+		return nil, "http:// or https:// appears twice"
 	case strings.Count(raw, "://") > 1 && strings.ContainsAny(raw, ",; \t\r\n|\\"), err == nil && strings.ContainsAny(u.Host+u.Path, ",;|"):
 		return nil, severalURLs
 	case isIPv6(authority):
@@ -145,17 +145,17 @@ func parseURL(raw string) (_ *url.URL, problem string) {
 	case strings.Contains(raw, "@") && !strings.Contains(authority, "@"), err != nil && strings.Contains(err.Error(), "userinfo"):
 		return nil, escapes
 	case err != nil && strings.Contains(err.Error(), "invalid port"):
-		return nil, "the port is no number between 0 and 65535"
+		return nil, "the port is not a number between 0 and 65535"
 	case err != nil && strings.ContainsAny(authority, "${}<>"):
 		return nil, hostProblem(authority)
 	case err != nil:
-		return nil, "no URL"
+		return nil, "not a URL"
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return nil, "there is no http:// or https:// with a host behind it"
+		return nil, "must begin with http:// or https:// and a host"
 	case strings.HasSuffix(u.Host, ":"):
-		return nil, "there is no port behind the colon"
+		return nil, "the port after the colon is missing"
 	case u.Port() == "0":
-		return nil, "nobody can be asked at port 0"
+		return nil, "port 0 cannot be used"
 	case portProblem(u.Port()) != "" && u.Port() != "":
 		return nil, portProblem(u.Port())
 	case hostProblem(u.Hostname()) != "":
@@ -180,29 +180,42 @@ func (s *settings) upstreamURL(raw string) (*url.URL, error) {
 	u, problem := baseURL(raw)
 	switch problem {
 	case severalURLs:
-		problem += "; repeat the flag, or give the variable one on each line"
+		problem += "; repeat the flag, or write one per line in the variable"
 	case userInURL:
-		problem += "; put it into --coingecko.http-config-file"
+		problem += "; use --coingecko.http-config-file"
 	case noQuery:
-		problem += "; an API key belongs into --coingecko.api-key-file"
+		problem += "; set an API key with --coingecko.api-key-file"
 	case "":
 		switch path := strings.TrimSuffix(u.Path, "/"); {
 		case strings.HasSuffix(path, coingecko.Path):
-			problem = "leave out " + coingecko.Path + ", which is appended"
+			problem = "remove " + coingecko.Path + ", which the exporter appends"
 		case !strings.HasSuffix(path, apiPath):
-			problem = "it does not end in " + apiPath
+			problem = "must end in " + apiPath
 		case s.isOwnAddress(u):
-			problem = "this exporter itself listens there"
+			problem = "this is the exporter's own listen address"
 		}
 	}
 	if problem != "" {
-		return nil, s.wrongValue("coingecko.url", raw, problem)
+		return nil, s.wrongExample("coingecko.url", raw, problem, upstreamExample(raw))
 	}
 	if of := plansAt(u); len(of) > 0 && coingecko.Host(u) != hostOf(s.plan.URL) {
-		return nil, fmt.Errorf("%s=%s: that is the host of plan %s, and %s is %s; for example %s=%s", s.name("coingecko.url"), shown(raw),
+		return nil, fmt.Errorf("%s=%s: this is the host of plan %s, but %s is %s; for example %s=%s", s.name("coingecko.url"), shown(raw),
 			strings.Join(of, " and "), s.name("coingecko.plan"), s.plan.Name, s.name("coingecko.url"), s.plan.URL)
 	}
 	return u, nil
+}
+
+var portInURL = regexp.MustCompile(`:\d+(/|$)`)
+
+// upstreamExample is a base URL of the kind that was meant: that of another exporter, or that of CoinGecko.
+func upstreamExample(raw string) string {
+	raw = strings.ToLower(raw)
+	switch {
+	case strings.Contains(raw, "coingecko.com"):
+	case portInURL.MatchString(raw), strings.Contains(raw, "://") && !strings.Contains(raw, "coinge"):
+		return "http://poller:9880" + apiPath
+	}
+	return examples["coingecko.url"]
 }
 
 // isOwnAddress says whether a URL leads to where this exporter listens: it would wait for itself.
@@ -258,7 +271,7 @@ func proxyProblem(raw string, inEnvironment bool) string {
 			return ""
 		}
 	}
-	return "no URL of a proxy, such as http://user:password@proxy:3128; " + escapes
+	return "not a proxy URL such as http://user:password@proxy:3128; " + escapes
 }
 
 // checkProxy looks at the variables that net/http takes a proxy from. It would leave out one that cannot be read.

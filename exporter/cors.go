@@ -32,13 +32,13 @@ func originProblem(origin string) string {
 	case origin == "":
 		return ""
 	case betweenOrigins.MatchString(origin):
-		return "no origin has a space or a quote, and | stands between origins"
+		return "an origin has no spaces or quotes; separate origins with |"
 	case strings.HasSuffix(origin, "/") || strings.HasSuffix(origin, "/$"):
-		return "an origin ends without a /"
+		return "an origin has no trailing slash"
 	case strings.Contains(origin, "/*."):
-		return "it is a regular expression: write .* for any letters, and not *"
+		return "this is a regular expression; write .* instead of *"
 	case plainHost.MatchString(origin) && origin != "null":
-		return "an origin begins with http:// or https://"
+		return "an origin must begin with http:// or https://"
 	}
 	return ""
 }

@@ -106,7 +106,7 @@ func (d *drainer) serve(s *settings) error {
 func (d *drainer) drain(s *settings, h *health) {
 	h.draining.Store(true)
 	if s.shutdownDelay > 0 {
-		s.logger.Info("Shutting down: not ready, still serving", "delay", s.shutdownDelay.String())
+		s.logger.Info("Shutting down, still serving for the delay", "delay", s.shutdownDelay.String())
 		select {
 		case <-time.After(s.shutdownDelay):
 		case <-d.done:
@@ -124,7 +124,7 @@ func (d *drainer) drain(s *settings, h *health) {
 	defer cancel()
 	d.quiet(ctx)
 	if err := d.Shutdown(ctx); err != nil {
-		s.logger.Warn("Requests in flight were cut off", "timeout", s.shutdownTimeout.String())
+		s.logger.Warn("Shutdown timed out, in-flight requests were closed", "timeout", s.shutdownTimeout.String())
 		d.Close()
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -71,14 +72,14 @@ func Run(ctx context.Context, args []string, environ []string, stdout, stderr io
 		return exitUsage
 	}
 	if s.check {
-		fmt.Fprintln(stdout, "The configuration is usable.")
+		fmt.Fprintln(stdout, "The configuration is valid.")
 		for _, w := range s.warnings() {
 			fmt.Fprintln(stdout, "Warning:", w)
 		}
 		return exitOK
 	}
 	if err := e.serve(ctx); err != nil {
-		s.logger.Error("Cannot go on", "err", err)
+		s.logger.Error("Exporter failed", "err", err)
 		return exitFailed
 	}
 	return exitOK
@@ -165,7 +166,7 @@ func (e *exporter) serve(ctx context.Context) error {
 	defer s.heedHangUps()()
 	s.logger.Info("Starting "+name, "version", version.Info(), "build_context", version.BuildContext())
 	for _, w := range s.warnings() {
-		s.logger.Warn("Check the configuration", "warning", w)
+		s.logger.Warn("Configuration warning", "warning", w)
 	}
 	for _, u := range s.endpoints {
 		s.logger.Info("Polling", "url", u.URL.String(), "upstream", string(u.Upstream), "plan", s.plan.Name,
@@ -197,6 +198,7 @@ func (e *exporter) serve(ctx context.Context) error {
 
 	polling, stop := context.WithCancel(context.Background())
 	go recall(polling, s, e.poller, e.screen.Restore)
+	go e.warnUnknown(polling)
 	g.Add(func() error { return e.poller.Run(polling) }, func(error) { stop() })
 
 	if e.sim != nil {
@@ -210,6 +212,34 @@ func (e *exporter) serve(ctx context.Context) error {
 		return nil
 	}
 	return inUse(err, "--web.listen-address")
+}
+
+// warnUnknown logs which currencies of the screen's settings the first good answer does not have: flags are checked
+// before CoinGecko's list is known.
+func (e *exporter) warnUnknown(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-e.poller.First():
+	}
+	first := e.poller.Status().Snapshot
+	if first == nil { // expired at once
+		return
+	}
+	s := e.settings
+	for _, setting := range []struct {
+		flag  string
+		codes []string
+	}{{"screen.coins", s.coins}, {"screen.quote", []string{s.quote}}, {"screen.basket", []string{s.basket.Code}}} {
+		unknown := slices.DeleteFunc(slices.Clone(setting.codes), func(code string) bool {
+			_, known := coingecko.Find(first.Rates, code)
+			_, withheld := coingecko.Find(first.Withheld, code)
+			return code == "" || known || withheld
+		})
+		if len(unknown) > 0 {
+			s.logger.Warn("CoinGecko has no rates for some currencies of a setting", "setting", s.name(setting.flag), "currencies", strings.Join(unknown, ","))
+		}
+	}
 }
 
 // inUse adds what to do about an address that somebody else has.

@@ -416,3 +416,19 @@ func TestConnectionLimit(t *testing.T) {
 		c.Close()
 	}
 }
+
+// Settings are checked before CoinGecko's list is known, so a code that it does not have is a warning with the first rates.
+func TestUnknownCurrenciesAreTold(t *testing.T) {
+	e := start(t, "--simulate", "--screen.coins=btc,doge,eth,shib", "--screen.quote=abc", "--screen.basket=5eur")
+	told := func() bool { return strings.Contains(e.log.String(), "setting=--screen.quote") }
+	testbed.Until(t, "a warning", told)
+	const message = `level=warn msg="CoinGecko has no rates for some currencies of a setting" `
+	for _, want := range []string{"setting=--screen.coins currencies=doge,shib\n", "setting=--screen.quote currencies=abc\n"} {
+		if !strings.Contains(e.log.String(), message+want) {
+			t.Errorf("no %s in\n%s", want, e.log)
+		}
+	}
+	if n := strings.Count(e.log.String(), message); n != 2 {
+		t.Errorf("%d warnings:\n%s", n, e.log)
+	}
+}

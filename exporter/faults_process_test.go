@@ -79,7 +79,7 @@ func proxied(t *testing.T) {
 	if !strings.Contains(log.String(), "reason=network") || !strings.Contains(log.String(), "Bad Gateway") {
 		t.Errorf("log: %s", log)
 	}
-	if _, page := get(t, base+"/"); !strings.Contains(page, "the proxy makes no connection (502).") {
+	if _, page := get(t, base+"/"); !strings.Contains(page, "the proxy refused the connection (502).") {
 		t.Errorf("screen:\n%s", page)
 	}
 	broken.Store(false)
@@ -352,7 +352,7 @@ func scrapedToTheEnd(t *testing.T) bool {
 func endsTwice(t *testing.T) {
 	p := process(t, "--simulate", "--web.shutdown-delay=1h")
 	terminate(t, p)
-	p.Says(t, "Shutting down: not ready, still serving")
+	p.Says(t, "Shutting down, still serving for the delay")
 	if resp, _ := get(t, p.URL()+"/-/ready"); resp.StatusCode != 503 || !resp.Close {
 		t.Errorf("readiness while draining: %d, closing %v", resp.StatusCode, resp.Close)
 	}
@@ -691,11 +691,11 @@ func hangsUp(t *testing.T) {
 		}
 		p.Says(t, says)
 	}
-	hangUp(`level=info msg="SIGHUP: key and TLS files were read again`)
+	hangUp(`level=info msg="SIGHUP: key and TLS files are usable`)
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
-	hangUp(`level=error msg="SIGHUP: a file cannot be used" err=".*--coingecko.api-key-file`)
+	hangUp(`level=error msg="SIGHUP: file is not usable" err=".*--coingecko.api-key-file`)
 	if resp, _ := get(t, p.URL()+"/-/healthy"); resp.StatusCode != 200 {
 		t.Errorf("/-/healthy answers %d", resp.StatusCode)
 	}

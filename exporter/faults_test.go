@@ -68,10 +68,10 @@ type fault struct {
 var usual = map[coingecko.Reason]string{
 	coingecko.Timeout:      "CoinGecko did not answer in time.",
 	coingecko.Network:      "CoinGecko cannot be reached.",
-	coingecko.RateLimited:  "CoinGecko says that its rate limit is used up (429).",
+	coingecko.RateLimited:  "CoinGecko rate limited this exporter (429).",
 	coingecko.Unauthorized: "Check --coingecko.api-key-file.",
 	coingecko.HTTPError:    "CoinGecko answered with an error (",
-	coingecko.BadPayload:   "CoinGecko sent an answer that cannot be trusted.",
+	coingecko.BadPayload:   "CoinGecko sent an invalid answer.",
 }
 
 // short is the time-out of polls that are to time out. On a machine that is busy others may, too.
@@ -82,8 +82,8 @@ const shownAtAnyJump = "`coingecko_up` 1; with `--rates.max-jump=0` shown as it 
 func anyJump(_ *testing.T, u *upstream) { u.args = append(u.args, "--rates.max-jump=0") }
 
 var faults = []fault{
-	{group: "No connection", name: "DNS: no such name", set: byName(nxdomain), reason: coingecko.Network, log: "no such host", screen: "CoinGecko cannot be reached: its name is not known. Check DNS and --coingecko.url."},
-	{name: "DNS: no answer", set: byName(silent), timeout: short, lingers: true, later: true, reason: coingecko.Timeout, log: "no whole answer within"},
+	{group: "No connection", name: "DNS: no such name", set: byName(nxdomain), reason: coingecko.Network, log: "no such host", screen: "CoinGecko cannot be reached: its name cannot be resolved. Check DNS and --coingecko.url."},
+	{name: "DNS: no answer", set: byName(silent), timeout: short, lingers: true, later: true, reason: coingecko.Timeout, log: "no complete answer within"},
 	{name: "connection refused", set: refusing, reason: coingecko.Network, log: "dial tcp 127.0.0.1:"},
 	{name: "connection reset", wire: raw("", resets), reason: coingecko.Network, log: "connection reset by peer"},
 	{name: "connection closed without an answer", answer: mode(simulator.Refuse), reason: coingecko.Network},
@@ -91,21 +91,21 @@ var faults = []fault{
 	{name: "IPv6 only, refused", at: "[::1]:0", set: refusing, reason: coingecko.Network, log: "dial tcp [::1]:"},
 
 	{group: "TLS", name: "TLS: certificate expired", secure: true, set: certified(-time.Minute, "127.0.0.1"), reason: coingecko.Network, log: "certificate has expired", screen: "The certificate of CoinGecko is not valid at this time."},
-	{name: "TLS: certificate of another host", secure: true, set: certified(time.Hour, "other.test"), reason: coingecko.Network, log: "cannot validate certificate for 127.0.0.1", screen: "The certificate of CoinGecko is for another name."},
+	{name: "TLS: certificate of another host", secure: true, set: certified(time.Hour, "other.test"), reason: coingecko.Network, log: "cannot validate certificate for 127.0.0.1", screen: "The certificate of CoinGecko is for another host name."},
 	{name: "TLS: unknown CA", secure: true, set: func(t *testing.T, u *upstream) {
 		u.brokenCertificate = newAuthority(t).issue(t, time.Now().Add(time.Hour), "127.0.0.1")
 	}, reason: coingecko.Network, log: "certificate signed by unknown authority", screen: "The certificate of CoinGecko is signed by a CA that this machine does not trust."},
-	{name: "TLS: silence in the handshake", secure: true, wire: holds, timeout: short, reason: coingecko.Timeout, log: "no whole answer within"},
-	{name: "TLS: plain text", secure: true, wire: raw("HTTP/1.1 400 Bad Request\r\n\r\n", func(net.Conn) {}), reason: coingecko.Network, log: "server gave HTTP response to HTTPS client", screen: "CoinGecko speaks plain HTTP."},
+	{name: "TLS: silence in the handshake", secure: true, wire: holds, timeout: short, reason: coingecko.Timeout, log: "no complete answer within"},
+	{name: "TLS: plain text", secure: true, wire: raw("HTTP/1.1 400 Bad Request\r\n\r\n", func(net.Conn) {}), reason: coingecko.Network, log: "server gave HTTP response to HTTPS client", screen: "CoinGecko uses plain HTTP."},
 
-	{group: "Redirects", name: "redirect to another host", set: redirecting, reason: coingecko.HTTPError, log: "which is not followed", screen: "CoinGecko sends to another address (302), which is not followed."},
-	{name: "redirect in a loop", answer: answers(301, "", "Location: "+exporter.RelayPath), reason: coingecko.HTTPError, log: "HTTP status 301", screen: "CoinGecko sends to another address (301), which is not followed."},
+	{group: "Redirects", name: "redirect to another host", set: redirecting, reason: coingecko.HTTPError, log: "which is not followed", screen: "CoinGecko redirects to another address (302), which is not followed."},
+	{name: "redirect in a loop", answer: answers(301, "", "Location: "+exporter.RelayPath), reason: coingecko.HTTPError, log: "HTTP status 301", screen: "CoinGecko redirects to another address (301), which is not followed."},
 
-	{group: "Answers that do not come, or not whole", name: "stall before the headers", answer: mode(simulator.Stall), timeout: short, reason: coingecko.Timeout, log: "no whole answer within"},
-	{name: "one byte a second", answer: mode(simulator.Slow), timeout: short, reason: coingecko.Timeout, log: "no whole answer within"},
+	{group: "Answers that do not come, or not whole", name: "stall before the headers", answer: mode(simulator.Stall), timeout: short, reason: coingecko.Timeout, log: "no complete answer within"},
+	{name: "one byte a second", answer: mode(simulator.Slow), timeout: short, reason: coingecko.Timeout, log: "no complete answer within"},
 	{name: "cut off in the body", answer: mode(simulator.Cutoff), reason: coingecko.Network, log: "unexpected EOF"},
 	{name: "reset in the body", wire: raw("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"+poisoned(""), resets), reason: coingecko.Network, log: "connection reset by peer"},
-	{name: "empty body", answer: answers(200, ""), reason: coingecko.BadPayload, log: "it ends too early"},
+	{name: "empty body", answer: answers(200, ""), reason: coingecko.BadPayload, log: "unexpected end"},
 	{name: "endless headers", wire: raw("HTTP/1.1 200 OK\r\n", func(c net.Conn) { flood(c, "X: "+strings.Repeat("x", 4000)+"\r\n") }), reason: coingecko.Network, log: "header"},
 	{name: "2 GiB body", set: huge, reason: coingecko.BadPayload, log: "more than 1048576 bytes"},
 	{name: "gzip: truncated", answer: func(w http.ResponseWriter, _ *http.Request) {
@@ -115,23 +115,23 @@ var faults = []fault{
 	{name: "gzip: bomb", answer: func(w http.ResponseWriter, _ *http.Request) {
 		answers(200, bomb(), "Content-Encoding: gzip")(w, nil)
 	}, reason: coingecko.BadPayload, log: "gzip: more than 1048576 bytes"},
-	{name: "gzip: none, although it says so", answer: answers(200, poisoned(""), "Content-Encoding: gzip"), reason: coingecko.BadPayload, log: "no gzip"},
-	{name: "unknown content encoding", answer: answers(200, poisoned(""), "Content-Encoding: br"), reason: coingecko.BadPayload, log: "which was not asked for"},
+	{name: "gzip: none, although it says so", answer: answers(200, poisoned(""), "Content-Encoding: gzip"), reason: coingecko.BadPayload, log: "invalid gzip"},
+	{name: "unknown content encoding", answer: answers(200, poisoned(""), "Content-Encoding: br"), reason: coingecko.BadPayload, log: "unexpected content encoding"},
 
 	{group: "Answers of another kind", name: "web page with status 200", answer: mode(simulator.Portal), reason: coingecko.BadPayload, log: "not JSON"},
 	{name: "garbage with status 200", answer: mode(simulator.Garbage), reason: coingecko.BadPayload, log: "not JSON"},
 	{name: "error with status 200", answer: answers(200, `{"status":{"error_code":1020}}`), reason: coingecko.BadPayload, log: "no member"},
 	{name: "deep nesting", answer: answers(200, `{"rates":`+strings.Repeat(`{"a":`, 100_000)), reason: coingecko.BadPayload, log: "exceeded max depth"},
-	{name: "something behind the answer", answer: answers(200, poisoned("")+"x"), reason: coingecko.BadPayload, log: "something stands behind"},
+	{name: "something behind the answer", answer: answers(200, poisoned("")+"x"), reason: coingecko.BadPayload, log: "trailing data"},
 	{name: "value NaN", answer: answers(200, poisoned(`,"eth":{"value":NaN}`)), reason: coingecko.BadPayload, log: "not JSON"},
 
 	{group: "Whole answers that must not be used", name: "no entries", answer: mode(simulator.Empty), reason: coingecko.BadPayload, log: "none of 0 entries is usable"},
 	{name: "10,000 entries", answer: answers(200, poisoned(entries(10_000))), reason: coingecko.BadPayload, log: "more than 500 entries"},
 	{name: "btc missing", answer: mode(simulator.NoBTC), reason: coingecko.BadPayload, log: "btc is missing"},
-	{name: "btc is not 1", answer: answers(200, strings.Replace(poisoned(""), `"btc":{"value":1`, `"btc":{"value":1.0001`, 1)), reason: coingecko.BadPayload, log: "btc is 1.0001 and not 1"},
-	{name: "sats with another value", answer: answers(200, poisoned(`,"sats":{"value":1e7}`)), reason: coingecko.BadPayload, log: "sats is 1e+07 and not 1e+08"},
+	{name: "btc is not 1", answer: answers(200, strings.Replace(poisoned(""), `"btc":{"value":1`, `"btc":{"value":1.0001`, 1)), reason: coingecko.BadPayload, log: "btc is 1.0001 instead of 1"},
+	{name: "sats with another value", answer: answers(200, poisoned(`,"sats":{"value":1e7}`)), reason: coingecko.BadPayload, log: "sats is 1e+07 instead of 1e+08"},
 	{name: "the list twice", answer: answers(200, strings.TrimSuffix(poisoned(""), "}")+`,`+strings.TrimPrefix(poisoned(""), "{")), reason: coingecko.BadPayload, log: "two members"},
-	{name: "half the list gone", alone: halfGone, told: "`coingecko_up` 0, reason `bad_payload`; log: “1 usable entries, under half of the 5 before”; the whole list stays. When that has expired, half is better than nothing", over: "with the next whole answer, or when the whole list has expired"},
+	{name: "half the list gone", alone: halfGone, told: "`coingecko_up` 0, reason `bad_payload`; log: “1 usable entries, fewer than half of the 5 before”; the whole list stays. When that has expired, half is better than nothing", over: "with the next whole answer, or when the whole list has expired"},
 
 	{group: "Entries that must not be used, among good ones", name: "value null", eth: `{"value":null,"type":"crypto"}`, rejected: coingecko.Missing},
 	{name: "value a string", eth: `{"value":"1","type":"crypto"}`, rejected: coingecko.NotNumber},
@@ -170,8 +170,8 @@ var faults = []fault{
 	{name: "400 with code 10011", answer: mode(simulator.WrongHost), reason: coingecko.Unauthorized, log: "code 10011", pause: 20 * time.Millisecond, screen: "the API key belongs to another plan. Check --coingecko.plan and the key."},
 	{name: "500", answer: answers(500, `{"error":"Internal error"}`), reason: coingecko.HTTPError, log: "HTTP status 500 Internal Server Error: Internal error", screen: "CoinGecko answered with an error (500)."},
 	{name: "500 and 503 in turn", answer: mode(simulator.ServerError), reason: coingecko.HTTPError, log: "HTTP status 503", turns: 2},
-	{name: "404", answer: answers(404, `{"error":"not found"}`), reason: coingecko.HTTPError, log: "HTTP status 404 Not Found", screen: "CoinGecko has no rates at this address (404). Does --coingecko.url end in /api/v3?"},
-	{name: "407, plain HTTP", answer: answers(407, ""), reason: coingecko.HTTPError, log: "HTTP status 407", screen: "the proxy wants a password (407)."},
+	{name: "404", answer: answers(404, `{"error":"not found"}`), reason: coingecko.HTTPError, log: "HTTP status 404 Not Found", screen: "CoinGecko has no rates at this address (404). Check that --coingecko.url ends in /api/v3."},
+	{name: "407, plain HTTP", answer: answers(407, ""), reason: coingecko.HTTPError, log: "HTTP status 407", screen: "the proxy requires a password (407)."},
 	{name: "304 out of nowhere", answer: answers(304, ""), reason: coingecko.HTTPError, log: "HTTP status 304", screen: "CoinGecko answered with an error (304)."},
 
 	{group: "The key", name: "key withdrawn, and another put into the file", set: rotating, reason: coingecko.Unauthorized, log: "HTTP status 401", pause: 20 * time.Millisecond},
@@ -180,8 +180,8 @@ var faults = []fault{
 		answers(401, `{"error":"no key is `+r.Header.Get("x-cg-demo-api-key")+`"}`)(w, nil)
 	}, reason: coingecko.Unauthorized, log: "no key is <key>"},
 	{name: "key sent back in a broken header", wire: raw("HTTP/1.1 200 OK\r\n"+rightKey+"\r\n\r\n", func(net.Conn) {}), reason: coingecko.Network, log: "malformed MIME header"},
-	{name: "key sent back in a redirect", answer: answers(302, "", "Location: http://"+rightKey+".test/"), reason: coingecko.HTTPError, log: "which is not followed", screen: "CoinGecko sends to another address (302), which is not followed."},
-	{name: "key sent back as the encoding", answer: answers(200, poisoned(""), "Content-Encoding: "+rightKey), reason: coingecko.BadPayload, log: "which was not asked for"},
+	{name: "key sent back in a redirect", answer: answers(302, "", "Location: http://"+rightKey+".test/"), reason: coingecko.HTTPError, log: "which is not followed", screen: "CoinGecko redirects to another address (302), which is not followed."},
+	{name: "key sent back as the encoding", answer: answers(200, poisoned(""), "Content-Encoding: "+rightKey), reason: coingecko.BadPayload, log: "unexpected content encoding"},
 
 	{group: "Time", name: "outage longer than max-age", alone: outage, told: "The rates vanish from `/metrics`, the screen says “No current rates” and why, other exporters get 503 with `Retry-After`; one line of level error; `/-/ready` stays 200", over: "with the next poll"},
 
@@ -429,7 +429,7 @@ func (f *fault) isStrange(t *testing.T, e *running, u *upstream) {
 		}
 	}
 	log := e.log.String()
-	if n := strings.Count(log[logged:], "Entries of the answer were dropped"); n > 1 || f.rejected == "" && n > 0 {
+	if n := strings.Count(log[logged:], "Entries were dropped from the answer"); n > 1 || f.rejected == "" && n > 0 {
 		t.Errorf("%d log lines: %s", n, log)
 	}
 	if f.rejected != "" && !strings.Contains(log, string(f.rejected)) {
@@ -639,7 +639,7 @@ func halfGone(t *testing.T) {
 	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
 	before := now(t, e)
 	u.breaks()
-	f := fault{reason: coingecko.BadPayload, log: "1 usable entries, under half of the 5 before"}
+	f := fault{reason: coingecko.BadPayload, log: "1 usable entries, fewer than half of the 5 before"}
 	f.fails(t, e, u, before)
 	recovers(t, e, u, 1)
 }
@@ -670,7 +670,7 @@ func jumps(t *testing.T) {
 	if _, page := get(t, e.url+"/"); !strings.Contains(page, "not confirmed") || strings.Contains(page, "9,000") || strings.Contains(page, "20,000") {
 		t.Errorf("the screen:\n%s", page)
 	}
-	if n := strings.Count(e.log.String(), "Implausible rates are withheld"); n != 1 || strings.Contains(e.log.String(), "were dropped") {
+	if n := strings.Count(e.log.String(), "Implausible rates withheld"); n != 1 || strings.Contains(e.log.String(), "were dropped") {
 		t.Errorf("%d log lines: %s", n, e.log)
 	}
 	recovers(t, e, u, 0)
@@ -761,7 +761,7 @@ func outages(t *testing.T, log string) (expired, over int) {
 			}
 			down, old = true, true
 			expired++
-		case strings.Contains(line, `msg="Rates are coming again"`):
+		case strings.Contains(line, `msg="Polling recovered"`), strings.Contains(line, `msg="Rates are fresh again"`):
 			if !down {
 				t.Errorf("an outage is over that never began: %s", log)
 			}

@@ -33,18 +33,18 @@ func unreadable(err error) string {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		problem, path = e.Err.Error(), e.Path
 	}
-	problem = "it cannot be read: " + problem
+	problem = "cannot be read: " + problem
 	switch {
 	case untidy(path) != "":
 		return problem + untidy(path)
 	case strings.HasPrefix(path, "file:"):
-		return problem + "; leave out the file://"
+		return problem + "; remove file://"
 	case strings.HasPrefix(path, "~"), strings.Contains(path, "$"):
-		return problem + "; nobody replaces ~ or $ here: write the whole path"
+		return problem + "; ~ and $ are not expanded, write the full path"
 	case errors.Is(err, fs.ErrNotExist):
-		return problem + "; write the path of a file that is there"
+		return problem + "; write the path of an existing file"
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Sprintf("%s; let user %d read it", problem, os.Getuid())
+		return fmt.Sprintf("%s; make it readable for user %d", problem, os.Getuid())
 	}
 	return problem + "; write the path of a file"
 }
@@ -56,20 +56,20 @@ var (
 )
 
 // whatStands and whatBelongs are YAML's and Go's names of what is in a file.
-var whatStands = map[string]string{"str": "a text", "seq": "a list", "map": "a group of fields", "int": "a number", "float": "a number", "bool": "true or false"}
+var whatStands = map[string]string{"str": "a string", "seq": "a list", "map": "a mapping", "int": "a number", "float": "a number", "bool": "true or false"}
 
 func whatBelongs(goType string) string {
 	switch {
 	case goType == "bool":
 		return "true or false"
 	case goType == "string", strings.HasSuffix(goType, "Secret") && !strings.HasPrefix(goType, "map"):
-		return "a text"
+		return "a string"
 	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "float"):
 		return "a number"
 	case strings.HasPrefix(goType, "[]"):
 		return "a list"
 	}
-	return "a group of fields"
+	return "a mapping"
 }
 
 // notYAML says what is wrong with a file of settings. YAML's own errors quote values.
@@ -84,9 +84,9 @@ func notYAML(err error) string {
 	text = strings.TrimPrefix(text, "unmarshal errors:")
 	text = wrongType.ReplaceAllStringFunc(quotedByYAML.ReplaceAllString(text, ""), func(found string) string {
 		m := wrongType.FindStringSubmatch(found)
-		return fmt.Sprintf("%s stands where %s belongs", cmp.Or(whatStands[m[1]], m[1]), whatBelongs(m[2]))
+		return fmt.Sprintf("found %s instead of %s", cmp.Or(whatStands[m[1]], m[1]), whatBelongs(m[2]))
 	})
-	text = noField.ReplaceAllString(text, "there is no field $1")
+	text = noField.ReplaceAllString(text, "unknown field $1")
 	return strings.Join(strings.Fields(text), " ")
 }
 
@@ -104,8 +104,8 @@ var plainWord = regexp.MustCompile(`^[\w.@-]+$`)
 var bcryptHash = regexp.MustCompile(`^\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}$`)
 
 const (
-	webConfigForm  = "https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md has its form"
-	httpConfigForm = "https://prometheus.io/docs/prometheus/latest/configuration/configuration/#http_config has its form"
+	webConfigForm  = "https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md describes the format"
+	httpConfigForm = "https://prometheus.io/docs/prometheus/latest/configuration/configuration/#http_config describes the format"
 )
 
 // checkWebConfig looks at --web.config.file and at the files that it names, and says whether it sets TLS up.
@@ -136,7 +136,7 @@ func webConfigProblem(file string) (hasTLS bool, problem string) {
 		}
 		hash := string(c.Users[user])
 		if _, err := bcrypt.Cost([]byte(hash)); err != nil || !bcryptHash.MatchString(hash) {
-			return false, fmt.Sprintf("the password of user %q in basic_auth_users is no hash of bcrypt; make one with htpasswd -nB %s, and write what stands behind the colon", user, quoted(user))
+			return false, fmt.Sprintf("the password of user %q in basic_auth_users is not a bcrypt hash; run htpasswd -nB %s and use the part after the colon", user, quoted(user))
 		}
 	}
 	t := &c.TLSConfig
@@ -171,10 +171,10 @@ func pairProblem(certField, certFile, keyField, keyFile string) string {
 		return fmt.Sprintf("%s %s: %s", keyField, keyFile, unreadable(err))
 	}
 	if bytes.Contains(key, []byte("ENCRYPTED")) {
-		return fmt.Sprintf("%s %s is encrypted, and nobody asks for its password; write it without with openssl pkey", keyField, keyFile)
+		return fmt.Sprintf("%s %s is encrypted; decrypt it with openssl pkey", keyField, keyFile)
 	}
 	if _, err := tls.X509KeyPair(cert, key); err != nil {
-		return fmt.Sprintf("%s %s and %s %s are no pair of PEM files: %s", certField, certFile, keyField, keyFile, strings.TrimPrefix(err.Error(), "tls: "))
+		return fmt.Sprintf("%s %s and %s %s are not a pair of PEM files: %s", certField, certFile, keyField, keyFile, strings.TrimPrefix(err.Error(), "tls: "))
 	}
 	return ""
 }
@@ -186,7 +186,7 @@ func caProblem(field, file string) string {
 		return fmt.Sprintf("%s %s: %s", field, file, unreadable(err))
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(b) {
-		return fmt.Sprintf("%s %s holds no certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----", field, file)
+		return fmt.Sprintf("%s %s contains no PEM certificate, which begins with -----BEGIN CERTIFICATE-----", field, file)
 	}
 	return ""
 }
@@ -207,7 +207,7 @@ func httpConfig(file string) (_ *config.HTTPClientConfig, problem string) {
 	c, _, err := config.LoadHTTPConfigFile(file)
 	if err != nil {
 		problem := notYAML(err)
-		if !strings.HasPrefix(problem, "it cannot be read") && !strings.HasPrefix(problem, "proxy_url") {
+		if !strings.HasPrefix(problem, "cannot be read") && !strings.HasPrefix(problem, "proxy_url") {
 			problem += "; " + httpConfigForm
 		}
 		return nil, problem
@@ -235,7 +235,7 @@ func httpConfig(file string) (_ *config.HTTPClientConfig, problem string) {
 	if a := c.Authorization; a != nil {
 		secrets["authorization.credentials_file"] = a.CredentialsFile
 		if strings.ContainsAny(string(a.Credentials), "\r\n") {
-			return nil, "authorization.credentials holds the end of a line; leave it out"
+			return nil, "authorization.credentials contains a line break; remove it"
 		}
 	}
 	if a := c.OAuth2; a != nil {
@@ -273,7 +273,7 @@ func (s *settings) checkKey(env environment) error {
 	case s.simulate:
 		return nil // the simulator asks for none, and a key that is set for real use is no reason not to look at a simulation
 	case s.keyFile != "" && inEnv != "":
-		return fmt.Errorf("%s and %s both give a key; leave one of them out", file, keyEnv)
+		return fmt.Errorf("%s and %s both set an API key; remove one of them", file, keyEnv)
 	case s.keyFile == "" && inEnv == "":
 		if s.plan.KeyHeader != "" {
 			mistyped := ""
@@ -282,13 +282,13 @@ func (s *settings) checkKey(env environment) error {
 					mistyped = "; " + strings.TrimSuffix(w, "?")
 				}
 			}
-			return fmt.Errorf("%s=%s: the plan needs a key; set --coingecko.api-key-file=%s, or %s in the environment%s", plan, s.plan.Name, examples["coingecko.api-key-file"], keyEnv, mistyped)
+			return fmt.Errorf("%s=%s: the plan requires an API key; set --coingecko.api-key-file=%s or the environment variable %s%s", plan, s.plan.Name, examples["coingecko.api-key-file"], keyEnv, mistyped)
 		}
 		return nil
 	case s.plan.KeyHeader == "":
-		return fmt.Errorf("%s is set, and %s=%s takes no API key; set %s=demo or pro, or leave out the key", cmp.Or(setBy(s.keyFile, file), keyEnv), plan, s.plan.Name, plan)
+		return fmt.Errorf("%s is set, but %s=%s uses no API key; set %s=demo or pro, or remove the key", cmp.Or(setBy(s.keyFile, file), keyEnv), plan, s.plan.Name, plan)
 	case keyInText.FindString(s.keyFile) == s.keyFile && s.keyFile != "" && !exists(s.keyFile):
-		return s.wrong("coingecko.api-key-file", "it names the file that holds the key, and not the key")
+		return s.wrong("coingecko.api-key-file", "must be the path of a file that contains the key, not the key itself")
 	case s.keyFile != "":
 		s.key, s.keyFrom = func() (string, error) { return keyFromFile(file, s.keyFile) }, file
 	default:
@@ -321,19 +321,22 @@ func keyFromFile(name, file string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("%s: %s", from, unreadable(err))
 	case bytes.HasPrefix(b, []byte("\xFF\xFE")), bytes.HasPrefix(b, []byte("\xFE\xFF")):
-		return "", fmt.Errorf("%s: the file is in UTF-16; save it as UTF-8 or ASCII", from)
+		return "", fmt.Errorf("%s: the file is UTF-16; save it as UTF-8 or ASCII", from)
 	case bytes.IndexByte(b, 0) >= 0:
-		return "", fmt.Errorf("%s: the file is in UTF-16, or no text; save it as UTF-8 or ASCII", from)
+		return "", fmt.Errorf("%s: the file is UTF-16 or binary; save it as UTF-8 or ASCII", from)
 	case bytes.HasPrefix(b, []byte("\uFEFF")):
-		return "", fmt.Errorf("%s: the file begins with a byte order mark; save it as UTF-8 without one", from)
+		return "", fmt.Errorf("%s: the file begins with a byte order mark; save it as UTF-8 without it", from)
 	}
 	return usableKey(from, string(b))
 }
 
-const leastKey = 8 // bytes; CoinGecko's have 27
+const (
+	leastKey = 8 // bytes; CoinGecko's have 27
+	mostKey  = 256
+)
 
 var (
-	goodKey     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
+	goodKey     = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	placeholder = regexp.MustCompile(`(?i)your|change.?me|replace|placeholder|example|insert|dummy|todo|api.?key|x{4,}|0{8,}|\*{3,}|^<.*>$|^\.+$|\$[({]|\{\{|^(none|null|nil|undefined|empty)$`)
 )
 
@@ -343,23 +346,25 @@ func usableKey(from, key string) (string, error) {
 	var problem string
 	switch first, last := firstAndLast(key); {
 	case key == "":
-		problem = "it is empty; it holds the API key and nothing else"
+		problem = "is empty; it must contain the API key and nothing else"
 	case strings.ContainsRune(quotes, first) || strings.ContainsRune(quotes, last):
-		problem = "there are quotes around the key; leave them out"
+		problem = "the key is in quotes; remove them"
 	case strings.HasPrefix(key, "Q0ct"): // CG-
-		problem = "the key is in base64; write what it stands for"
+		problem = "the key is base64 encoded; decode it"
 	case strings.ContainsAny(key, "=:") && !strings.HasPrefix(key, "$"):
-		problem = "something stands before the key, such as key=; leave that out"
+		problem = "there is text before the key, such as key=; remove it"
 	case placeholder.MatchString(key):
-		problem = "it holds a placeholder and no key"
+		problem = "contains a placeholder instead of a key"
 	case len(strings.Fields(key)) > 1:
-		problem = "there is more than one word; it holds the API key and nothing else"
+		problem = "contains more than one word; it must contain the API key and nothing else"
+	case len(key) > mostKey:
+		problem = "is too long to be a key"
 	case len(key) < leastKey:
-		problem = "it is too short for a key"
+		problem = "is too short to be a key"
 	case !goodKey.MatchString(key):
-		problem = "it holds no API key, which is made of ASCII letters, digits and hyphens"
+		problem = "contains characters that are not ASCII letters, digits, hyphens or underscores"
 	default:
 		return key, nil
 	}
-	return "", fmt.Errorf("%s: %s; keys look like CG- and 24 letters and digits, and come from https://www.coingecko.com/en/developers/dashboard", from, problem)
+	return "", fmt.Errorf("%s: %s; keys look like CG- and 24 letters and digits, get one at https://www.coingecko.com/en/developers/dashboard", from, problem)
 }

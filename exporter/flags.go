@@ -104,49 +104,49 @@ type settings struct {
 
 // newApp declares the flags. The exporter's documentation is made from it, too.
 func newApp(s *settings) *kingpin.Application {
-	app := kingpin.New(name, "Prometheus exporter and wall screen for CoinGecko's exchange rates of bitcoin. "+
-		"It polls on a timer of its own, so that any number of scrapers spends one quota. "+
-		"Each flag can also be set by the environment variable that stands behind it.")
+	app := kingpin.New(name, "Prometheus exporter and screen for CoinGecko's bitcoin exchange rates. "+
+		"It polls on its own timer, so any number of scrapers use one quota. "+
+		"Each flag can also be set by the environment variable in brackets.")
 	app.Version(version.Print(name))
 	app.HelpFlag.Short('h')
 
 	s.web = kingpinflag.AddFlags(app, ":9880")
 	app.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").StringVar(&s.telemetryPath)
-	app.Flag("web.external-url", "URL under which the exporter is reached from outside, such as https://shop.example/rates behind a reverse proxy. For links and redirects; its path is also the prefix of every endpoint.").PlaceHolder("URL").StringVar(&s.externalFlag)
-	app.Flag("web.route-prefix", "Prefix of every endpoint, those for probes and scrapes among them. Default: the path of --web.external-url. / where the proxy takes the prefix away.").PlaceHolder("PATH").StringVar(&s.prefixFlag)
-	app.Flag("web.cors.origin", "Regular expression, anchored on both sides, of the origins whose pages may read /api/v3/.").Default(".*").StringVar(&s.corsFlag)
-	app.Flag("web.max-requests", "Requests served in parallel, health endpoints aside; more are answered with 503. 0 is no limit.").Default("0").IntVar(&s.maxRequests)
-	app.Flag("web.max-connections", "Connections at once; more are closed as soon as they come, so that readers who do not read cannot use up the memory. Probes then need --web.health-listen-address. 0 is no limit.").Default("0").IntVar(&s.maxConnections)
+	app.Flag("web.external-url", "URL under which the exporter is reachable from outside, such as https://shop.example/rates behind a reverse proxy. Used for links and redirects. Its path prefixes all endpoints.").PlaceHolder("URL").StringVar(&s.externalFlag)
+	app.Flag("web.route-prefix", "Prefix of all endpoints, including those for probes and scrapes. Defaults to the path of --web.external-url. Use / if the proxy strips the prefix.").PlaceHolder("PATH").StringVar(&s.prefixFlag)
+	app.Flag("web.cors.origin", "Regular expression for CORS origins that may read /api/v3/. It is fully anchored.").Default(".*").StringVar(&s.corsFlag)
+	app.Flag("web.max-requests", "Maximum number of parallel requests, not counting health endpoints. Further requests get a 503. 0 means no limit.").Default("0").IntVar(&s.maxRequests)
+	app.Flag("web.max-connections", "Maximum number of open connections. Further connections are closed at once, which limits the memory that slow clients can use. Probes then need --web.health-listen-address. 0 means no limit.").Default("0").IntVar(&s.maxConnections)
 	app.Flag("web.disable-exporter-metrics", "Exclude metrics about the exporter itself (promhttp_*, process_*, go_*).").BoolVar(&s.disableExporterMetrics)
-	app.Flag("web.health-listen-address", "Second address, plain HTTP, with nothing but /-/healthy and /-/ready: for probes beside TLS or basic auth.").PlaceHolder("ADDRESS").StringVar(&s.healthAddress)
-	app.Flag("web.shutdown-delay", "How long to go on serving after SIGTERM, not ready any more, while load balancers take note.").Default("0s").DurationVar(&s.shutdownDelay)
-	app.Flag("web.shutdown-timeout", "How long requests in flight may then take to end.").Default("10s").DurationVar(&s.shutdownTimeout)
+	app.Flag("web.health-listen-address", "Additional plain HTTP listen address for /-/healthy and /-/ready only. For probes if the main address requires TLS or basic auth.").PlaceHolder("ADDRESS").StringVar(&s.healthAddress)
+	app.Flag("web.shutdown-delay", "Time to keep serving after SIGTERM while not ready, so that load balancers can stop sending requests.").Default("0s").DurationVar(&s.shutdownDelay)
+	app.Flag("web.shutdown-timeout", "Maximum time to wait for in-flight requests after the shutdown delay.").Default("10s").DurationVar(&s.shutdownTimeout)
 
-	app.Flag("coingecko.url", "Base URL to ask instead of the plan's, including /api/v3: CoinGecko, or another exporter. Repeatable: the next one is asked when the one before cannot be reached.").PlaceHolder("URL").StringsVar(&s.urls)
-	app.Flag("coingecko.plan", "CoinGecko plan: "+strings.Join(planNames(), ", ")+".").Default(planNames()[0]).EnumVar(&s.planName, planNames()...)
-	app.Flag("coingecko.api-key-file", "File with the API key of a demo or pro plan, read again at each poll. Instead of it, the environment may hold "+keyEnv+".").PlaceHolder("FILE").StringVar(&s.keyFile)
-	app.Flag("coingecko.http-config-file", "Prometheus HTTP client configuration (TLS, basic auth, proxy) for a relay or a gateway.").PlaceHolder("FILE").StringVar(&s.httpFile)
-	app.Flag("coingecko.interval", "Time between polls, at least 10s. Default: keyless 60s, demo 5m, pro 60s; of relays 10s, which counts only until a relay says when it has newer rates.").PlaceHolder("DURATION").DurationVar(&s.interval)
-	app.Flag("coingecko.timeout", "How long one poll may take.").Default("10s").DurationVar(&s.timeout)
-	app.Flag("rates.max-age", "Age beyond which rates are not shown any more. Default: 10m or three intervals, whichever is longer.").PlaceHolder("DURATION").DurationVar(&s.maxAge)
-	app.Flag("rates.max-jump", "Factor by which a rate may differ from the one before. One that differs more is not shown until a later, different answer confirms it. 0 shows every rate at once.").Default("1.5").Float64Var(&s.maxJump)
+	app.Flag("coingecko.url", "Base URL of the upstream, including /api/v3: CoinGecko or another exporter. Defaults to the plan's URL. Repeatable: the next URL is used when a connection to the previous one fails.").PlaceHolder("URL").StringsVar(&s.urls)
+	app.Flag("coingecko.plan", "CoinGecko plan. One of "+strings.Join(planNames(), ", ")+".").Default(planNames()[0]).EnumVar(&s.planName, planNames()...)
+	app.Flag("coingecko.api-key-file", "File that contains the API key of a demo or pro plan. It is read at each poll. The environment variable "+keyEnv+" can be used instead.").PlaceHolder("FILE").StringVar(&s.keyFile)
+	app.Flag("coingecko.http-config-file", "File with a Prometheus HTTP client configuration (TLS, basic auth, proxy) for the upstream.").PlaceHolder("FILE").StringVar(&s.httpFile)
+	app.Flag("coingecko.interval", "Time between polls, at least 10s. Defaults to 60s for keyless, 5m for demo, 60s for pro. A relay defaults to 10s until its upstream says when newer rates are due.").PlaceHolder("DURATION").DurationVar(&s.interval)
+	app.Flag("coingecko.timeout", "Timeout of a poll.").Default("10s").DurationVar(&s.timeout)
+	app.Flag("rates.max-age", "Maximum age of rates. Older rates expire. Defaults to 10m or three intervals, whichever is longer.").PlaceHolder("DURATION").DurationVar(&s.maxAge)
+	app.Flag("rates.max-jump", "Maximum factor between a rate and the one before. A rate beyond it is withheld until a later, different answer confirms it. 0 means no limit.").Default("1.5").Float64Var(&s.maxJump)
 
 	app.Flag("screen.quote", "Currency in which the screen shows prices.").Default("usd").StringVar(&s.quote)
-	app.Flag("screen.coins", "Codes of the coins on the screen, separated by commas. Default: every coin of the answer but bits and sats.").PlaceHolder("btc,eth,...").StringVar(&s.coinsList)
+	app.Flag("screen.coins", "Comma-separated codes of the coins on the screen. Defaults to all coins except bits and sats.").PlaceHolder("btc,eth,...").StringVar(&s.coinsList)
 
-	app.Flag("screen.basket", "Amount of money that the screen shows in each coin, such as 49.90eur.").PlaceHolder("AMOUNT").StringVar(&s.basketFlag)
-	app.Flag("screen.thresholds", "How far a price may move before the screen marks it, as a share, for kinds of currencies and for currencies, in the windows 15m, 1h and 24h. Default: those of the alerts as shipped. Empty: none.").Default(screen.DefaultThresholds).StringVar(&s.limitsFlag)
-	app.Flag("screen.timezone", "Time zone of the times of day on the screen, such as Europe/Madrid.").Default("UTC").StringVar(&s.zoneFlag)
+	app.Flag("screen.basket", "Amount that the screen converts into each coin, such as 49.90eur.").PlaceHolder("AMOUNT").StringVar(&s.basketFlag)
+	app.Flag("screen.thresholds", "Price changes that the screen highlights, as ratios by kind or currency and by window (15m, 1h, 24h). Defaults to the thresholds of the shipped alerts. Empty means none.").Default(screen.DefaultThresholds).StringVar(&s.limitsFlag)
+	app.Flag("screen.timezone", "Time zone of the screen, such as Europe/Madrid.").Default("UTC").StringVar(&s.zoneFlag)
 
-	app.Flag("history.prometheus-url", "Prometheus that scrapes these exporters, such as http://prometheus:9090. The screen then starts with the changes and curves of the last day. A user and password in the URL are sent to it and never logged.").PlaceHolder("URL").StringVar(&s.historyFlag)
-	app.Flag("history.selector", "Label matchers of these exporters in that Prometheus.").Default(`job="coingecko-exporter"`).StringVar(&s.selector)
+	app.Flag("history.prometheus-url", "URL of a Prometheus that scrapes this exporter, such as http://prometheus:9090. The screen then starts with the changes and curves of the last day. A user and password in the URL are never logged.").PlaceHolder("URL").StringVar(&s.historyFlag)
+	app.Flag("history.selector", "Label matchers for the exporter's series in that Prometheus.").Default(`job="coingecko-exporter"`).StringVar(&s.selector)
 
-	app.Flag("simulate", "Show a simulated market instead of asking CoinGecko. Nothing leaves this machine.").BoolVar(&s.simulate)
-	app.Flag("config.check", "Check flags and files, say what is wrong, and exit.").BoolVar(&s.check)
-	app.Flag("health.check", "Ask the exporter that runs here with the same flags whether it is ready, and exit with 0 or 1: for images without a shell.").BoolVar(&s.healthCheck)
-	app.Flag("health.url", "With --health.check: the exporter elsewhere to ask instead, such as http://rates:9880. It must be ready and have current rates. CA and password: --coingecko.http-config-file.").PlaceHolder("URL").StringVar(&s.healthURLFlag)
-	app.Flag("log.level", "Least severe lines to log: "+strings.Join(logging.Levels(), ", ")+".").Default("info").EnumVar(&s.logLevel, logging.Levels()...)
-	app.Flag("log.format", "Form of log lines: "+strings.Join(logging.Formats(), ", ")+".").Default(logging.Formats()[0]).EnumVar(&s.logFormat, logging.Formats()...)
+	app.Flag("simulate", "Serve a simulated market instead of polling CoinGecko. Makes no requests to other machines.").BoolVar(&s.simulate)
+	app.Flag("config.check", "Check flags and files, report what is wrong, and exit.").BoolVar(&s.check)
+	app.Flag("health.check", "Check whether the local exporter with the same flags is ready, and exit with 0 or 1. For images without a shell.").BoolVar(&s.healthCheck)
+	app.Flag("health.url", "With --health.check, URL of another exporter to check, such as http://rates:9880. It must be ready and have current rates. Set its CA and password with --coingecko.http-config-file.").PlaceHolder("URL").StringVar(&s.healthURLFlag)
+	app.Flag("log.level", "Only log messages with the given severity or above. One of "+strings.Join(logging.Levels(), ", ")+".").Default("info").EnumVar(&s.logLevel, logging.Levels()...)
+	app.Flag("log.format", "Output format of log messages. One of "+strings.Join(logging.Formats(), ", ")+".").Default(logging.Formats()[0]).EnumVar(&s.logFormat, logging.Formats()...)
 	return app
 }
 
@@ -181,7 +181,7 @@ func parse(args []string, env environment, stdout, stderr io.Writer) (*settings,
 		return nil, err
 	}
 	if s.check && s.healthCheck {
-		return nil, errors.New("--config.check does not go with --health.check; leave out one of them")
+		return nil, errors.New("--config.check and --health.check cannot be used together; remove one of them")
 	}
 	for _, check := range []func() error{s.checkWeb, s.checkUpstream, s.checkTimes, s.checkScreen, s.checkHistory} {
 		if err := check(); err != nil {
@@ -200,25 +200,25 @@ func parse(args []string, env environment, stdout, stderr io.Writer) (*settings,
 func (s *settings) checkWeb() error {
 	switch p := s.telemetryPath; {
 	case p == "/":
-		return s.wrong("web.telemetry-path", "the screen is there")
+		return s.wrong("web.telemetry-path", "the screen uses this path")
 	case strings.HasSuffix(p, "/"):
-		return s.wrong("web.telemetry-path", "leave out the / at its end")
+		return s.wrong("web.telemetry-path", "remove the trailing slash")
 	case !regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`).MatchString(p), p != path.Clean(p):
-		return s.wrong("web.telemetry-path", "no path, which begins with / and holds letters, digits and ._~-")
+		return s.wrong("web.telemetry-path", "not a path that begins with / and consists of letters, digits and ._~-")
 	case p == relayPath, p == pingPath, strings.HasPrefix(p+"/", "/-/"), strings.HasPrefix(p, "/screen"):
-		return s.wrong("web.telemetry-path", "another endpoint has this path")
+		return s.wrong("web.telemetry-path", "another endpoint uses this path")
 	}
 	for _, flag := range []string{"web.max-requests", "web.max-connections"} {
 		if g := s.given[flag]; len(g.values) > 0 {
 			n, err := strconv.Atoi(g.values[len(g.values)-1])
 			if errors.Is(err, strconv.ErrRange) {
-				return s.wrong(flag, "too large a number")
+				return s.wrong(flag, "the number is too large")
 			}
 			if err != nil { // kingpin takes 1.5 for 1
-				return s.wrong(flag, "no whole number")
+				return s.wrong(flag, "not a whole number")
 			}
 			if n < 0 {
-				return s.wrong(flag, "it is below 0; 0 is no limit")
+				return s.wrong(flag, "must not be negative; 0 means no limit")
 			}
 		}
 	}
@@ -227,7 +227,7 @@ func (s *settings) checkWeb() error {
 	}
 	var err error
 	if s.cors, err = newCORS(s.corsFlag); err != nil {
-		return s.wrong("web.cors.origin", "no regular expression")
+		return s.wrong("web.cors.origin", "not a valid regular expression")
 	}
 	if problem := originProblem(s.corsFlag); problem != "" {
 		return s.wrong("web.cors.origin", "%s", problem)
@@ -255,11 +255,11 @@ func (s *settings) checkListeners() error {
 			}
 			problem := listenProblem(address)
 			if strings.HasPrefix(address, "vsock://") && flag == "web.health-listen-address" {
-				problem = "the health endpoints have no vsock"
+				problem = "the health endpoints cannot use vsock"
 			}
 			for _, other := range before {
 				if sameListener(address, other) {
-					problem = "it is the same port as that of " + other
+					problem = "uses the same port as " + other
 				}
 			}
 			if problem != "" {
@@ -274,7 +274,7 @@ func (s *settings) checkListeners() error {
 // checkSocket sees to it that systemd hands a socket over where one is wanted.
 func (s *settings) checkSocket(env environment) error {
 	if *s.web.WebSystemdSocket && !s.check && !s.healthCheck && env["LISTEN_FDS"] == "" {
-		return fmt.Errorf("%s is set, and systemd has handed over no socket (LISTEN_FDS is not set); start it by a .socket unit, or leave it out", s.name("web.systemd-socket"))
+		return fmt.Errorf("%s is set, but systemd passed no socket (LISTEN_FDS is not set); start the exporter from a .socket unit, or remove the flag", s.name("web.systemd-socket"))
 	}
 	return nil
 }
@@ -284,9 +284,9 @@ func (s *settings) checkHealthCheck() error {
 		u, problem := baseURL(s.healthURLFlag)
 		switch {
 		case problem == userInURL:
-			problem += "; put it into --coingecko.http-config-file"
+			problem += "; use --coingecko.http-config-file"
 		case problem == "" && endsIn(u, "/-/ready", "/-/healthy", s.telemetryPath, apiPath):
-			problem = "it is the address of the exporter, with no endpoint behind it"
+			problem = "must be the URL of the exporter without an endpoint"
 		}
 		if problem != "" {
 			return s.wrong("health.url", "%s", problem)
@@ -295,12 +295,12 @@ func (s *settings) checkHealthCheck() error {
 		return nil
 	}
 	if s.given["health.url"].name == "--health.url" { // the variable may wait for a check
-		return s.wrong("health.url", "it goes with --health.check, which is not given")
+		return s.wrong("health.url", "requires --health.check")
 	}
 	if !s.healthCheck || s.healthAddress != "" {
 		return nil
 	}
-	advice := "--health.check asks by plain HTTP, over TCP; set --web.health-listen-address=" + examples["web.health-listen-address"] + " for it, here and where the exporter runs"
+	advice := "--health.check uses plain HTTP over TCP; set --web.health-listen-address=" + examples["web.health-listen-address"] + " for the check and for the exporter"
 	switch {
 	case *s.web.WebConfigFile != "":
 		return fmt.Errorf("%s=%s: %s", s.name("web.config.file"), shown(*s.web.WebConfigFile), advice)
@@ -348,7 +348,7 @@ func (s *settings) checkUpstream() error {
 // simulatesAlone is the error about a flag that makes no sense with --simulate.
 func (s *settings) simulatesAlone(flag string) error {
 	g := s.given[flag]
-	return fmt.Errorf("%s=%s does not go with %s, which brings rates of its own; leave out one of them", g.name, shown(g.values[0]), s.name("simulate"))
+	return fmt.Errorf("%s=%s cannot be used with %s, which has its own rates; remove one of them", g.name, shown(g.values[0]), s.name("simulate"))
 }
 
 // spendsQuota says whether any poll may be one of CoinGecko.
@@ -377,8 +377,8 @@ func (s *settings) checkTimes() error {
 	setDefault(&s.maxAge, max(leastMaxAge, 3*s.interval))
 	// Nought stands for the default where a flag was not given.
 	for _, given := range []struct{ flag, problem string }{
-		{"coingecko.interval", fmt.Sprintf("it is below %v", least)},
-		{"rates.max-age", "rates would be gone at once"},
+		{"coingecko.interval", fmt.Sprintf("must be at least %v", least)},
+		{"rates.max-age", "rates would expire at once"},
 	} {
 		if g := s.given[given.flag]; len(g.values) > 0 {
 			if d, err := time.ParseDuration(g.values[0]); err == nil && d == 0 {
@@ -388,19 +388,19 @@ func (s *settings) checkTimes() error {
 	}
 	switch {
 	case s.interval < least:
-		return s.wrong("coingecko.interval", "it is below %v", least)
+		return s.wrong("coingecko.interval", "must be at least %v", least)
 	case s.interval > 24*time.Hour:
-		return s.wrong("coingecko.interval", "it is above 24h")
+		return s.wrong("coingecko.interval", "must be at most 24h")
 	case s.timeout < leastTimeout:
-		return s.wrong("coingecko.timeout", "it is below %v", leastTimeout)
+		return s.wrong("coingecko.timeout", "must be at least %v", leastTimeout)
 	case s.maxAge < s.interval:
-		return s.wrong("rates.max-age", "it is below the interval between polls, %s=%v: rates would be gone before the next poll", s.name("coingecko.interval"), s.interval)
+		return s.wrong("rates.max-age", "must not be below the poll interval %s=%v; rates would expire before the next poll", s.name("coingecko.interval"), s.interval)
 	case s.maxJump != 0 && !(s.maxJump > 1 && s.maxJump <= math.MaxFloat64):
-		return s.wrong("rates.max-jump", "no factor above 1; 0 shows every rate at once")
+		return s.wrong("rates.max-jump", "must be above 1, or 0 for no limit")
 	case s.shutdownDelay < 0:
-		return s.wrong("web.shutdown-delay", "it is below 0")
+		return s.wrong("web.shutdown-delay", "must not be negative")
 	case s.shutdownTimeout <= 0:
-		return s.wrong("web.shutdown-timeout", "it is not above 0")
+		return s.wrong("web.shutdown-timeout", "must be above 0")
 	}
 	return nil
 }
@@ -415,18 +415,18 @@ func setDefault(d *time.Duration, value time.Duration) {
 func (s *settings) checkScreen() error {
 	s.quote = strings.ToLower(strings.TrimSpace(s.quote))
 	if !coingecko.IsCode(s.quote) {
-		return s.wrong("screen.quote", "no code of a currency")
+		return s.wrong("screen.quote", "not a currency code")
 	}
 	var err error
 	if s.zone, err = time.LoadLocation(s.zoneFlag); err != nil || s.zoneFlag == "" || s.zoneFlag == "Local" {
-		return s.wrong("screen.timezone", "no time zone of the IANA database")
+		return s.wrong("screen.timezone", "not a time zone of the IANA database")
 	}
 	if s.thresholds, err = screen.ParseThresholds(s.limitsFlag); err != nil {
 		return s.wrong("screen.thresholds", "%s", err)
 	}
 	if s.basketFlag != "" {
 		if s.basket, err = screen.ParseBasket(s.basketFlag); err != nil {
-			return s.wrong("screen.basket", "no amount of money above 0 with the code of its currency")
+			return s.wrong("screen.basket", "not an amount above 0 with a currency code")
 		}
 	}
 	if s.coinsList == "" {
@@ -435,10 +435,10 @@ func (s *settings) checkScreen() error {
 	for c := range strings.SplitSeq(s.coinsList, ",") {
 		c = strings.ToLower(strings.TrimSpace(c))
 		if !coingecko.IsCode(c) {
-			return s.wrong("screen.coins", "%s is no code of a coin; commas stand between codes", shown(c))
+			return s.wrong("screen.coins", "%s is not a coin code; separate codes with commas", shown(c))
 		}
 		if slices.Contains(s.coins, c) {
-			return s.wrong("screen.coins", "%s stands there twice", shown(c))
+			return s.wrong("screen.coins", "%s is listed twice", shown(c))
 		}
 		s.coins = append(s.coins, c)
 	}
@@ -447,7 +447,7 @@ func (s *settings) checkScreen() error {
 
 func (s *settings) checkHistory() error {
 	if !history.IsSelector(s.selector) {
-		return s.wrong("history.selector", "no list of label matchers, as they stand between braces in PromQL, with values in double quotes")
+		return s.wrong("history.selector", "not a list of PromQL label matchers without braces and with values in double quotes")
 	}
 	if s.historyFlag == "" {
 		return nil
@@ -457,7 +457,7 @@ func (s *settings) checkHistory() error {
 	}
 	u, problem := parseURL(s.historyFlag)
 	if problem == "" && endsIn(u, "/graph", "/query", "/api/v1", "/api/v1/query", "/api/v1/query_range", "/api/v1/write", "/metrics") {
-		problem = "it is the address of Prometheus, with no page or endpoint behind it"
+		problem = "must be the URL of Prometheus without a page or endpoint"
 	}
 	if problem != "" {
 		return s.wrong("history.prometheus-url", "%s", problem)
@@ -488,13 +488,13 @@ func (s *settings) quota() *coingecko.Plan {
 func (s *settings) warnings() []string {
 	var w []string
 	if n := coingecko.PollsPerMonth(s.interval); s.spendsQuota() && s.plan.PerMonth > 0 && n > s.plan.PerMonth {
-		w = append(w, fmt.Sprintf("%s=%v makes %d polls in a month of 31 days; the %s plan allows %d, which last for %.1f days; %v would do",
+		w = append(w, fmt.Sprintf("%s=%v makes %d polls in a month of 31 days; the %s plan allows %d, which last %.1f days; set at least %v",
 			s.name("coingecko.interval"), s.interval, n, s.plan.Name, s.plan.PerMonth, float64(s.plan.PerMonth)*s.interval.Hours()/24,
 			time.Duration(float64(coingecko.Month)/float64(s.plan.PerMonth)).Round(time.Second)+time.Second))
 	}
 	for _, e := range s.endpoints {
 		if s.key != nil && !coingecko.MayCarryKey(e.URL) {
-			w = append(w, fmt.Sprintf("%s=%s: the API key of %s is not sent there, but only to CoinGecko by https:// and within this machine",
+			w = append(w, fmt.Sprintf("%s=%s: the API key from %s is not sent to this host, only to CoinGecko over https:// and to loopback addresses",
 				s.name("coingecko.url"), e.URL, s.keyFrom))
 		}
 	}
@@ -502,18 +502,18 @@ func (s *settings) warnings() []string {
 		switch name := s.name("coingecko.url"); {
 		case s.simulate:
 		case e.Upstream == coingecko.CoinGecko && len(plansAt(e.URL)) == 0:
-			w = append(w, fmt.Sprintf("%s=%s: no plan has this host; CoinGecko's API is at %s", name, e.URL, s.plan.URL))
+			w = append(w, fmt.Sprintf("%s=%s: no plan uses this host; CoinGecko's API is at %s", name, e.URL, s.plan.URL))
 		case e.Upstream == coingecko.CoinGecko && e.URL.Scheme == "http" && s.key == nil:
-			w = append(w, fmt.Sprintf("%s=%s: CoinGecko is asked by https://; write that", name, e.URL))
+			w = append(w, fmt.Sprintf("%s=%s: CoinGecko requires https://", name, e.URL))
 		case e.Upstream == coingecko.Relay && levenshtein.Distance(coingecko.Host(e.URL), hostOf(s.plan.URL), nil) <= 3:
-			w = append(w, fmt.Sprintf("%s=%s: that is no host of CoinGecko, and counts as another exporter; did you mean %s?", name, e.URL, s.plan.URL))
+			w = append(w, fmt.Sprintf("%s=%s: this is not a CoinGecko host and is treated as another exporter; did you mean %s?", name, e.URL, s.plan.URL))
 		}
 	}
 	if g := s.given["web.listen-address"]; *s.web.WebSystemdSocket && g.name != "" {
-		w = append(w, fmt.Sprintf("%s=%s is not read: %s is set, and systemd listens", g.name, shown(g.values[0]), s.name("web.systemd-socket")))
+		w = append(w, fmt.Sprintf("%s=%s is ignored because %s is set", g.name, shown(g.values[0]), s.name("web.systemd-socket")))
 	}
 	if *s.web.WebSystemdSocket && s.check {
-		w = append(w, s.name("web.systemd-socket")+" is set: it starts by a .socket unit of systemd only")
+		w = append(w, s.name("web.systemd-socket")+" is set; the exporter starts only from a systemd .socket unit")
 	}
 	return append(w, s.unknown...)
 }

@@ -43,17 +43,17 @@ func TestUsableSettings(t *testing.T) {
 		"beyond the quota": {
 			args: []string{"--coingecko.plan=demo", "--coingecko.interval=60s"}, env: "CG-0123456789",
 			interval: time.Minute, maxAge: 10 * time.Minute,
-			warning: "--coingecko.interval=1m0s makes 44640 polls in a month of 31 days; the demo plan allows 10000, which last for 6.9 days; 4m29s would do",
+			warning: "--coingecko.interval=1m0s makes 44640 polls in a month of 31 days; the demo plan allows 10000, which last 6.9 days; set at least 4m29s",
 		},
 		"a key for relays": {
 			args: []string{"--coingecko.plan=demo", "--coingecko.url=http://poller:9880/api/v3"}, env: "CG-0123456789",
 			interval: 10 * time.Second, maxAge: 10 * time.Minute,
-			warning: "--coingecko.url=http://poller:9880/api/v3: the API key of COINGECKO_API_KEY is not sent there, but only to CoinGecko by https:// and within this machine",
+			warning: "--coingecko.url=http://poller:9880/api/v3: the API key from COINGECKO_API_KEY is not sent to this host, only to CoinGecko over https:// and to loopback addresses",
 		},
 		"a key by plain HTTP": {
 			args:     []string{"--coingecko.plan=demo", "--coingecko.url=http://api.coingecko.com/api/v3", "--coingecko.api-key-file=" + key},
 			interval: 5 * time.Minute, maxAge: 15 * time.Minute,
-			warning: "--coingecko.url=http://api.coingecko.com/api/v3: the API key of --coingecko.api-key-file is not sent there, but only to CoinGecko by https:// and within this machine",
+			warning: "--coingecko.url=http://api.coingecko.com/api/v3: the API key from --coingecko.api-key-file is not sent to this host, only to CoinGecko over https:// and to loopback addresses",
 		},
 		"a name with the dot of the root": {
 			args:     []string{"--coingecko.plan=demo", "--coingecko.url=https://API.coingecko.com./api/v3/", "--coingecko.api-key-file=" + key},
@@ -81,7 +81,7 @@ func TestUsableSettings(t *testing.T) {
 			if code := Run(t.Context(), append(tc.args, "--config.check"), append(withKeyInEnv(tc.env), tc.vars...), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 				t.Errorf("--config.check: exit code %d, stderr %q", code, &stderr)
 			}
-			if want := "The configuration is usable.\n"; !strings.HasPrefix(stdout.String(), want) || !strings.Contains(stdout.String(), tc.warning) {
+			if want := "The configuration is valid.\n"; !strings.HasPrefix(stdout.String(), want) || !strings.Contains(stdout.String(), tc.warning) {
 				t.Errorf("--config.check said %q", &stdout)
 			}
 		})

@@ -108,7 +108,7 @@ func (s *settings) read(app *kingpin.Application, args []string, env environment
 		flag := f.Model()
 		g := s.given[flag.Name]
 		if len(g.values) > 0 && !isRepeatable(flag) {
-			return fmt.Errorf("--%s is given twice; give it once, for example %s", flag.Name, sample("--"+flag.Name, flag.Name))
+			return fmt.Errorf("--%s is set twice; set it once, for example %s", flag.Name, sample("--"+flag.Name, flag.Name))
 		}
 		s.given[flag.Name] = given{"--" + flag.Name, append(g.values, *e.Value)}
 	}
@@ -164,7 +164,7 @@ func notParsed(app *kingpin.Application, args []string, err error) error {
 		for _, f := range app.Model().Flags {
 			known = append(known, "--"+f.Name)
 		}
-		return fmt.Errorf("%s: there is no such flag%s", shown(m[1]), nearest(m[1], known))
+		return fmt.Errorf("%s: unknown flag%s", shown(m[1]), nearest(m[1], known))
 	}
 	if flag, ok := strings.CutPrefix(text, "expected argument for flag '--"); ok {
 		flag = strings.TrimSuffix(flag, "'")
@@ -175,19 +175,19 @@ func notParsed(app *kingpin.Application, args []string, err error) error {
 			at := slices.Index(args, "--"+f.Name)
 			apart := at >= 0 && at+1 < len(args) && args[at+1] == rest
 			if _, err := strconv.ParseBool(rest); f.IsBoolFlag() && (slices.Contains(args, "--"+f.Name+"="+rest) || apart && err == nil) {
-				return fmt.Errorf("--%s=%s: it takes no value; write --%s%s", f.Name, shown(rest), f.Name, orNot(f.Name))
+				return fmt.Errorf("--%s=%s: the flag takes no value; write --%s%s", f.Name, shown(rest), f.Name, orNot(f.Name))
 			}
 		}
 		if name, _, is := strings.Cut(rest, "="); is && variableName.MatchString(name) { // its value may be a secret
-			return fmt.Errorf("%s=<value>: a variable is set before the command and not behind it", name)
+			return fmt.Errorf("%s=<value>: set a variable before the command, not after it", name)
 		}
 		switch {
 		case rest == "" && slices.Contains(args, "-"):
 			rest = "-"
 		case strings.HasPrefix(rest, "-") && slices.Contains(args, "--"):
-			return fmt.Errorf("%s: it stands behind --, where no flag is read; leave out the --", shown(rest))
+			return fmt.Errorf("%s: flags after -- are not read; remove the --", shown(rest))
 		}
-		return fmt.Errorf("%s: flags begin with -- and hold their value behind a =; for example --log.level=info", shown(rest))
+		return fmt.Errorf("%s: unexpected argument; write flags as --flag=value, for example --log.level=info", shown(rest))
 	}
 	return fmt.Errorf("%s; --help lists the flags", text)
 }
@@ -207,16 +207,16 @@ func noValue(f *kingpin.FlagModel, err error) string {
 	choices, isChoice := strings.CutPrefix(text, "enum value must be one of ")
 	switch {
 	case f.IsBoolFlag():
-		return "neither true nor false"
+		return "must be true or false"
 	case isNumber && errors.Is(number, strconv.ErrRange):
-		return "too large a number"
+		return "the number is too large"
 	case isNumber:
-		return "no number"
+		return "not a number"
 	case isChoice:
 		choices, _, _ = strings.Cut(choices, ", got")
-		return "none of " + strings.ReplaceAll(choices, ",", ", ")
+		return "must be one of " + strings.ReplaceAll(choices, ",", ", ")
 	case strings.HasPrefix(text, "time: "):
-		return "no duration, which is a number with a unit: ms, s, m or h"
+		return "not a duration; write a number with a unit: ms, s, m or h"
 	}
 	return text
 }
@@ -232,9 +232,13 @@ func (s *settings) wrong(flag, problem string, args ...any) error {
 
 // wrongValue is the error about one of the values of a flag.
 func (s *settings) wrongValue(flag, value, problem string) error {
-	problem += untidy(value)
+	return s.wrongExample(flag, value, problem, examples[flag])
+}
+
+// wrongExample is wrongValue with an example other than the flag's own.
+func (s *settings) wrongExample(flag, value, problem, example string) error {
 	name := s.name(flag)
-	return fmt.Errorf("%s=%s: %s; for example %s", name, shown(value), problem, sample(name, flag))
+	return fmt.Errorf("%s=%s: %s%s; for example %s", name, shown(value), problem, untidy(value), with(name, example))
 }
 
 // untidy says what stands around a value that has no place there.
@@ -243,11 +247,11 @@ func untidy(value string) string {
 	case value == "":
 		return ""
 	case unicode.IsSpace(first) || unicode.IsSpace(last):
-		return "; leave out the space around it"
+		return "; remove the space around it"
 	case strings.ContainsRune(quotes, first) && strings.ContainsRune(quotes, last) && utf8.RuneCountInString(value) > 1:
-		return "; leave out the quotes around it"
+		return "; remove the quotes around it"
 	case first == '\uFEFF':
-		return "; leave out the byte order mark before it"
+		return "; remove the byte order mark before it"
 	}
 	return ""
 }
@@ -269,15 +273,17 @@ func (s *settings) name(flag string) string {
 }
 
 // sample is an example of a flag, under the name by which it was given.
-func sample(name, flag string) string {
-	example := examples[flag]
+func sample(name, flag string) string { return with(name, examples[flag]) }
+
+// with is a flag with its value, as it is written in a shell.
+func with(name, value string) string {
 	switch {
-	case (example == "true" || example == "") && strings.HasPrefix(name, "--"):
+	case (value == "true" || value == "") && strings.HasPrefix(name, "--"):
 		return name
-	case strings.ContainsAny(example, "\"(") && strings.HasPrefix(name, "--"): // for a shell
-		return name + "='" + example + "'"
+	case strings.ContainsAny(value, "\"(") && strings.HasPrefix(name, "--"): // for a shell
+		return name + "='" + value + "'"
 	}
-	return name + "=" + example
+	return name + "=" + value
 }
 
 var (
@@ -329,10 +335,10 @@ func (s *settings) unknownVariables(flags []*kingpin.FlagModel, env environment)
 		case settings[v]:
 		case m != nil && env[m[1]+"_SERVICE_HOST"] != "":
 		case actions[v] != "":
-			warnings = append(warnings, fmt.Sprintf("%s is not read: %s is given as an argument only", v, actions[v]))
+			warnings = append(warnings, fmt.Sprintf("%s is ignored: %s can only be an argument", v, actions[v]))
 		case strings.HasPrefix(v, variablePrefix):
 			known := append(slices.Sorted(maps.Keys(settings)), keyEnv)
-			warnings = append(warnings, fmt.Sprintf("%s is not read: there is no such setting%s", shown(v), nearest(v, known)))
+			warnings = append(warnings, fmt.Sprintf("%s is ignored: unknown setting%s", shown(v), nearest(v, known)))
 		case keyVariable.MatchString(v) && v != keyEnv:
 			if _, given := s.given["coingecko.api-key-file"]; given || env[v] == "" || env[keyEnv] != "" {
 				continue // it may be for another program
@@ -341,12 +347,12 @@ func (s *settings) unknownVariables(flags []*kingpin.FlagModel, env environment)
 			if strings.HasSuffix(strings.ToUpper(v), "FILE") {
 				meant = variable("coingecko.api-key-file")
 			}
-			warnings = append(warnings, fmt.Sprintf("%s is not read; did you mean %s?", shown(v), meant))
+			warnings = append(warnings, fmt.Sprintf("%s is ignored; did you mean %s?", shown(v), meant))
 		default: // export X=..., lower case, hyphens, a letter too few
 			likely := separators.Replace(strings.ToUpper(strings.TrimSpace(strings.TrimPrefix(strings.TrimLeft(v, "\uFEFF"), "export "))))
 			for _, known := range slices.Sorted(maps.Keys(settings)) {
 				if levenshtein.Distance(likely, known, nil) <= 2 && strings.Contains(likely, "EXPORTER") {
-					warnings = append(warnings, fmt.Sprintf("%s is not read; did you mean %s?", shown(v), known))
+					warnings = append(warnings, fmt.Sprintf("%s is ignored; did you mean %s?", shown(v), known))
 				}
 			}
 		}

@@ -44,11 +44,25 @@ func (h *health) serveHealthy(w http.ResponseWriter, _ *http.Request) {
 func (h *health) serveReady(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case h.ready():
-		fmt.Fprintln(w, "Ready.")
+		fmt.Fprintln(w, readyText(h.poller.Status()))
 	case h.draining.Load():
 		http.Error(w, "Not ready: shutting down.", http.StatusServiceUnavailable)
 	default:
 		http.Error(w, "Not ready: no rates yet. "+whyNone(h.poller.Status()), http.StatusServiceUnavailable)
+	}
+}
+
+// readyText tells people what the status code 200 does not: that there are no current rates.
+func readyText(s poller.Status) string {
+	switch {
+	case s.Snapshot != nil:
+		return "Ready."
+	case s.LastSuccess.IsZero():
+		return "Ready, but there are no rates yet. " + whyNone(s)
+	case s.Err == nil:
+		return "Ready, but the rates have expired."
+	default:
+		return "Ready, but the rates have expired. " + whyNone(s)
 	}
 }
 

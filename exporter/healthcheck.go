@@ -25,7 +25,7 @@ func checkHealth(ctx context.Context, s *settings, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if err := askHealth(ctx, s); err != nil {
-		fmt.Fprintf(stderr, "%s: not healthy: %s\n", name, err)
+		fmt.Fprintf(stderr, "%s: unhealthy: %s\n", name, err)
 		return exitFailed
 	}
 	return exitOK
@@ -61,10 +61,10 @@ func askHealth(ctx context.Context, s *settings) error {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(metrics))
 	if err != nil {
-		return fmt.Errorf("%s has no metrics: %w", s.telemetryPath, err)
+		return fmt.Errorf("%s returned no metrics: %w", s.telemetryPath, err)
 	}
 	if len(families["coingecko_exchange_rate"].GetMetric()) == 0 {
-		return errors.New("there are no current rates: coingecko_exchange_rate is absent")
+		return errors.New("no current rates: coingecko_exchange_rate is absent")
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func askHealth(ctx context.Context, s *settings) error {
 func ownURL(address string) (*url.URL, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, fmt.Errorf("no listen address with a port: %w", err)
+		return nil, fmt.Errorf("listen address without a port: %w", err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost" // who listens everywhere listens there

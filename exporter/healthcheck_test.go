@@ -42,11 +42,11 @@ func TestHealthCheck(t *testing.T) {
 		code int
 		want string
 	}{
-		"not ready":       {[]string{"--web.listen-address=" + strings.TrimPrefix(waiting.url, "http://")}, 1, "not healthy: 503: Not ready: no rates yet."},
+		"not ready":       {[]string{"--web.listen-address=" + strings.TrimPrefix(waiting.url, "http://")}, 1, "unhealthy: 503: Not ready: no rates yet."},
 		"nobody there":    {[]string{"--web.listen-address=" + strings.TrimSuffix(strings.TrimPrefix(gone.URL(), "http://"), "/api/v3")}, 1, "connection refused"},
 		"the probes' own": {[]string{"--web.listen-address=:1", "--web.health-listen-address=127.0.0.1:" + port}, 0, ""},
-		"no port":         {[]string{"--web.listen-address=localhost"}, 2, "there is no colon before the port"},
-		"a socket":        {[]string{"--web.systemd-socket"}, 2, "set --web.health-listen-address=:9881 for it"},
+		"no port":         {[]string{"--web.listen-address=localhost"}, 2, "the colon before the port is missing"},
+		"a socket":        {[]string{"--web.systemd-socket"}, 2, "set --web.health-listen-address=:9881 for the check"},
 	} {
 		if code, said := check(tc.args...); code != tc.code || !strings.Contains(said, tc.want) || strings.Count(said, "\n") > 2 {
 			t.Errorf("%s: exit code %d, %q", what, code, said)
@@ -104,13 +104,13 @@ func TestHealthURL(t *testing.T) {
 	}{
 		"rates":           {url: good.url},
 		"a slash":         {url: good.url + "/"},
-		"not ready":       {url: waiting.url, code: 1, want: "not healthy: 503: Not ready: no rates yet."},
+		"not ready":       {url: waiting.url, code: 1, want: "unhealthy: 503: Not ready: no rates yet."},
 		"ready, no rates": {url: serve("coingecko_up 0\n"), code: 1, want: "no current rates"},
-		"no metrics":      {url: serve("<html>"), code: 1, want: "/metrics has no metrics"},
+		"no metrics":      {url: serve("<html>"), code: 1, want: "/metrics returned no metrics"},
 		"other path":      {url: good.url, args: []string{"--web.telemetry-path=/elsewhere"}, code: 1, want: "404"},
 		"not there":       {url: strings.TrimSuffix(gone.URL(), "/api/v3"), code: 1, want: "connection refused"},
-		"no URL":          {url: "rates:9880", code: 2, want: "for example --health.url=http://rates:9880"},
-		"a password":      {url: "http://a:secret@rates", code: 2, want: "a user or password in a URL"},
+		"not a URL":       {url: "rates:9880", code: 2, want: "for example --health.url=http://rates:9880"},
+		"a password":      {url: "http://a:secret@rates", code: 2, want: "a user or password in the URL"},
 	} {
 		var stderr strings.Builder
 		code := exporter.Run(t.Context(), append(tc.args, "--health.check", "--health.url="+tc.url), none, io.Discard, &stderr)
@@ -119,7 +119,7 @@ func TestHealthURL(t *testing.T) {
 		}
 	}
 	var stderr strings.Builder
-	if code := exporter.Run(t.Context(), []string{"--health.url=" + good.url}, none, io.Discard, &stderr); code != 2 || !strings.Contains(stderr.String(), "goes with --health.check") {
+	if code := exporter.Run(t.Context(), []string{"--health.url=" + good.url}, none, io.Discard, &stderr); code != 2 || !strings.Contains(stderr.String(), "requires --health.check") {
 		t.Errorf("alone: exit code %d, %q", code, stderr.String())
 	}
 }

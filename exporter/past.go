@@ -28,7 +28,7 @@ func recall(ctx context.Context, s *settings, p *poller.Poller, restore func([]h
 	case <-p.First():
 	}
 	if p.Status().Simulated {
-		s.logger.Warn("These rates are simulated, so --history.prometheus-url is not asked: what a Prometheus has of simulated rates is nobody's past")
+		s.logger.Warn("Rates are simulated, --history.prometheus-url is not queried")
 		return
 	}
 	source := history.Source{URL: s.historyURL, Selector: s.selector, MaxAge: s.maxAge, Jump: coingecko.Jump(s.maxJump)}
@@ -38,11 +38,11 @@ func recall(ctx context.Context, s *settings, p *poller.Poller, restore func([]h
 	switch {
 	case ctx.Err() != nil: // the program ends
 	case err != nil:
-		log.Warn("The last day of rates cannot be fetched: the screen's changes and curves begin now. Check --history.prometheus-url", "err", err)
+		log.Warn("Fetching the last day of rates failed, the screen's changes and curves start now. Check --history.prometheus-url", "err", err)
 	case len(past) == 0:
-		log.Warn("Prometheus has no rates of the last day: the screen's changes and curves begin now. Check --history.selector")
+		log.Warn("Prometheus has no rates of the last day, the screen's changes and curves start now. Check --history.selector")
 	default:
 		restore(past)
-		log.Info("The last day of rates was fetched", "samples", len(past), "from", past[0].At.UTC().Format(time.RFC3339))
+		log.Info("Fetched the last day of rates", "samples", len(past), "from", past[0].At.UTC().Format(time.RFC3339))
 	}
 }

@@ -66,7 +66,7 @@ func TestPastComesBack(t *testing.T) {
 
 	flags := []string{"--coingecko.url=" + upstream.URL + "/api/v3", `--history.selector=namespace="shop"`, "--history.prometheus-url=" + strings.Replace(prometheus.URL, "//", "//reader:pa55word@", 1)}
 	e := start(t, flags...)
-	testbed.Until(t, "the past", func() bool { return strings.Contains(e.log.String(), "The last day of rates was fetched") })
+	testbed.Until(t, "the past", func() bool { return strings.Contains(e.log.String(), "Fetched the last day of rates") })
 	if _, page := get(t, e.url+"/"); strings.Count(page, `class="curve" viewBox`) != 2 || !strings.Contains(page, "last 24 h") {
 		t.Errorf("not two coins with a curve of a day:\n%s", page)
 	}
@@ -88,7 +88,7 @@ func TestPastComesBack(t *testing.T) {
 	sim := simulate(t, simulator.Options{})
 	before := asked.Load()
 	simulated := start(t, "--coingecko.url="+sim.URL(), flags[2])
-	testbed.Until(t, "a word about the past", func() bool { return strings.Contains(simulated.log.String(), "These rates are simulated") })
+	testbed.Until(t, "a word about the past", func() bool { return strings.Contains(simulated.log.String(), "Rates are simulated") })
 	if asked.Load() != before {
 		t.Error("the past of simulated rates is asked for")
 	}

@@ -17,21 +17,21 @@ func (s *settings) checkPrefix() error {
 	if s.externalFlag != "" {
 		u, problem := baseURL(s.externalFlag)
 		if problem == userInURL {
-			problem += "; leave it out"
+			problem += "; remove it"
 		}
 		if problem != "" {
 			return s.wrong("web.external-url", "%s", problem)
 		}
 		s.externalPath = strings.TrimRight(u.Path, "/")
 		if !isPrefix(s.externalPath) {
-			return s.wrong("web.external-url", "its path holds more than letters, digits and ._~-")
+			return s.wrong("web.external-url", "the path must consist of letters, digits and ._~-")
 		}
 		s.hasExternal, s.prefix = true, s.externalPath
 	}
 	if s.prefixFlag != "" {
 		s.prefix = strings.TrimRight("/"+strings.Trim(s.prefixFlag, "/"), "/")
 		if !isPrefix(s.prefix) {
-			return s.wrong("web.route-prefix", "no path of letters, digits and ._~-")
+			return s.wrong("web.route-prefix", "not a path of letters, digits and ._~-")
 		}
 	}
 	if !s.hasExternal {

@@ -113,8 +113,8 @@ func whyNone(s poller.Status) string {
 	case s.Err != nil:
 		return s.Err.Explain()
 	case s.LastPoll.IsZero():
-		return "The first poll has not ended yet."
+		return "The first poll is in progress."
 	default:
-		return "The last rates are too old."
+		return "The last rates have expired."
 	}
 }

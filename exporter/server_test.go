@@ -116,9 +116,9 @@ func TestRelayEndpoint(t *testing.T) {
 		retry   string
 		message string
 	}{
-		"first start": {poller.Status{Now: s.Now}, "10", "No current rates. The first poll has not ended yet."},
+		"first start": {poller.Status{Now: s.Now}, "10", "No current rates. The first poll is in progress."},
 		"refused":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(90 * time.Second), Err: &coingecko.Error{Reason: coingecko.Unauthorized, Status: 401, Key: "--coingecko.api-key-file"}}, "10", "No current rates. CoinGecko refused the API key (401). Check --coingecko.api-key-file."},
-		"too old":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(time.Hour)}, "10", "No current rates. The last rates are too old."},
+		"too old":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(time.Hour)}, "10", "No current rates. The last rates have expired."},
 	} {
 		s = tc.status
 		w := serve()
@@ -145,7 +145,7 @@ func TestReadiness(t *testing.T) {
 			h.serveReady(w, nil)
 			return w.Code, w.Body.String()
 		}
-		if code, body := serve(); code != 503 || body != "Not ready: no rates yet. The first poll has not ended yet.\n" {
+		if code, body := serve(); code != 503 || body != "Not ready: no rates yet. The first poll is in progress.\n" {
 			t.Errorf("at the start: %d %s", code, body)
 		}
 		time.Sleep(grace - time.Nanosecond)
@@ -153,8 +153,8 @@ func TestReadiness(t *testing.T) {
 			t.Errorf("a moment before two minutes: %d", code)
 		}
 		time.Sleep(time.Nanosecond)
-		if code, _ := serve(); code != 200 {
-			t.Errorf("after two minutes without rates: %d", code)
+		if code, body := serve(); code != 200 || body != "Ready, but there are no rates yet. The first poll is in progress.\n" {
+			t.Errorf("after two minutes without rates: %d %s", code, body)
 		}
 		h.draining.Store(true)
 		if code, body := serve(); code != 503 || body != "Not ready: shutting down.\n" {
@@ -194,6 +194,7 @@ func TestRefusedIsNeverReady(t *testing.T) {
 		defer func() { stop(); <-done }()
 
 		h := &health{started: time.Now(), poller: p}
+		said := ""
 		ready := func(when string, want bool) {
 			t.Helper()
 			time.Sleep(5 * time.Minute)
@@ -202,6 +203,7 @@ func TestRefusedIsNeverReady(t *testing.T) {
 			if h.serveReady(w, nil); (w.Code == 200) != want {
 				t.Errorf("%s: %d %s", when, w.Code, w.Body)
 			}
+			said = w.Body.String()
 		}
 		ready("never reached", true)
 		respond(401, `{"status":{"error_code":10002}}`)
@@ -212,8 +214,16 @@ func TestRefusedIsNeverReady(t *testing.T) {
 		ready("refused again", false)
 		respond(200, `{"rates":{"btc":{"name":"Bitcoin","unit":"BTC","value":1,"type":"crypto"},"usd":{"name":"US Dollar","unit":"$","value":75817.765,"type":"fiat"}}}`)
 		ready("with rates", true)
+		if said != "Ready.\n" {
+			t.Errorf("with rates: %s", said)
+		}
 		respond(401, "")
 		ready("refused when there were rates once", true)
+		ready("when they are nearly too old", true)
+		ready("when they have expired", true)
+		if !strings.HasPrefix(said, "Ready, but the rates have expired. CoinGecko refused access without an API key (401).") {
+			t.Errorf("with rates that have expired: %s", said)
+		}
 	})
 }
 
@@ -260,7 +270,7 @@ func TestShutdownTimeout(t *testing.T) {
 	go http.Get("http://" + l.Addr().String())
 	<-begun
 	d.drain(s, &health{})
-	if !strings.Contains(log.String(), "cut off") {
+	if !strings.Contains(log.String(), "in-flight requests were closed") {
 		t.Errorf("log: %s", &log)
 	}
 }

@@ -47,10 +47,10 @@ func (s *settings) reread() {
 	for _, check := range checks {
 		if err := check(); err != nil {
 			good = false
-			s.logger.Error("SIGHUP: a file cannot be used", "err", err)
+			s.logger.Error("SIGHUP: file is not usable", "err", err)
 		}
 	}
 	if good {
-		s.logger.Info("SIGHUP: key and TLS files were read again, as at each poll and connection; flags and environment are read at the start only")
+		s.logger.Info("SIGHUP: key and TLS files are usable; flags and environment are read only at start")
 	}
 }

@@ -35,9 +35,11 @@
 {{- range $thresholds := list (omit .Values.store.thresholds.kinds "market" "quote") .Values.store.thresholds.currencies }}
 {{- range $of, $windows := $thresholds }}
 {{- range $window, $severities := $windows }}
+{{- if ne $window "7d" }}{{- /* the screen has no such window */}}
 {{- with $severities }}
 {{- with .warning }}
 {{- $list = append $list (printf "%s.%s=%v" $of $window (float64 .)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

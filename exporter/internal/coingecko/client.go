@@ -231,7 +231,7 @@ func (c *Client) broken(fail *Error, err error, timeout time.Duration) {
 	fail.Cause, fail.Status = cause, cmp.Or(fail.Status, status)
 	var t interface{ Timeout() bool }
 	if errors.As(err, &t) && t.Timeout() {
-		fail.Reason, fail.Cause, fail.Detail = Timeout, "", fmt.Sprintf("no whole answer within %v", timeout.Round(time.Millisecond))
+		fail.Reason, fail.Cause, fail.Detail = Timeout, "", fmt.Sprintf("no complete answer within %v", timeout.Round(time.Millisecond))
 	}
 }
 
@@ -253,7 +253,7 @@ func unpack(body []byte, encoding string) ([]byte, error) {
 	case "gzip", "x-gzip":
 		z, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {
-			return body, fmt.Errorf("no gzip, although it says so: %w", err)
+			return body, fmt.Errorf("invalid gzip: %w", err)
 		}
 		out, err := readUpTo(z, maxBody)
 		if err != nil {
@@ -261,7 +261,7 @@ func unpack(body []byte, encoding string) ([]byte, error) {
 		}
 		return out, nil
 	default:
-		return body, fmt.Errorf("content encoding %q, which was not asked for", clip(encoding, 32))
+		return body, fmt.Errorf("unexpected content encoding %q", clip(encoding, 32))
 	}
 }
 

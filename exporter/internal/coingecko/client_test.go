@@ -155,15 +155,15 @@ func TestClientSortsWhatCoinGeckoDoes(t *testing.T) {
 		simulator.Slow:         {reason: coingecko.Timeout, status: 200, explain: "CoinGecko did not answer in time."},
 		simulator.Cutoff:       {reason: coingecko.Network, status: 200, explain: "CoinGecko cannot be reached."},
 		simulator.HTML:         {reason: coingecko.Unauthorized, status: 403, explain: "CoinGecko refused"},
-		simulator.Throttled:    {reason: coingecko.RateLimited, status: 429, wait: true, explain: "rate limit is used up (429)"},
-		simulator.RateLimit:    {reason: coingecko.RateLimited, status: 429, code: 429, wait: true, explain: "rate limit is used up (429)"},
+		simulator.Throttled:    {reason: coingecko.RateLimited, status: 429, wait: true, explain: "rate limited this exporter (429)"},
+		simulator.RateLimit:    {reason: coingecko.RateLimited, status: 429, code: 429, wait: true, explain: "rate limited this exporter (429)"},
 		simulator.Unauthorized: {reason: coingecko.Unauthorized, status: 401, code: 10002, explain: "CoinGecko refused"},
 		simulator.WrongHost:    {reason: coingecko.Unauthorized, status: 400, code: 10011, explain: "belongs to another plan. Check --coingecko.plan and the key."},
 		simulator.UserAgent:    {reason: coingecko.Unauthorized, status: 403, code: 403, explain: "CoinGecko refused"},
-		simulator.Garbage:      {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
-		simulator.Portal:       {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
-		simulator.Empty:        {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
-		simulator.NoBTC:        {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an answer that cannot be trusted."},
+		simulator.Garbage:      {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an invalid answer."},
+		simulator.Portal:       {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an invalid answer."},
+		simulator.Empty:        {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an invalid answer."},
+		simulator.NoBTC:        {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an invalid answer."},
 	} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
@@ -246,7 +246,7 @@ func TestClientFailures(t *testing.T) {
 		"no gzip": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			io.WriteString(w, value("2"))
-		}, coingecko.BadPayload, "no gzip, although it says so"},
+		}, coingecko.BadPayload, "invalid gzip"},
 		"gzip bomb": {func(w http.ResponseWriter, _ *http.Request) { gzipped(w, strings.Repeat(" ", 64<<20), 0) }, coingecko.BadPayload, "gzip: more than 1048576 bytes"},
 		"unasked encoding": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "br")

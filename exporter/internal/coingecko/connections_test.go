@@ -205,20 +205,20 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 		cause  coingecko.Cause
 		want   string
 	}{
-		"unknown name":           {url: "http://nowhere.invalid", reason: coingecko.Network, cause: coingecko.UnknownName, want: "its name is not known. Check DNS"},
+		"unknown name":           {url: "http://nowhere.invalid", reason: coingecko.Network, cause: coingecko.UnknownName, want: "its name cannot be resolved. Check DNS"},
 		"unknown CA":             {url: good, no: true, reason: coingecko.Network, cause: coingecko.UnknownCA, want: "signed by a CA that this machine does not trust"},
-		"another name":           {url: with("elsewhere.test", time.Now().Add(time.Hour)), reason: coingecko.Network, cause: coingecko.OtherName, want: "is for another name"},
+		"another name":           {url: with("elsewhere.test", time.Now().Add(time.Hour)), reason: coingecko.Network, cause: coingecko.OtherName, want: "is for another host name"},
 		"expired":                {url: with("localhost", time.Now().Add(-time.Minute)), reason: coingecko.Network, cause: coingecko.Expired, want: "Check this machine's clock"},
-		"a client certificate":   {url: secure(&tls.Config{Certificates: []tls.Certificate{*certificate(t, "localhost", time.Now().Add(time.Hour), ca)}, ClientAuth: tls.RequireAnyClientCert}), reason: coingecko.Network, cause: coingecko.EndsHandshake, want: "If it wants a client certificate"},
+		"a client certificate":   {url: secure(&tls.Config{Certificates: []tls.Certificate{*certificate(t, "localhost", time.Now().Add(time.Hour), ca)}, ClientAuth: tls.RequireAnyClientCert}), reason: coingecko.Network, cause: coingecko.EndsHandshake, want: "If it requires a client certificate"},
 		"plain HTTP":             {url: strings.Replace(plain, "http:", "https:", 1), reason: coingecko.Network, cause: coingecko.PlainHTTP, want: "Write http:// in --coingecko.url"},
 		"HTTPS":                  {url: strings.Replace(good, "https:", "http:", 1), reason: coingecko.HTTPError, cause: coingecko.WantsHTTPS, want: "Write https:// in --coingecko.url."},
 		"proxy gone":             {url: good, proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
 		"proxy gone, plain HTTP": {url: "http://relay.invalid", proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
-		"proxy forbids":          {url: good, proxy: proxy(403, "Forbidden"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy makes no connection (403)"},
-		"proxy cannot":           {url: good, proxy: proxy(502, "Bad Gateway"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy makes no connection (502)"},
-		"proxy wants a password": {url: good, proxy: proxy(407, "authenticationrequired"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy wants a password (407)"},
-		"the same, CA in a file": {url: good, file: true, proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy wants a password (407)"},
-		"the same, plain HTTP":   {url: "http://relay.invalid", proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.HTTPError, cause: coingecko.ProxyWantsPassword, want: "the proxy wants a password (407)"},
+		"proxy forbids":          {url: good, proxy: proxy(403, "Forbidden"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (403)"},
+		"proxy cannot":           {url: good, proxy: proxy(502, "Bad Gateway"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (502)"},
+		"proxy wants a password": {url: good, proxy: proxy(407, "authenticationrequired"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
+		"the same, CA in a file": {url: good, file: true, proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
+		"the same, plain HTTP":   {url: "http://relay.invalid", proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.HTTPError, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
 		"good":                   {url: good},
 		"good, CA in a file":     {url: good, file: true},
 	} {

@@ -80,7 +80,7 @@ func CheckBitcoin(rates []Rate) error {
 	}
 	for code, want := range constants {
 		if r, ok := Find(rates, code); ok && r.Value != want {
-			return fmt.Errorf("%s is %v and not %v", code, r.Value, want)
+			return fmt.Errorf("%s is %v instead of %v", code, r.Value, want)
 		}
 	}
 	return nil
@@ -118,7 +118,7 @@ func (a *answer) read(body []byte) error {
 		return errors.New(`no member "rates"`)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something stands behind the JSON object")
+		return errors.New("trailing data after the JSON object")
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func object(d *json.Decoder, visit func(key string) error) error {
 // notJSON adds to an error of the JSON library what it is about.
 func notJSON(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return errors.New("not JSON: it ends too early")
+		return errors.New("not JSON: unexpected end")
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("not JSON: byte %d: %w", syntax.Offset-1, err) // it counts from 1

@@ -16,7 +16,7 @@ type Reason string
 
 // Every reason for which a poll can fail.
 const (
-	Timeout      Reason = "timeout"      // no whole answer within --coingecko.timeout
+	Timeout      Reason = "timeout"      // no complete answer within --coingecko.timeout
 	Network      Reason = "network"      // no answer: DNS, refused, reset, TLS
 	RateLimited  Reason = "rate_limited" // 429
 	Unauthorized Reason = "unauthorized" // 401, 403, 400 with code 10010 or 10011: access is refused
@@ -127,21 +127,21 @@ func (e *Error) Explain() string {
 	case HTTPError:
 		switch {
 		case e.Status == http.StatusNotFound:
-			return e.who() + " has no rates at this address (404). Does --coingecko.url end in /api/v3?"
+			return e.who() + " has no rates at this address (404). Check that --coingecko.url ends in /api/v3."
 		case e.Upstream == Relay:
-			return fmt.Sprintf("%s answered with an error (%d). Look at its screen or its log.", e.who(), e.Status)
+			return fmt.Sprintf("%s answered with an error (%d). Check its screen or its log.", e.who(), e.Status)
 		default:
 			return fmt.Sprintf("%s answered with an error (%d). See https://status.coingecko.com", e.who(), e.Status)
 		}
 	default:
-		return e.who() + " sent an answer that cannot be trusted. The log shows how it begins."
+		return e.who() + " sent an invalid answer. The log shows its beginning."
 	}
 }
 
 // who was asked, as the subject of a sentence.
 func (e *Error) who() string {
 	if e.Upstream == Relay {
-		return "The relay " + e.Host
+		return "The upstream " + e.Host
 	}
 	return "CoinGecko"
 }
@@ -152,44 +152,44 @@ func (e *Error) explainCause() string {
 	certificate := "The certificate of " + strings.Replace(e.who(), "The", "the", 1)
 	switch e.Cause {
 	case UnknownName:
-		return unreachable + "its name is not known. Check DNS and --coingecko.url."
+		return unreachable + "its name cannot be resolved. Check DNS and --coingecko.url."
 	case ProxyFails:
 		return unreachable + "the proxy does not answer. Check HTTPS_PROXY, or proxy_url in " + config + "."
 	case ProxyRefuses:
-		return unreachable + fmt.Sprintf("the proxy makes no connection (%d). Is the proxy allowed to?", e.Status)
+		return unreachable + fmt.Sprintf("the proxy refused the connection (%d). Check that the proxy allows it.", e.Status)
 	case ProxyWantsPassword:
-		return unreachable + "the proxy wants a password (407). Put user and password into HTTPS_PROXY, or into proxy_url in " + config + "."
+		return unreachable + "the proxy requires a password (407). Set user and password in HTTPS_PROXY, or in proxy_url in " + config + "."
 	case UnknownCA:
 		return certificate + " is signed by a CA that this machine does not trust. " +
-			"Add the CA of the proxy or relay to the system's trust store, or as tls_config.ca_file to " + config + "."
+			"Add the CA of the proxy or upstream to the system's trust store, or set tls_config.ca_file in " + config + "."
 	case OtherName:
-		return certificate + " is for another name. Check --coingecko.url, and whether a proxy answers instead."
+		return certificate + " is for another host name. Check --coingecko.url, and whether a proxy answers instead."
 	case Expired:
 		return certificate + " is not valid at this time. Check this machine's clock, and renew the certificate if it has expired."
 	case EndsHandshake:
-		return e.who() + " ended the TLS handshake. If it wants a client certificate, set tls_config in " + config + "."
+		return e.who() + " closed the TLS handshake. If it requires a client certificate, set tls_config in " + config + "."
 	case PlainHTTP:
-		return e.who() + " speaks plain HTTP. Write http:// in --coingecko.url, or check whether a proxy answers instead."
+		return e.who() + " uses plain HTTP. Write http:// in --coingecko.url, or check whether a proxy answers instead."
 	case WantsHTTPS:
-		return e.who() + " speaks HTTPS only. Write https:// in --coingecko.url."
+		return e.who() + " requires HTTPS. Write https:// in --coingecko.url."
 	case Redirected:
-		return fmt.Sprintf("%s sends to another address (%d), which is not followed. The log shows which: put it into --coingecko.url if it is right.", e.who(), e.Status)
+		return fmt.Sprintf("%s redirects to another address (%d), which is not followed. If the address in the log is correct, set it in --coingecko.url.", e.who(), e.Status)
 	}
 	return ""
 }
 
 // getKey is what to do about a refusal without one.
-const getKey = "A demo key is free (https://www.coingecko.com/en/api/pricing): set --coingecko.plan=demo and --coingecko.api-key-file."
+const getKey = "A demo key is free. Get one at https://www.coingecko.com/en/api/pricing and set --coingecko.plan=demo and --coingecko.api-key-file."
 
 func (e *Error) explainLimit() string {
-	limit := e.who() + " says that its rate limit is used up (429). "
+	limit := e.who() + " rate limited this exporter (429). "
 	switch {
 	case e.Upstream == Relay:
-		return limit + "Ask it less often, or raise rate_limit in its web configuration."
+		return limit + "Poll it less often, or raise rate_limit in its web configuration."
 	case e.Key == "":
-		return limit + "Without an API key, all who share this machine's address share the limit. " + getKey
+		return limit + "Without an API key, everybody behind the same IP address shares the limit. " + getKey
 	default:
-		return limit + "Poll less often. If that does not help, the month's credits are spent: they come back next month, or with a larger plan."
+		return limit + "Poll less often. If that does not help, the monthly quota is used up. It is renewed next month, or with a larger plan."
 	}
 }
 
@@ -203,13 +203,13 @@ func (e *Error) explainRefusal() string {
 	case status == 0:
 		return "The API key cannot be read. Check --coingecko.api-key-file."
 	case e.Unsent:
-		return fmt.Sprintf("CoinGecko refused access (%d). The API key was not sent, because it goes by HTTPS only: write https:// in --coingecko.url.", status)
+		return fmt.Sprintf("CoinGecko refused access (%d). The API key was not sent because it requires HTTPS. Write https:// in --coingecko.url.", status)
 	case e.Key == "" && status == http.StatusForbidden:
-		return "CoinGecko refused access without an API key (403). It blocks this machine's address, or wants a key. " + getKey
+		return "CoinGecko refused access without an API key (403). It blocks this IP address or requires a key. " + getKey
 	case e.Key == "":
 		return fmt.Sprintf("CoinGecko refused access without an API key (%d). ", status) + getKey
 	case status == http.StatusForbidden:
-		return fmt.Sprintf("CoinGecko refused access with an API key (403). It blocks this machine's address, or the key. Check %s.", e.Key)
+		return fmt.Sprintf("CoinGecko refused access with an API key (403). It blocks this IP address or the key. Check %s.", e.Key)
 	default:
 		return fmt.Sprintf("CoinGecko refused the API key (%d). Check %s.", status, e.Key)
 	}
@@ -238,11 +238,11 @@ func refused(fail *Error, resp *http.Response, body []byte) {
 		if u, err := resp.Location(); err == nil {
 			host = u.Host
 		}
-		fail.Cause, fail.Detail = Redirected, "redirected to "+host+", which is not followed; if that is the place to ask, put it into --coingecko.url"
+		fail.Cause, fail.Detail = Redirected, "redirected to "+host+", which is not followed; set it in --coingecko.url if it is correct"
 	}
 }
 
-// wantsHTTPS is what Go's server says to whoever speaks plain HTTP to it.
+// wantsHTTPS is what Go's server says to whoever uses plain HTTP to it.
 const wantsHTTPS = "Client sent an HTTP request to an HTTPS server."
 
 // complaint looks for CoinGecko's own code and words in the body of an error. It knows the shapes

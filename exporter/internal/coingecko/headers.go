@@ -78,7 +78,7 @@ func declaredAge(h http.Header) (time.Duration, error) {
 		}
 		age, err := seconds(v)
 		if err != nil {
-			return 0, fmt.Errorf("the header Age says %q, which is no number of seconds: nobody knows how old the rates are", clip(v, 32))
+			return 0, fmt.Errorf("the Age header is %q and not a number of seconds; the age of the rates is unknown", clip(v, 32))
 		}
 		oldest = max(oldest, age)
 	}

@@ -34,29 +34,29 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	rateDesc = desc("exchange_rate",
-		"Units of the currency that one bitcoin buys, as of coingecko_last_success_timestamp_seconds. Polled on a timer of its own, not when scraped. Absent when older than coingecko_rates_max_age_seconds.",
+		"Units of the currency that one bitcoin buys, as of coingecko_last_success_timestamp_seconds. Polled on the exporter's own timer, not on scrape. Absent when older than coingecko_rates_max_age_seconds.",
 		"currency", "kind")
 	previousDesc = desc("previous_exchange_rate",
 		"Units of the currency that one bitcoin bought, by the last answer whose content differed from that of coingecko_exchange_rate: CoinGecko repeats an answer until it refreshes. Absent before there were two, and when older than coingecko_rates_max_age_seconds.",
 		"currency", "kind")
 	infoDesc = desc("currency_info",
-		"A currency of the answer, with its name and unit for people. Always 1.",
+		"A currency of the answer, with its name and unit. Always 1.",
 		"currency", "kind", "name", "unit")
 	upDesc = desc("up",
 		"1 if the last poll succeeded, 0 if it failed or none has ended yet.")
 	lastSuccessDesc = desc("last_success_timestamp_seconds",
-		"When the last good rates left CoinGecko, through however many relays they came. Absent before the first.")
+		"When the last good rates left CoinGecko, whatever the number of relays. Absent before the first.")
 	lastPollDesc = desc("last_poll_timestamp_seconds",
-		"When the last poll ended, well or not. Absent before the first.")
+		"When the last poll ended, successful or not. Absent before the first.")
 	intervalDesc = desc("poll_interval_seconds",
-		"Seconds between polls, in force. On a relay: between the polls of whoever asks CoinGecko.")
+		"Poll interval in force, in seconds. On a relay: that of the poller.")
 	maxAgeDesc = desc("rates_max_age_seconds",
-		"Age in seconds beyond which rates are not shown any more.")
+		"Maximum age of rates in seconds. Older rates are absent.")
 	quotaDesc = desc("quota_requests",
-		"Requests that CoinGecko's plan allows in a period. Absent where unknown or not spent.",
+		"Requests that the CoinGecko plan allows in a period. Absent if unknown or not used.",
 		"period")
 	simulatedDesc = desc("exporter_simulated",
-		"Always 1, and only there where the rates are not real: with --simulate, and on relays of such an exporter.")
+		"Always 1. Present only if the rates are simulated: with --simulate, and on relays of such an exporter.")
 )
 
 // New makes a collector in which every counter starts at 0.
@@ -66,12 +66,12 @@ func New(o Options) *Collector {
 	}
 	c := &Collector{
 		options:  o,
-		polls:    counter("polls_total", "Polls that ended, by who was asked last. Those of a relay spend no quota.", "upstream"),
-		failures: counter("poll_failures_total", "Polls that failed, by who was asked last and by reason.", "upstream", "reason"),
-		rejected: counter("rejected_rates_total", "Entries of answers that were dropped, by reason.", "reason"),
+		polls:    counter("polls_total", "Polls that ended, by the upstream that was last requested. Polls of a relay use no quota.", "upstream"),
+		failures: counter("poll_failures_total", "Polls that failed, by the upstream that was last requested and by reason.", "upstream", "reason"),
+		rejected: counter("rejected_rates_total", "Entries dropped from answers, by reason.", "reason"),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "coingecko_poll_duration_seconds",
-			Help:    "How long polls took, in seconds.",
+			Help:    "Duration of polls in seconds.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20},
 			// Both forms: Prometheus takes the native one where it is told to scrape it.
 			NativeHistogramBucketFactor:     1.1,

@@ -68,7 +68,7 @@ var patterns = regexp.MustCompile(`[=!]~\s*("(?:\\.|[^"\\\n])*")`)
 func (s Source) Fetch(ctx context.Context, now time.Time) ([]Sample, error) {
 	client, err := api.NewClient(api.Config{Address: s.URL.String(), RoundTripper: limited{s.HTTP}})
 	if err != nil { // a *url.URL that cannot be parsed
-		return nil, errors.New("its URL cannot be used")
+		return nil, errors.New("the URL is not usable")
 	}
 	p := past{source: s, client: prometheus.NewAPI(client), beliefs: map[string]belief{}}
 	// On whole minutes, so that every exporter that asks gets the same.
@@ -155,7 +155,7 @@ func (p *past) query(ctx context.Context, promQL string, start, end time.Time) (
 	}
 	m, ok := value.(model.Matrix)
 	if !ok {
-		return nil, fmt.Errorf("it answered a range query with a %s", value.Type())
+		return nil, fmt.Errorf("unexpected answer of type %s to a range query", value.Type())
 	}
 	return m, nil
 }
@@ -217,7 +217,7 @@ func plain(err error) error {
 		return fmt.Errorf("%s: %.200q", e.Type, e.Msg)
 	}
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return fmt.Errorf("no whole answer within %v", patience)
+		return fmt.Errorf("no complete answer within %v", patience)
 	}
 	return err
 }

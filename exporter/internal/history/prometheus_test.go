@@ -100,7 +100,7 @@ func TestFetch(t *testing.T) {
 			case 113:
 				v["usd"] = 100 * price(m)
 			case 114:
-				v["LOUD"] = 7 // no code of a currency
+				v["LOUD"] = 7 // not a currency code
 			case 130:
 				v["coingecko_last_success_timestamp_seconds"] = left(m, 11*time.Minute) // an exporter that shows what is too old
 			}

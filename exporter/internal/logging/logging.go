@@ -28,7 +28,7 @@ func Levels() []string { return []string{"debug", "info", "warn", "error"} }
 func New(w io.Writer, level, format string) (*slog.Logger, error) {
 	var least slog.Level
 	if !slices.Contains(Levels(), level) || least.UnmarshalText([]byte(level)) != nil {
-		return nil, fmt.Errorf("log level %q is none of %s", level, strings.Join(Levels(), ", "))
+		return nil, fmt.Errorf("unknown log level %q; use one of %s", level, strings.Join(Levels(), ", "))
 	}
 	w = log.NewSyncWriter(w)
 	switch format {
@@ -37,7 +37,7 @@ func New(w io.Writer, level, format string) (*slog.Logger, error) {
 	case "json":
 		return slog.New(&handler{to: log.NewJSONLogger(w), least: least}), nil
 	default:
-		return nil, fmt.Errorf("log format %q is none of %s", format, strings.Join(Formats(), ", "))
+		return nil, fmt.Errorf("unknown log format %q; use one of %s", format, strings.Join(Formats(), ", "))
 	}
 }
 

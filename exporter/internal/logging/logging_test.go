@@ -198,9 +198,9 @@ func TestLevels(t *testing.T) {
 
 func TestWrongChoices(t *testing.T) {
 	for _, tc := range []struct{ level, format, want string }{
-		{"loud", "logfmt", `log level "loud" is none of debug, info, warn, error`},
-		{"INFO+2", "logfmt", "is none of"},
-		{"info", "xml", `log format "xml" is none of logfmt, json`},
+		{"loud", "logfmt", `unknown log level "loud"; use one of debug, info, warn, error`},
+		{"INFO+2", "logfmt", "use one of"},
+		{"info", "xml", `unknown log format "xml"; use one of logfmt, json`},
 	} {
 		if _, err := New(nil, tc.level, tc.format); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s, %s: error %v, want %q", tc.level, tc.format, err, tc.want)

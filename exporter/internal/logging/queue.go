@@ -39,7 +39,7 @@ func NewQueued(w io.Writer, level, format string) (*slog.Logger, *Queue, error) 
 		return nil, nil, err
 	}
 	q := newQueue(w, func(dropped int64) {
-		direct.Warn("Log lines were dropped: they were not read in time", "lines", dropped)
+		direct.Warn("Log lines were dropped because they were not read in time", "lines", dropped)
 	})
 	l, err := New(q, level, format)
 	return l, q, err

@@ -74,7 +74,7 @@ func TestQueueIsNotStoppedByItsReader(t *testing.T) {
 		// One was being written, and as many as can wait waited.
 		kept := queued + 1
 		if got := r.String(); strings.Count(got, "msg=m ") != kept || strings.Count(got, fmt.Sprintf(
-			`level=warn msg="Log lines were dropped: they were not read in time" lines=%d`, lines-kept)) != 1 {
+			`level=warn msg="Log lines were dropped because they were not read in time" lines=%d`, lines-kept)) != 1 {
 			t.Errorf("%d lines, ends with %q", strings.Count(got, "msg=m "), got[len(got)-300:])
 		}
 		begun = time.Now()

@@ -166,7 +166,7 @@ func sameContent(a, b []coingecko.Rate) bool {
 func (p *Poller) logWithheld(s *Snapshot, now instant) {
 	if len(s.Withheld) == 0 && p.doubted {
 		p.doubted = false
-		p.options.Logger.Info("No rate is withheld any more")
+		p.options.Logger.Info("No rates are withheld any more")
 	}
 	maps.DeleteFunc(p.doubts, func(_ string, mentioned time.Time) bool { return now.wall.Sub(mentioned) >= reminder })
 	var news []string
@@ -186,7 +186,7 @@ func (p *Poller) logWithheld(s *Snapshot, now instant) {
 	}
 	if len(news) > 0 {
 		p.doubted = true
-		p.options.Logger.Warn("Implausible rates are withheld until a different answer confirms them",
+		p.options.Logger.Warn("Implausible rates withheld until a different answer confirms them",
 			"count", len(s.Withheld), "rates", strings.Join(news[:min(len(news), mentionsMost)], ", "))
 	}
 }

@@ -368,7 +368,7 @@ func TestWithheldRatesAreLogged(t *testing.T) {
 		up.say("eur", 91, "usd", 50.5)
 		pass(15 * time.Minute)
 		log := p.log.String()
-		if n := strings.Count(log, "\n"); n != 2 || !strings.Contains(log, `level=warn msg="Implausible rates are withheld until a different answer confirms them" count=1 rates="usd 50.5 after 100"`) {
+		if n := strings.Count(log, "\n"); n != 2 || !strings.Contains(log, `level=warn msg="Implausible rates withheld until a different answer confirms them" count=1 rates="usd 50.5 after 100"`) {
 			t.Errorf("%d lines for a rate that is withheld for a quarter of an hour: %s", n, log)
 		}
 		p.log.Reset()
@@ -378,7 +378,7 @@ func TestWithheldRatesAreLogged(t *testing.T) {
 		pass(time.Minute)
 		up.say("eur", 94, "usd", 103)
 		pass(time.Minute)
-		if log := p.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "No rate is withheld any more") {
+		if log := p.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "No rates are withheld any more") {
 			t.Errorf("after it was over: %s", log)
 		}
 		p.log.Reset()

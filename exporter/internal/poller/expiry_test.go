@@ -10,7 +10,7 @@ import (
 // An upstream that asks for an hour's pause must not keep the log from saying that the rates have expired, nor a suspend.
 func TestExpiryIsToldWhenItHappens(t *testing.T) {
 	count := func(p *rig, message string) int { return strings.Count(p.log.String(), message) }
-	const expired, again = "Rates have expired", "Rates are coming again"
+	const expired, again = "Rates have expired", "Rates are fresh again"
 	bubble(t, func(t *testing.T) {
 		answers := 0
 		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -34,7 +34,7 @@ func TestExpiryIsToldWhenItHappens(t *testing.T) {
 			t.Errorf("told %d times before fresh rates came", n)
 		}
 		pass(2 * time.Minute)
-		if n := count(p, again); n != 1 || p.Status().Snapshot == nil {
+		if n := count(p, "Polling recovered"); n != 1 || p.Status().Snapshot == nil {
 			t.Errorf("fresh rates were told %d times", n)
 		}
 	})

@@ -198,7 +198,7 @@ func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
 		Reason:   coingecko.BadPayload,
 		Upstream: fresh.Upstream,
 		Host:     host,
-		Detail:   fmt.Sprintf("%d usable entries, under half of the %d before", fresh.size(), old.size()),
+		Detail:   fmt.Sprintf("%d usable entries, fewer than half of the %d before", fresh.size(), old.size()),
 	}
 }
 
@@ -270,9 +270,9 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 		p.expired = p.expired && !returned
 		switch {
 		case len(p.trouble) > 0:
-			l.Info("Rates are coming again", "upstream", o.Upstream, "after", now.wall.Sub(p.since).Round(time.Second).String())
+			l.Info("Polling recovered", "upstream", o.Upstream, "after", now.wall.Sub(p.since).Round(time.Second).String())
 		case returned:
-			l.Info("Rates are coming again", "upstream", o.Upstream)
+			l.Info("Rates are fresh again", "upstream", o.Upstream)
 		}
 		clear(p.trouble)
 		p.failed = 0
@@ -306,7 +306,7 @@ func (p *Poller) logDropped(rejected map[coingecko.Rejection]int) {
 		dropped = fmt.Sprint(rejected) // fmt sorts a map's keys
 	}
 	if dropped != p.dropped && dropped != "" {
-		p.options.Logger.Warn("Entries of the answer were dropped", "reasons", dropped)
+		p.options.Logger.Warn("Entries were dropped from the answer", "reasons", dropped)
 	}
 	p.dropped = dropped
 }

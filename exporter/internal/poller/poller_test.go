@@ -385,7 +385,7 @@ func TestRefusesHalfAList(t *testing.T) {
 		}
 		pass(time.Minute)
 		s := p.Status()
-		if s.Snapshot != first || s.Err == nil || s.Err.Reason != coingecko.BadPayload || !strings.Contains(s.Err.Error(), "under half of the 76 before") {
+		if s.Snapshot != first || s.Err == nil || s.Err.Reason != coingecko.BadPayload || !strings.Contains(s.Err.Error(), "fewer than half of the 76 before") {
 			t.Errorf("half a list: %+v", s)
 		}
 		// When the old rates have expired, half is better than nothing.
@@ -538,12 +538,12 @@ func TestLogDoesNotFlood(t *testing.T) {
 		}
 		sim.Recover()
 		pass(time.Minute)
-		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Rates are coming again") || !strings.Contains(l[0], "after=3h") {
+		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Polling recovered") || !strings.Contains(l[0], "after=3h") {
 			t.Errorf("recovery: %q", l)
 		}
 		sim.Fail(simulator.Nulls)
 		pass(time.Hour)
-		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Entries of the answer were dropped") {
+		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Entries were dropped from the answer") {
 			t.Errorf("dropped entries: %q", l)
 		}
 		if got := p.polls[len(p.polls)-1].Rejected; len(got) == 0 {

@@ -270,7 +270,7 @@ func gone(t *testing.T, b tab, ended *exporter) {
 	shoot(b, "first-answer-missed")
 	for _, at := range []tab{b, h, r} {
 		at.until(soon, `!`+priced)
-		at.until(soon, says+`('The exporter has stopped answering')`)
+		at.until(soon, says+`('The exporter does not answer')`)
 		if got := at.is(`document.title + document.querySelectorAll('main *, table').length`); got != "No current rates0" {
 			t.Errorf("title and remains: %s", got)
 		}

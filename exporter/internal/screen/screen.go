@@ -161,8 +161,8 @@ func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	v, ok := s.view(s.opts.Status(), code(r.URL.Query().Get("quote")))
 	var body bytes.Buffer
 	if err := page.Execute(&body, v); err != nil {
-		s.opts.Logger.Error("The screen cannot be rendered; this is a defect of the exporter", "err", err)
-		http.Error(w, "The screen cannot be rendered. The log of the exporter says why.", http.StatusInternalServerError)
+		s.opts.Logger.Error("Rendering the screen failed, which is a bug in the exporter", "err", err)
+		http.Error(w, "The screen cannot be rendered. See the exporter's log.", http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()
@@ -175,7 +175,7 @@ func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 	}
 	if _, err := body.WriteTo(w); err != nil {
-		s.opts.Logger.Debug("A browser went away while it was served the screen", "err", err)
+		s.opts.Logger.Debug("Browser disconnected while the screen was sent", "err", err)
 	}
 }
 

@@ -77,7 +77,7 @@ function tick() {
   if (!gone && !(old > stated('maxAge') && state !== 'expired')) {
     if (late && mute <= timeout) {
       again();
-      if (state === 'fresh') notice('missed', 'Not up to date', 'This page is asking the exporter for newer rates.');
+      if (state === 'fresh') notice('missed', 'Not up to date', 'This page is requesting newer rates from the exporter.');
     }
     return;
   }
@@ -85,9 +85,9 @@ function tick() {
   put(document.querySelector('title'), document.title.replace(/Crypto rates.*/, 'No current rates'));
   if (gone) {
     notice('expired', 'No current rates',
-      'The exporter has stopped answering. Check that it runs and that this screen can reach it.');
+      'The exporter does not answer. Check that it runs and that this screen can reach it.');
   } else {
-    notice('expired', 'No current rates', 'The last rates are too old to be shown.');
+    notice('expired', 'No current rates', 'The last rates have expired.');
     again();
   }
 }
@@ -177,7 +177,7 @@ function lost(mine, why) {
     return;
   }
   if (document.body.dataset.state !== 'expired') {
-    notice('missed', 'The exporter does not answer', 'Trying again. Until it does, these prices are not updated.');
+    notice('missed', 'The exporter does not answer', 'Trying again. These prices are not updated until it answers.');
   }
   next(refresh());
 }

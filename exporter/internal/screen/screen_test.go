@@ -136,7 +136,7 @@ func TestWords(t *testing.T) {
 		holds []string
 	}{
 		"first poll failed": {pageCase{Options{}, overdue(notYet, &coingecko.Error{Reason: coingecko.Network, Upstream: coingecko.CoinGecko}, 0), 0, "/"}, []string{
-			"No rates yet", "CoinGecko cannot be reached.", "Next try at 14:04:17 UTC.",
+			"No rates yet", "CoinGecko cannot be reached.", "Next poll at 14:04:17 UTC.",
 		}},
 		"healthy, no history": {pageCase{Options{}, ok, 0, "/"}, []string{
 			`<div class="curve"></div>`, `<div class="none"><dt>1 h</dt><dd>–</dd></div>`,
@@ -145,11 +145,11 @@ func TestWords(t *testing.T) {
 			"Lebanese Pound", "<span>6,790,586,630</span> <bdi>ل.ل</bdi>",
 		}},
 		"a basket in what is not there": {pageCase{Options{Coins: []string{"btc"}, Basket: Basket{5, "5", "doge"}}, ok, 20, "/"}, []string{"5 DOGE = –</p>"}},
-		"missed by a relay":             {pageCase{Options{}, overdue(ok, nil, 3*time.Minute), 5, "/"}, []string{"A poll was missed", "No newer rates have come."}},
-		"expired by a relay":            {pageCase{Options{}, overdue(ok, nil, 36*time.Hour), 5, "/"}, []string{"No newer rates have come.", "1 d 12 h</span> ago", "2026-06-15 14:03:22 UTC"}},
+		"missed by a relay":             {pageCase{Options{}, overdue(ok, nil, 3*time.Minute), 5, "/"}, []string{"A poll was missed", "No newer rates are available."}},
+		"expired by a relay":            {pageCase{Options{}, overdue(ok, nil, 36*time.Hour), 5, "/"}, []string{"No newer rates are available.", "1 d 12 h</span> ago", "2026-06-15 14:03:22 UTC"}},
 		"simulated, expired":            {pageCase{Options{}, simulated(overdue(ok, nil, 11*time.Minute)), 20, "/"}, []string{"SIMULATED: No current rates", "</strong> rates, not real"}},
 		"a quote that is withheld": {pageCase{Options{}, withheld(ok, "usd"), 20, "/"}, []string{
-			"USD is not confirmed", "It is shown when a different answer confirms it.",
+			"USD is not confirmed", "It is shown once a different answer confirms it.",
 		}},
 		"a quote of the flags": {pageCase{Options{Quote: "doge"}, ok, 20, "/"}, []string{"No rate for &#34;doge&#34;", "Change --screen.quote, or choose one of these."}},
 	} {

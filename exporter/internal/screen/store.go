@@ -19,9 +19,9 @@ type Thresholds map[string]float64
 // DefaultThresholds are those of the shop as alerts/store.rules.yaml ships them, for what has a tile by default.
 const DefaultThresholds = "crypto.15m=0.06,crypto.1h=0.07,crypto.24h=0.12,btc.15m=0.05,btc.1h=0.06,btc.24h=0.12"
 
-var thresholdKey = regexp.MustCompile(`^([a-z0-9_-]+)\.(15m|1h|24h|7d)$`)
+var thresholdKey = regexp.MustCompile(`^([a-z0-9_-]+)\.(15m|1h|24h)$`)
 
-// ParseThresholds reads "crypto.1h=0.05,btc.1h=0.04". The screen has no change over 7d, but the shop may have a threshold.
+// ParseThresholds parses "crypto.1h=0.05,btc.1h=0.04". A window of 7d is an error: the screen remembers one day.
 func ParseThresholds(list string) (Thresholds, error) {
 	t := Thresholds{}
 	for item := range strings.SplitSeq(list, ",") {
@@ -33,11 +33,11 @@ func ParseThresholds(list string) (Thresholds, error) {
 		share, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 		switch {
 		case !thresholdKey.MatchString(key):
-			return nil, fmt.Errorf("%q is no threshold such as crypto.1h=0.05 or btc.24h=0.1; windows are 15m, 1h, 24h, 7d", item)
+			return nil, fmt.Errorf("%q is not a threshold such as crypto.1h=0.05 or btc.24h=0.1; windows are 15m, 1h and 24h", item)
 		case err != nil || !(share > 0 && share <= 1):
-			return nil, fmt.Errorf("%q has no share above 0 and up to 1, such as 0.05 for 5 %%", item)
+			return nil, fmt.Errorf("%q has no ratio above 0 and up to 1, such as 0.05 for 5 %%", item)
 		case t[key] != 0:
-			return nil, fmt.Errorf("%s stands there twice", key)
+			return nil, fmt.Errorf("%s is listed twice", key)
 		}
 		t[key] = share
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 func TestParseThresholds(t *testing.T) {
-	got, err := ParseThresholds(" crypto.1h=0.05, BTC.15m = 0.03,,usd.7d=1")
-	if d := cmp.Diff(Thresholds{"crypto.1h": 0.05, "btc.15m": 0.03, "usd.7d": 1}, got); d != "" || err != nil {
+	got, err := ParseThresholds(" crypto.1h=0.05, BTC.15m = 0.03,,usd.24h=1")
+	if d := cmp.Diff(Thresholds{"crypto.1h": 0.05, "btc.15m": 0.03, "usd.24h": 1}, got); d != "" || err != nil {
 		t.Errorf("%v %s", err, d)
 	}
 	btc, eth := coingecko.Rate{Code: "btc", Type: "crypto"}, coingecko.Rate{Code: "eth", Type: "crypto"}
@@ -28,7 +28,7 @@ func TestParseThresholds(t *testing.T) {
 			t.Errorf("%s in %s: %v, want %v", c.of.Code, c.window, share, c.want)
 		}
 	}
-	for _, bad := range []string{"crypto", "crypto.1h", "crypto.1h=", "crypto.1h=0", "crypto.1h=-1", "crypto.1h=NaN", "crypto.1h=Inf", "crypto.2h=0.1", "1h=0.1", "crypto.1h=5%", "cry pto.1h=1"} {
+	for _, bad := range []string{"crypto", "crypto.1h", "crypto.1h=", "crypto.1h=0", "crypto.1h=-1", "crypto.1h=NaN", "crypto.1h=Inf", "crypto.2h=0.1", "btc.7d=0.3", "1h=0.1", "crypto.1h=5%", "cry pto.1h=1"} {
 		if _, err := ParseThresholds(bad); err == nil || !strings.Contains(err.Error(), strconv.Quote(bad)) {
 			t.Errorf("%s: %v", bad, err)
 		}

@@ -142,7 +142,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	v.Sizes, _ = layout(0, 8, false, v.Simulated)
 	next := ""
 	if st.NextPoll.After(st.Now) {
-		next = "Next try at " + s.clock(st.NextPoll, st.Now) + "."
+		next = "Next poll at " + s.clock(st.NextPoll, st.Now) + "."
 	}
 
 	if st.Snapshot == nil {
@@ -166,15 +166,15 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	if !ok {
 		v.Notice = &notice{
 			Head:   fmt.Sprintf("No rate for %q", fmt.Sprintf("%.32s", quote)), // no code is longer
-			Reason: []string{"Choose one of these currencies for the prices."},
+			Reason: []string{"Choose one of these quotes."},
 		}
 		if asked == "" {
-			v.Notice.Reason = []string{"CoinGecko sends no such currency.", "Change --screen.quote, or choose one of these."}
+			v.Notice.Reason = []string{"CoinGecko has no such currency.", "Change --screen.quote, or choose one of these."}
 		}
 		_, withheld := coingecko.Find(st.Snapshot.Withheld, quote)
 		if withheld {
 			v.Notice = &notice{Head: strings.ToUpper(quote) + " is " + notConfirmed, Reason: []string{
-				"The last rate is far from the one before. It is shown when a different answer confirms it.",
+				"The last rate differs too much from the one before. It is shown once a different answer confirms it.",
 			}}
 		}
 		for _, r := range rates {
@@ -191,7 +191,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 
 // nothingNewer is the reason when the last poll did not fail: a relay may have no newer rates itself,
 // and a machine that slept has not asked yet.
-const nothingNewer = "No newer rates have come."
+const nothingNewer = "No newer rates are available."
 
 // notConfirmed is what stands in the place of a rate that is withheld.
 const notConfirmed = "not confirmed"
@@ -199,10 +199,10 @@ const notConfirmed = "not confirmed"
 // missing says why there are no rates.
 func missing(st poller.Status) *notice {
 	if st.LastSuccess.IsZero() {
-		return &notice{Head: "No rates yet", Reason: reason(st, "The first poll is under way.")}
+		return &notice{Head: "No rates yet", Reason: reason(st, "The first poll is in progress.")}
 	}
 	return &notice{Head: "No current rates", Reason: append(reason(st, nothingNewer),
-		"The last rates are older than "+strings.ReplaceAll(age(st.MaxAge), " ", "\u00a0")+" and are not shown any more.")}
+		"The last rates are older than "+strings.ReplaceAll(age(st.MaxAge), " ", "\u00a0")+" and are no longer shown.")}
 }
 
 // reason explains why the last poll failed, or says the other thing if it did not.

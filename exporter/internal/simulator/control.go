@@ -30,7 +30,7 @@ func (s *Simulator) Handler() http.Handler {
 		if text := r.URL.Query().Get("change"); text != "" {
 			var err error
 			if change, err = strconv.ParseFloat(text, 64); err != nil {
-				badRequest(w, fmt.Errorf("change %q is no number: use a fraction, as -0.12 for a fall of 12 %%", text))
+				badRequest(w, fmt.Errorf("change %q is not a number: use a ratio, such as -0.12 for a fall of 12 %%", text))
 				return
 			}
 		}

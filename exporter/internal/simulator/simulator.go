@@ -79,7 +79,7 @@ func (o *Options) complete() error {
 		return fmt.Errorf("simulator: unknown plan %q: use keyless, demo or pro", o.Plan)
 	}
 	if o.Key != "" && o.Plan == "keyless" {
-		return errors.New("simulator: plan keyless takes no key: leave it out, or use plan demo or pro")
+		return errors.New("simulator: plan keyless takes no key: remove it, or use plan demo or pro")
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func Start(o Options) (*Simulator, error) {
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, fmt.Errorf("simulator: listen address %q: %w: give a loopback host and a port, as in 127.0.0.1:9881", address, err)
+		return nil, fmt.Errorf("simulator: listen address %q: %w: use a loopback host and a port, such as 127.0.0.1:9881", address, err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, fmt.Errorf("simulator: listen address %q is not loopback: use 127.0.0.1, [::1] or localhost", address)
@@ -204,7 +204,7 @@ const (
 // 100 at most.
 func (s *Simulator) Swing(code string, change float64) error {
 	if math.IsNaN(change) || change < changeLeast || change > changeMost || change == 0 {
-		return fmt.Errorf("change %v is no swing: use a fraction from %v to %v, as -0.12 for a fall of 12 %%",
+		return fmt.Errorf("change %v is not a swing: use a ratio from %v to %v, such as -0.12 for a fall of 12 %%",
 			change, changeLeast, changeMost)
 	}
 	var who []int
@@ -212,7 +212,7 @@ func (s *Simulator) Swing(code string, change float64) error {
 	case code == Market:
 		who = append(slices.Clone(s.market.swingers), s.market.btc)
 	case i < 0:
-		return fmt.Errorf("unknown currency %q: use one of CoinGecko's codes in lower case, as eth or usd, or %s for all coins",
+		return fmt.Errorf("unknown currency %q: use one of CoinGecko's codes in lower case, such as eth or usd, or %s for all coins",
 			code, Market)
 	case i != s.market.btc && constant(code):
 		return fmt.Errorf("%s is a part of bitcoin and cannot swing: swing btc", code)
