@@ -1,4 +1,4 @@
-// Addresses in settings: what can be said about them without the network.
+// Validation of addresses and URLs without the network.
 
 package exporter
 
@@ -16,10 +16,10 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// apiPath ends the base URL of whoever has rates.
+// apiPath is the end of an upstream's base URL.
 const apiPath = "/api/v3"
 
-// portProblem says what is wrong with a port in an address.
+// portProblem describes what is wrong with a port; empty if nothing is.
 func portProblem(port string) string {
 	n, err := strconv.Atoi(port)
 	switch {
@@ -28,16 +28,16 @@ func portProblem(port string) string {
 	case err == nil || errors.Is(err, strconv.ErrRange):
 		return "the port must be between 0 and 65535"
 	}
-	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil { // such as http
+	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil { // not a service name such as http
 		return "the port is not a number between 0 and 65535"
 	}
 	return ""
 }
 
-// hostName are labels of letters, digits, hyphens and, as Docker has them, underscores; with a dot at the end or without.
+// hostName matches labels of letters, digits, hyphens and, for Docker, underscores, with or without a trailing dot.
 var hostName = regexp.MustCompile(`^[\pL\pN_]([\pL\pN_-]{0,61}[\pL\pN_])?(\.[\pL\pN_]([\pL\pN_-]{0,61}[\pL\pN_])?)*\.?$`)
 
-// hostProblem says what is wrong with a host in an address.
+// hostProblem describes what is wrong with a host; empty if nothing is.
 func hostProblem(host string) string {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return ""
@@ -48,7 +48,7 @@ func hostProblem(host string) string {
 	return ""
 }
 
-// isIPv6 says whether a text is an IPv6 address, alone or before a port, and without the brackets that it needs.
+// isIPv6 reports whether a text is an IPv6 address without brackets, alone or before a port.
 func isIPv6(s string) bool {
 	before := s[:max(strings.LastIndex(s, ":"), 0)]
 	for _, candidate := range []string{s, before} {
@@ -67,7 +67,7 @@ const (
 	escapes     = "in user and password, escape @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25"
 )
 
-// listenProblem says what is wrong with an address to listen on.
+// listenProblem describes what is wrong with a listen address; empty if nothing is.
 func listenProblem(address string) string {
 	rest, isVsock := strings.CutPrefix(address, "vsock://")
 	if strings.ContainsAny(rest, ",; \n") && strings.Count(rest, ":") > 1 {
@@ -108,7 +108,7 @@ func listenProblem(address string) string {
 	return hostProblem(host)
 }
 
-// sameListener says whether two addresses cannot both be listened on.
+// sameListener reports whether two listen addresses conflict.
 func sameListener(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
@@ -125,7 +125,7 @@ func sameListener(a, b string) bool {
 	return strings.EqualFold(hostA, hostB) || everywhere(hostA) || everywhere(hostB)
 }
 
-// parseURL reads a URL of something to ask, and says what is wrong with it.
+// parseURL parses the URL of a server, or describes what is wrong with it.
 func parseURL(raw string) (_ *url.URL, problem string) {
 	_, authority, found := strings.Cut(raw, "://")
 	if !found {
@@ -166,7 +166,7 @@ func parseURL(raw string) (_ *url.URL, problem string) {
 	return u, ""
 }
 
-// baseURL is parseURL for what may hold no user: URLs end up in logs.
+// baseURL is parseURL for URLs that are logged and so must not contain a user.
 func baseURL(raw string) (_ *url.URL, problem string) {
 	u, problem := parseURL(raw)
 	if problem == escapes || problem == "" && u.User != nil {
@@ -175,7 +175,7 @@ func baseURL(raw string) (_ *url.URL, problem string) {
 	return u, problem
 }
 
-// upstreamURL reads one of --coingecko.url.
+// upstreamURL parses one value of --coingecko.url.
 func (s *settings) upstreamURL(raw string) (*url.URL, error) {
 	u, problem := baseURL(raw)
 	switch problem {
@@ -207,7 +207,7 @@ func (s *settings) upstreamURL(raw string) (*url.URL, error) {
 
 var portInURL = regexp.MustCompile(`:\d+(/|$)`)
 
-// upstreamExample is a base URL of the kind that was meant: that of another exporter, or that of CoinGecko.
+// upstreamExample returns an example of the kind that was probably meant: another exporter or CoinGecko.
 func upstreamExample(raw string) string {
 	raw = strings.ToLower(raw)
 	switch {
@@ -218,7 +218,7 @@ func upstreamExample(raw string) string {
 	return examples["coingecko.url"]
 }
 
-// isOwnAddress says whether a URL leads to where this exporter listens: it would wait for itself.
+// isOwnAddress reports whether a URL is one of this exporter's listen addresses: it would wait for its own rates.
 func (s *settings) isOwnAddress(u *url.URL) bool {
 	if *s.web.WebSystemdSocket {
 		return false
@@ -239,7 +239,7 @@ func (s *settings) isOwnAddress(u *url.URL) bool {
 	return false
 }
 
-// plansAt are the plans whose API is at the host of a URL.
+// plansAt returns the plans whose API is at the host of a URL.
 func plansAt(u *url.URL) []string {
 	var names []string
 	for _, p := range coingecko.Plans() {
@@ -258,8 +258,8 @@ func hostOf(planURL string) string {
 	return coingecko.Host(u)
 }
 
-// proxyProblem says whether a URL of a proxy cannot be used. It may hold a password, which is not told. A scheme may be
-// left out in the environment.
+// proxyProblem describes what is wrong with a proxy's URL, without the password in it; empty if nothing is. Variables may omit
+// the scheme.
 func proxyProblem(raw string, inEnvironment bool) string {
 	if inEnvironment && !strings.Contains(raw, "://") {
 		raw = "http://" + raw
@@ -274,10 +274,10 @@ func proxyProblem(raw string, inEnvironment bool) string {
 	return "not a proxy URL such as http://user:password@proxy:3128; " + escapes
 }
 
-// checkProxy looks at the variables that net/http takes a proxy from. It would leave out one that cannot be read.
+// checkProxy checks the variables from which net/http takes a proxy. net/http itself ignores invalid ones.
 func (s *settings) checkProxy(env environment) error {
 	if s.httpConfig != nil && (s.httpConfig.ProxyURL.URL != nil || s.httpConfig.NoProxy != "") {
-		return nil // no variable counts
+		return nil // takes precedence over the variables
 	}
 	for _, e := range s.endpoints {
 		of := map[string][]string{"https": {"HTTPS_PROXY", "https_proxy"}, "http": {"HTTP_PROXY", "http_proxy"}}[e.URL.Scheme]
@@ -288,7 +288,7 @@ func (s *settings) checkProxy(env environment) error {
 			if problem := proxyProblem(env[v], true); problem != "" {
 				return fmt.Errorf("%s=%s: %s", v, shown(env[v]), problem)
 			}
-			break // the first one that is set counts
+			break // the first one that is set takes precedence
 		}
 	}
 	return nil

@@ -1,5 +1,5 @@
-// Answers that were given a moment ago, for readers who ask the same: making an answer costs the same for one reader and
-// for a thousand. What net/http, the kernel and the connections cost still grows with them.
+// A cache of answers, so that the cost of creating an answer does not grow with the number of readers. The cost of net/http, the
+// kernel and the connections still does.
 
 package exporter
 
@@ -16,14 +16,13 @@ import (
 )
 
 const (
-	cacheAge   = time.Second // how old an answer may be
-	cacheMost  = 64          // answers that are kept: formats and encodings are few, but a query may be anything
-	cacheQuery = 64          // bytes of a query that is worth keeping an answer for
+	cacheAge   = time.Second // maximum age of an answer
+	cacheMost  = 64          // maximum number of answers: formats and encodings are few, but a query may be anything
+	cacheQuery = 64          // maximum length of a cached query, in bytes
 )
 
-// cache stands before handlers whose answer to a GET depends on nothing but the path, the query, the
-// headers Accept and Accept-Encoding, and what the poller knows. An answer is void when it is older than
-// cacheAge, when a poll has ended since, and when the rates in it have expired.
+// cache wraps handlers whose answer to a GET depends only on the path, the query, the headers Accept and Accept-Encoding, and the
+// poller's status. An answer is invalid once it is older than cacheAge, a poll has ended, or its rates have expired.
 type cache struct {
 	status func() poller.Status
 
@@ -33,14 +32,13 @@ type cache struct {
 
 type cacheKey struct{ path, query, accept, encoding string }
 
-// cacheSlot holds the answer for one key. Whoever finds it void makes a new one, and the others wait for
-// that instead of making their own.
+// cacheSlot holds the answer for one key. The first request that finds it invalid creates a new one while the others wait.
 type cacheSlot struct {
 	answer atomic.Pointer[cachedAnswer]
 	making sync.Mutex
 }
 
-// cachedAnswer is never changed once it is in a slot.
+// cachedAnswer is immutable once it is in a slot.
 type cachedAnswer struct {
 	of     poller.Status
 	status int
@@ -67,8 +65,7 @@ func (c *cache) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// cacheable says whether nothing but the key decides about the answer. Conditions and ranges do, and so
-// they are left to the handler.
+// cacheable reports whether the key alone determines the answer. Conditional and range requests go to the handler.
 func cacheable(r *http.Request) bool {
 	if r.Method != http.MethodGet || len(r.URL.RawQuery) > cacheQuery || len(r.Header["Accept"]) > 1 || len(r.Header["Accept-Encoding"]) > 1 {
 		return false
@@ -88,7 +85,7 @@ func (c *cache) slot(r *http.Request) *cacheSlot {
 	s := c.slots[key]
 	if s == nil {
 		if len(c.slots) >= cacheMost {
-			clear(c.slots) // those in use come back within a second
+			clear(c.slots) // those in use are created again within a second
 		}
 		s = &cacheSlot{}
 		c.slots[key] = s
@@ -99,10 +96,10 @@ func (c *cache) slot(r *http.Request) *cacheSlot {
 func (c *cache) make(slot *cacheSlot, next http.Handler, r *http.Request) *cachedAnswer {
 	slot.making.Lock()
 	defer slot.making.Unlock()
-	// What is known is asked before the answer is made: if it changes meanwhile, the answer is void at once.
+	// The status is read before the answer is created: if it changes meanwhile, the answer is invalid at once.
 	of := c.status()
 	if a := slot.answer.Load(); a.good(of) {
-		return a // somebody else has made it meanwhile
+		return a // another request has created it meanwhile
 	}
 	into := &recorder{header: http.Header{}, status: http.StatusOK}
 	next.ServeHTTP(into, r)
@@ -112,8 +109,8 @@ func (c *cache) make(slot *cacheSlot, next http.Handler, r *http.Request) *cache
 	return a
 }
 
-// good says whether an answer may still be given. The age of the rates counts both clocks of the machine,
-// so an answer from before a suspend is void.
+// good reports whether an answer is still valid. The age of the rates considers both clocks of the machine, so an answer from
+// before a suspend is invalid.
 func (a *cachedAnswer) good(now poller.Status) bool {
 	return a != nil && now.Now.Sub(a.of.Now).Abs() <= cacheAge && now.Age-a.of.Age <= cacheAge &&
 		now.Snapshot == a.of.Snapshot && (now.Previous == nil) == (a.of.Previous == nil) && now.LastPoll.Equal(a.of.LastPoll)
@@ -122,14 +119,14 @@ func (a *cachedAnswer) good(now poller.Status) bool {
 func (a *cachedAnswer) write(w http.ResponseWriter, now poller.Status) {
 	h := w.Header()
 	maps.Copy(h, a.header)
-	if _, ok := a.header["Age"]; ok { // goes on while the answer waits
+	if _, ok := a.header["Age"]; ok { // the answer has aged in the cache
 		h.Set("Age", wholeSeconds(max(now.Age, a.of.Age)))
 	}
 	w.WriteHeader(a.status)
 	w.Write(a.body) //nolint:errcheck // the reader has gone, and nothing is lost
 }
 
-// recorder is a http.ResponseWriter that keeps what it gets.
+// recorder is an http.ResponseWriter that stores the answer.
 type recorder struct {
 	header http.Header
 	status int

@@ -1,4 +1,4 @@
-// What other sites' pages may read.
+// CORS: which other sites may read the relay endpoint.
 
 package exporter
 
@@ -11,13 +11,13 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// cors lets pages of other origins read an answer, as Prometheus does it.
+// cors allows pages of other origins to read an answer, as in Prometheus.
 type cors struct {
 	origin *regexp.Regexp
 	any    bool // every origin is allowed
 }
 
-// newCORS makes it from a regular expression that is anchored on both sides.
+// newCORS compiles the regular expression for origins, fully anchored.
 func newCORS(origin string) (cors, error) {
 	re, err := regexp.Compile("^(?s:" + origin + ")$")
 	if err != nil {
@@ -26,7 +26,7 @@ func newCORS(origin string) (cors, error) {
 	return cors{re, origin == ".*"}, nil
 }
 
-// originProblem says what is wrong with a regular expression that no origin can match.
+// originProblem describes why no origin can match a regular expression; empty if one can.
 func originProblem(origin string) string {
 	switch {
 	case origin == "":
@@ -47,8 +47,7 @@ var betweenOrigins = regexp.MustCompile(`[\s"']|[,;]\s*http`)
 
 var plainHost = regexp.MustCompile(`^\^?[A-Za-z0-9-]+(?:\\?\.[A-Za-z0-9-]+)*(?::[0-9]+)?\$?$`)
 
-// wrap adds the headers, and answers what browsers ask beforehand. The answers of next vary by origin, and say so: they may
-// be kept, and these headers are not kept with them.
+// wrap adds the headers and answers preflight requests. The cached answers of next have Vary: Origin but not these headers.
 func (c cors) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -58,7 +57,7 @@ func (c cors) wrap(next http.Handler) http.Handler {
 				h.Set("Access-Control-Allow-Origin", "*")
 			}
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
-			// With those that code for CoinGecko sends.
+			// Including those that CoinGecko's clients send.
 			h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-None-Match, Origin, X-Cg-Demo-Api-Key, X-Cg-Pro-Api-Key")
 			h.Set("Access-Control-Expose-Headers", "Age, Date, ETag, Last-Modified, Retry-After, "+coingecko.SimulatedHeader+", "+coingecko.WithheldHeader)
 		}
@@ -72,7 +71,7 @@ func (c cors) wrap(next http.Handler) http.Handler {
 	})
 }
 
-// servePing says what CoinGecko says there, for code that asks first whether the API is up.
+// servePing answers as CoinGecko does, for clients that ping the API first.
 func servePing(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
 	h.Add("Vary", "Origin")

@@ -1,4 +1,4 @@
-// A shutdown that answers everybody who can be answered.
+// Graceful shutdown.
 
 package exporter
 
@@ -15,27 +15,27 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 )
 
-// drainer is a server that can be ended without cutting off a request on a new connection. http.Server's own Shutdown
-// drops requests on connections that it has accepted and not read from: it closes them as soon as the request was read. So
-// the listeners are closed first, and Shutdown is called when nobody waits for an answer.
+// drainer is a server that shuts down without dropping requests on new connections. http.Server.Shutdown drops a request on a
+// connection that was accepted but not read from. So drainer closes the listeners first, and calls Shutdown once no request is
+// in flight.
 //
-// What is still lost: a connection that the kernel has completed and nobody has accepted is reset when its listener closes,
-// and a request that a client sends on a kept connection just when that is closed as idle gets no answer. Nothing on this
-// side of the sockets can tell either. Both need a client that still comes here when it ends: --web.shutdown-delay is the
-// time for load balancers to go elsewhere, in which every answer also tells its client to close the connection.
+// Two kinds of requests are still lost: those on connections that the kernel has completed but nobody has accepted, which are
+// reset when the listener closes, and those sent on a kept-alive connection at the moment when it is closed as idle. The server
+// cannot see either. Both require a client that still connects during shutdown: --web.shutdown-delay gives load balancers time to
+// stop sending requests, and every answer during the delay has Connection: close.
 type drainer struct {
 	*http.Server
-	done     chan struct{}     // closed when no more connections are accepted
-	announce func(at net.Addr) // told of each address that is listened on; may be nil
+	done     chan struct{}     // closed once no connection is accepted any more
+	announce func(at net.Addr) // called with each listen address; may be nil
 
 	mu        sync.Mutex
 	draining  bool
 	listeners []net.Listener
-	busy      map[net.Conn]struct{} // connections on which a request may be under way
+	busy      map[net.Conn]struct{} // connections that may have a request in flight
 	open      int                   // connections
 }
 
-// newDrainer makes a server that closes connections beyond maxConnections as soon as they come; 0 is no limit.
+// newDrainer creates a server that closes connections beyond maxConnections at once; 0 means no limit.
 func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
 	d := &drainer{Server: newServer(h, l), done: make(chan struct{}), busy: map[net.Conn]struct{}{}}
 	d.BaseContext = func(l net.Listener) context.Context {
@@ -45,7 +45,7 @@ func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
 		if d.announce != nil {
 			d.announce(l.Addr())
 		}
-		if d.draining { // it came up too late
+		if d.draining { // the listener opened after drain
 			l.Close()
 		}
 		return context.Background()
@@ -73,8 +73,8 @@ func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
 	return d
 }
 
-// Buffers of the kernel for one connection, in bytes; Linux takes twice as much. An answer as it is packed fits into one.
-// Left to itself the kernel lets the buffers of a reader who asks on and does not read grow to megabytes, and a pod pays for them.
+// Socket buffers of a connection, in bytes; Linux doubles them. A compressed answer fits into one. By default, the kernel lets the
+// buffers of a client that sends requests and does not read grow to megabytes, which count towards the pod's memory.
 const (
 	sendBuffer    = 32 << 10
 	receiveBuffer = 8 << 10
@@ -85,13 +85,13 @@ func bound(c net.Conn) {
 		c = t.NetConn()
 	}
 	if t, ok := c.(*net.TCPConn); ok {
-		// An error is that of a connection that is gone already.
+		// An error means that the connection is already closed.
 		_ = t.SetWriteBuffer(sendBuffer)
 		_ = t.SetReadBuffer(receiveBuffer)
 	}
 }
 
-// serve listens and serves as the toolkit's flags say, until drain.
+// serve listens and serves according to the toolkit's flags, until drain.
 func (d *drainer) serve(s *settings) error {
 	defer close(d.done)
 	if err := web.ListenAndServe(d.Server, s.web, s.logger); !errors.Is(err, net.ErrClosed) {
@@ -100,9 +100,8 @@ func (d *drainer) serve(s *settings) error {
 	return nil
 }
 
-// drain ends the server: not ready at once, still serving for the delay, then until every request that was
-// accepted is answered or the time-out has passed. It returns when nothing is served any more. Where nothing is
-// served to begin with, because a listener failed, it waits for nothing.
+// drain shuts the server down: it is not ready at once, keeps serving for the delay, and then waits until every accepted request
+// is answered or the timeout has passed. It does not wait if serve has already returned, because a listener failed.
 func (d *drainer) drain(s *settings, h *health) {
 	h.draining.Store(true)
 	if s.shutdownDelay > 0 {
@@ -119,7 +118,7 @@ func (d *drainer) drain(s *settings, h *health) {
 	}
 	d.mu.Unlock()
 
-	// A fresh context: the one that ended is why we are here.
+	// A new context: that of the program is already done.
 	ctx, cancel := context.WithTimeout(context.Background(), s.shutdownTimeout)
 	defer cancel()
 	d.quiet(ctx)
@@ -129,11 +128,10 @@ func (d *drainer) drain(s *settings, h *health) {
 	}
 }
 
-// quiet waits until no request is under way. A connection that is open and says nothing is given as long
-// as http.Server gives it for the header of a request.
+// quiet waits until no request is in flight. A silent connection counts as busy until http.Server's header timeout closes it.
 func (d *drainer) quiet(ctx context.Context) {
 	select {
-	case <-d.done: // from here on there is no new connection
+	case <-d.done: // no new connections from here on
 	case <-ctx.Done():
 		return
 	}

@@ -1,5 +1,5 @@
-// Package exporter polls CoinGecko's exchange rates and serves them as Prometheus metrics, as a screen for people, and in
-// CoinGecko's own format for other exporters. Run is the whole program.
+// Package exporter polls CoinGecko's exchange rates and serves them as Prometheus metrics, as a screen, and in
+// CoinGecko's format for relays. Run is the whole program.
 package exporter
 
 import (
@@ -37,14 +37,14 @@ const (
 // Exit codes.
 const (
 	exitOK     = 0
-	exitFailed = 1 // it ran, and could not go on
-	exitUsage  = 2 // flags, files or environment are wrong; nothing ran
+	exitFailed = 1 // it failed while it ran
+	exitUsage  = 2 // flags, files or environment are invalid
 )
 
-// Run is the whole program. The environment has the form of os.Environ. It ends when the context does, on SIGTERM and on SIGINT, and returns the exit code: 0, 1 if it
-// could not go on, 2 if flags, files or the environment are wrong.
+// Run runs the program until the context is done, or until SIGTERM or SIGINT. environ has the form of os.Environ. Run returns the
+// exit code: 0, 1 if the program failed, 2 if flags, files or the environment are invalid.
 func Run(ctx context.Context, args []string, environ []string, stdout, stderr io.Writer) int {
-	// Half of Go's default: most answers come from the cache, so there is little to collect, and a thousand readers at once
+	// Half of Go's default: most answers come from the cache, so there is little garbage, and a thousand concurrent readers
 	// need several MiB less. docs/performance.md has the figures.
 	env := newEnvironment(environ)
 	if env["GOGC"] == "" {
@@ -85,7 +85,7 @@ func Run(ctx context.Context, args []string, environ []string, stdout, stderr io
 	return exitOK
 }
 
-// exporter is the program, put together.
+// exporter holds the parts of the program.
 type exporter struct {
 	settings *settings
 	client   *coingecko.Client
@@ -96,7 +96,7 @@ type exporter struct {
 	sim      *simulator.Simulator // of --simulate; nil otherwise
 }
 
-// build puts the program together. Nothing is asked and nothing is served yet, but by the simulator.
+// build creates the parts. Only the simulator already serves.
 func build(s *settings) (_ *exporter, err error) {
 	e := &exporter{settings: s, health: &health{started: time.Now()}}
 	build := cmp.Or(version.Version, "dev")
@@ -108,7 +108,7 @@ func build(s *settings) (_ *exporter, err error) {
 		if err != nil {
 			return nil, err
 		}
-		s.endpoints = []coingecko.Endpoint{{URL: u, Upstream: coingecko.CoinGecko}} // whose part it plays
+		s.endpoints = []coingecko.Endpoint{{URL: u, Upstream: coingecko.CoinGecko}} // the simulator stands in for CoinGecko
 	}
 	e.client, err = coingecko.New(coingecko.Options{
 		Endpoints: s.endpoints,
@@ -120,7 +120,7 @@ func build(s *settings) (_ *exporter, err error) {
 		HTTP:      s.httpConfig,
 	})
 	if err != nil {
-		return nil, err // which readHTTPConfig would have found
+		return nil, err // readHTTPConfig has already checked it
 	}
 	status := func() poller.Status { return e.poller.Status() }
 	rates := collector.New(collector.Options{Status: status, Quota: s.quota()})
@@ -159,8 +159,8 @@ func build(s *settings) (_ *exporter, err error) {
 	return e, nil
 }
 
-// serve runs all parts until one of them ends, and then ends the others in the order in which they stand
-// here: the web side first, while the poller still goes on.
+// serve runs all parts until one of them ends. It then ends the others in the order in which they are added, so the web
+// server shuts down while the poller still runs.
 func (e *exporter) serve(ctx context.Context) error {
 	s := e.settings
 	defer s.heedHangUps()()
@@ -176,7 +176,7 @@ func (e *exporter) serve(ctx context.Context) error {
 		s.logger.Warn("SIMULATED: these rates are not real", "control", e.sim.ControlURL())
 	}
 
-	// From here on, and before anything listens, signals end the program in order. A second one ends it at once.
+	// Signals must be handled before anything listens. The first one starts a graceful shutdown, a second one kills the process.
 	signalled, reset := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer reset()
 	var g oklog.Group
@@ -242,7 +242,7 @@ func (e *exporter) warnUnknown(ctx context.Context) {
 	}
 }
 
-// inUse adds what to do about an address that somebody else has.
+// inUse adds advice to an error about an address that is in use.
 func inUse(err error, flag string) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; choose another address with %s", err, flag)

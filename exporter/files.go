@@ -1,4 +1,4 @@
-// Files in settings, and what is wrong with them. No error quotes what may be a secret.
+// Validation of files. Errors never quote what may be a secret.
 
 package exporter
 
@@ -27,7 +27,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// unreadable says why a file cannot be read, and what to do, without its name.
+// unreadable describes why a file cannot be read and what to do. It does not name the file.
 func unreadable(err error) string {
 	problem, path := err.Error(), ""
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
@@ -55,7 +55,7 @@ var (
 	noField      = regexp.MustCompile(`field (\S+) not found in type \S+`)
 )
 
-// whatStands and whatBelongs are YAML's and Go's names of what is in a file.
+// whatStands and whatBelongs translate the type names of YAML and Go.
 var whatStands = map[string]string{"str": "a string", "seq": "a list", "map": "a mapping", "int": "a number", "float": "a number", "bool": "true or false"}
 
 func whatBelongs(goType string) string {
@@ -72,7 +72,7 @@ func whatBelongs(goType string) string {
 	return "a mapping"
 }
 
-// notYAML says what is wrong with a file of settings. YAML's own errors quote values.
+// notYAML describes what is wrong with a YAML file, without the values that the library's errors quote.
 func notYAML(err error) string {
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return unreadable(err)
@@ -90,7 +90,7 @@ func notYAML(err error) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// quoted is a word as a shell takes it.
+// quoted quotes a word for a shell.
 func quoted(word string) string {
 	if plainWord.MatchString(word) {
 		return word
@@ -100,7 +100,7 @@ func quoted(word string) string {
 
 var plainWord = regexp.MustCompile(`^[\w.@-]+$`)
 
-// bcryptHash is a whole one. The library takes the beginning of one, and then no password.
+// bcryptHash matches complete hashes. The library also accepts truncated ones, which match no password.
 var bcryptHash = regexp.MustCompile(`^\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}$`)
 
 const (
@@ -108,7 +108,7 @@ const (
 	httpConfigForm = "https://prometheus.io/docs/prometheus/latest/configuration/configuration/#http_config describes the format"
 )
 
-// checkWebConfig looks at --web.config.file and at the files that it names, and says whether it sets TLS up.
+// checkWebConfig checks --web.config.file and the files that it names, and reports whether it enables TLS.
 func (s *settings) checkWebConfig() (hasTLS bool, err error) {
 	file := *s.web.WebConfigFile
 	if file == "" {
@@ -160,7 +160,7 @@ func webConfigProblem(file string) (hasTLS bool, problem string) {
 	return t.TLSCert != "" || t.TLSCertPath != "", ""
 }
 
-// pairProblem says what is wrong with a certificate and its key.
+// pairProblem describes what is wrong with a certificate and its key; empty if nothing is.
 func pairProblem(certField, certFile, keyField, keyFile string) string {
 	cert, err := os.ReadFile(certFile)
 	if err != nil {
@@ -179,7 +179,7 @@ func pairProblem(certField, certFile, keyField, keyFile string) string {
 	return ""
 }
 
-// caProblem says what is wrong with a file of CA certificates.
+// caProblem describes what is wrong with a file of CA certificates; empty if nothing is.
 func caProblem(field, file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -191,7 +191,7 @@ func caProblem(field, file string) string {
 	return ""
 }
 
-// readHTTPConfig reads --coingecko.http-config-file, and looks at the files that it names. It gives nil without one.
+// readHTTPConfig reads --coingecko.http-config-file and checks the files that it names. It returns nil if the flag is not set.
 func (s *settings) readHTTPConfig() (*config.HTTPClientConfig, error) {
 	if s.httpFile == "" {
 		return nil, nil
@@ -265,13 +265,13 @@ func httpConfig(file string) (_ *config.HTTPClientConfig, problem string) {
 	return c, ""
 }
 
-// checkKey sees to it that a plan which needs a key has one, and that no key is given in vain.
+// checkKey checks that the key fits the plan: required for demo and pro, refused for keyless.
 func (s *settings) checkKey(env environment) error {
 	inEnv := env[keyEnv]
 	plan, file := s.name("coingecko.plan"), s.name("coingecko.api-key-file")
 	switch {
 	case s.simulate:
-		return nil // the simulator asks for none, and a key that is set for real use is no reason not to look at a simulation
+		return nil // the simulator needs no key, and a variable with a key must not prevent a simulation
 	case s.keyFile != "" && inEnv != "":
 		return fmt.Errorf("%s and %s both set an API key; remove one of them", file, keyEnv)
 	case s.keyFile == "" && inEnv == "":
@@ -300,7 +300,7 @@ func (s *settings) checkKey(env environment) error {
 
 func exists(file string) bool { _, err := os.Stat(file); return err == nil }
 
-// setBy is the name of a setting that has a value.
+// setBy returns name if value is not empty.
 func setBy(value, name string) string {
 	if value == "" {
 		return ""
@@ -308,7 +308,7 @@ func setBy(value, name string) string {
 	return name
 }
 
-// keyFromFile reads a key. The name is that of the setting.
+// keyFromFile reads the key from a file. name is the flag or variable with the path.
 func keyFromFile(name, file string) (string, error) {
 	from := name + "=" + shown(file)
 	f, err := os.Open(file)
@@ -331,7 +331,7 @@ func keyFromFile(name, file string) (string, error) {
 }
 
 const (
-	leastKey = 8 // bytes; CoinGecko's have 27
+	leastKey = 8 // bytes; CoinGecko's keys have 27
 	mostKey  = 256
 )
 
@@ -340,7 +340,7 @@ var (
 	placeholder = regexp.MustCompile(`(?i)your|change.?me|replace|placeholder|example|insert|dummy|todo|api.?key|x{4,}|0{8,}|\*{3,}|^<.*>$|^\.+$|\$[({]|\{\{|^(none|null|nil|undefined|empty)$`)
 )
 
-// usableKey checks that a key can be one. Its errors do not quote it.
+// usableKey trims and checks a key. Its errors do not quote the key.
 func usableKey(from, key string) (string, error) {
 	key = strings.TrimSpace(key)
 	var problem string
@@ -349,7 +349,7 @@ func usableKey(from, key string) (string, error) {
 		problem = "is empty; it must contain the API key and nothing else"
 	case strings.ContainsRune(quotes, first) || strings.ContainsRune(quotes, last):
 		problem = "the key is in quotes; remove them"
-	case strings.HasPrefix(key, "Q0ct"): // CG-
+	case strings.HasPrefix(key, "Q0ct"): // CG- in base64
 		problem = "the key is base64 encoded; decode it"
 	case strings.ContainsAny(key, "=:") && !strings.HasPrefix(key, "$"):
 		problem = "there is text before the key, such as key=; remove it"

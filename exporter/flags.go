@@ -1,4 +1,4 @@
-// Flags and the environment, checked: what comes out of here can be run.
+// Flags: declaration and validation.
 
 package exporter
 
@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // for --screen.timezone: the image has no files but the program
+	_ "time/tzdata" // for --screen.timezone: the image contains only the binary
 
 	"github.com/agext/levenshtein"
 	"github.com/alecthomas/kingpin/v2"
@@ -33,15 +33,15 @@ import (
 )
 
 const (
-	keyEnv            = "COINGECKO_API_KEY" // beside --coingecko.api-key-file
+	keyEnv            = "COINGECKO_API_KEY" // an alternative to --coingecko.api-key-file
 	simulatedInterval = 2 * time.Second
-	leastMaxAge       = 10 * time.Minute // of the default of --rates.max-age
+	leastMaxAge       = 10 * time.Minute // least default of --rates.max-age
 	leastTimeout      = 10 * time.Millisecond
 )
 
-// settings are the flags as given, and what follows from them.
+// settings are the flags and what is derived from them.
 type settings struct {
-	// The web side.
+	// Web.
 	web                    *web.FlagConfig
 	telemetryPath          string
 	maxRequests            int
@@ -51,14 +51,14 @@ type settings struct {
 	shutdownDelay          time.Duration
 	shutdownTimeout        time.Duration
 	externalFlag           string
-	externalPath           string // what the prefix is from outside; without a slash at its end
-	hasExternal            bool   // externalFlag is given
+	externalPath           string // the prefix as seen from outside, without a trailing slash
+	hasExternal            bool   // externalFlag is set
 	prefixFlag             string
-	prefix                 string // of every path; without a slash at its end
+	prefix                 string // of all paths, without a trailing slash
 	corsFlag               string
 	cors                   cors
 
-	// The upstream side.
+	// Upstream.
 	urls       []string
 	planName   string
 	keyFile    string
@@ -66,19 +66,19 @@ type settings struct {
 	interval   time.Duration
 	timeout    time.Duration
 	maxAge     time.Duration
-	maxJump    float64 // above 1; 0 for any
+	maxJump    float64 // above 1; 0 for no limit
 	plan       coingecko.Plan
 	endpoints  []coingecko.Endpoint
 	key        func() (string, error) // nil without a key
-	keyFrom    string                 // the flag or variable that holds the key, or says where it is
+	keyFrom    string                 // the flag or variable with the key or its file
 	httpConfig *config.HTTPClientConfig
 
-	// What no flag sets.
+	// Not set by flags.
 	given                               map[string]given // by flag
-	unknown                             []string         // warnings about variables that set nothing
+	unknown                             []string         // warnings about unknown variables
 	minInterval, backoffMin, backoffMax time.Duration
 
-	// The rest.
+	// Screen, history and program.
 	quote         string
 	coins         []string
 	coinsList     string
@@ -88,21 +88,21 @@ type settings struct {
 	zone          *time.Location
 	limitsFlag    string
 	thresholds    screen.Thresholds
-	hasTLS        bool // by --web.config.file, at the start
+	hasTLS        bool // according to --web.config.file at start
 	simulate      bool
 	check         bool
 	healthCheck   bool
 	healthURLFlag string
-	healthURL     *url.URL // healthURLFlag; nil for the exporter that runs here
+	healthURL     *url.URL // of healthURLFlag; nil for the local exporter
 	historyFlag   string
-	historyURL    *url.URL // historyFlag; nil for no past. It may hold a password
+	historyURL    *url.URL // of historyFlag; nil for none. It may contain a password
 	selector      string
 	logLevel      string
 	logFormat     string
 	logger        *slog.Logger
 }
 
-// newApp declares the flags. The exporter's documentation is made from it, too.
+// newApp declares the flags. The README's table is generated from it.
 func newApp(s *settings) *kingpin.Application {
 	app := kingpin.New(name, "Prometheus exporter and screen for CoinGecko's bitcoin exchange rates. "+
 		"It polls on its own timer, so any number of scrapers use one quota. "+
@@ -158,11 +158,11 @@ func planNames() []string {
 	return names
 }
 
-// errHelped means that --help or --version said all there is to say.
+// errHelped means that --help or --version was printed.
 var errHelped = errors.New("helped")
 
-// parse reads the flags and checks all that can be checked without the network. Its errors say in one
-// line what to change.
+// parse parses the flags and checks everything that can be checked without the network. Its errors are one line that says
+// what to change.
 func parse(args []string, env environment, stdout, stderr io.Writer) (*settings, error) {
 	s := &settings{}
 	app := newApp(s)
@@ -214,7 +214,7 @@ func (s *settings) checkWeb() error {
 			if errors.Is(err, strconv.ErrRange) {
 				return s.wrong(flag, "the number is too large")
 			}
-			if err != nil { // kingpin takes 1.5 for 1
+			if err != nil { // kingpin parses 1.5 as 1
 				return s.wrong(flag, "not a whole number")
 			}
 			if n < 0 {
@@ -241,7 +241,7 @@ func (s *settings) checkWeb() error {
 	return s.checkHealthCheck()
 }
 
-// checkListeners looks at the addresses to listen on.
+// checkListeners checks the listen addresses.
 func (s *settings) checkListeners() error {
 	listeners := map[string][]string{"web.health-listen-address": {s.healthAddress}}
 	if !*s.web.WebSystemdSocket {
@@ -271,7 +271,7 @@ func (s *settings) checkListeners() error {
 	return nil
 }
 
-// checkSocket sees to it that systemd hands a socket over where one is wanted.
+// checkSocket checks that systemd has passed a socket if --web.systemd-socket is set.
 func (s *settings) checkSocket(env environment) error {
 	if *s.web.WebSystemdSocket && !s.check && !s.healthCheck && env["LISTEN_FDS"] == "" {
 		return fmt.Errorf("%s is set, but systemd passed no socket (LISTEN_FDS is not set); start the exporter from a .socket unit, or remove the flag", s.name("web.systemd-socket"))
@@ -294,7 +294,7 @@ func (s *settings) checkHealthCheck() error {
 		s.healthURL = u
 		return nil
 	}
-	if s.given["health.url"].name == "--health.url" { // the variable may wait for a check
+	if s.given["health.url"].name == "--health.url" { // the variable may be set without --health.check
 		return s.wrong("health.url", "requires --health.check")
 	}
 	if !s.healthCheck || s.healthAddress != "" {
@@ -345,13 +345,13 @@ func (s *settings) checkUpstream() error {
 	return err
 }
 
-// simulatesAlone is the error about a flag that makes no sense with --simulate.
+// simulatesAlone returns the error about a flag that cannot be used with --simulate.
 func (s *settings) simulatesAlone(flag string) error {
 	g := s.given[flag]
 	return fmt.Errorf("%s=%s cannot be used with %s, which has its own rates; remove one of them", g.name, shown(g.values[0]), s.name("simulate"))
 }
 
-// spendsQuota says whether any poll may be one of CoinGecko.
+// spendsQuota reports whether any upstream is CoinGecko.
 func (s *settings) spendsQuota() bool {
 	for _, e := range s.endpoints {
 		if e.Upstream == coingecko.CoinGecko {
@@ -365,7 +365,7 @@ func (s *settings) checkTimes() error {
 	least := poller.MinInterval
 	s.minInterval, s.backoffMin, s.backoffMax = poller.MinInterval, time.Minute, 15*time.Minute
 	switch {
-	case s.simulate: // nobody's quota is spent, and an audience waits
+	case s.simulate: // no quota is used, and an audience waits
 		least = 100 * time.Millisecond
 		setDefault(&s.interval, simulatedInterval)
 		s.minInterval, s.backoffMin, s.backoffMax = s.interval, 5*time.Second, 15*time.Second
@@ -375,7 +375,7 @@ func (s *settings) checkTimes() error {
 		setDefault(&s.interval, poller.MinInterval)
 	}
 	setDefault(&s.maxAge, max(leastMaxAge, 3*s.interval))
-	// Nought stands for the default where a flag was not given.
+	// 0 is the default of a flag that was not set, so an explicit 0 needs a check of its own.
 	for _, given := range []struct{ flag, problem string }{
 		{"coingecko.interval", fmt.Sprintf("must be at least %v", least)},
 		{"rates.max-age", "rates would expire at once"},
@@ -405,7 +405,7 @@ func (s *settings) checkTimes() error {
 	return nil
 }
 
-// setDefault fills in what was not given: 0 cannot be told from that, and is no use for any of these.
+// setDefault sets a duration that was not set. An explicit 0 looks the same; checkTimes rejects it.
 func setDefault(d *time.Duration, value time.Duration) {
 	if *d == 0 {
 		*d = value
@@ -466,7 +466,7 @@ func (s *settings) checkHistory() error {
 	return nil
 }
 
-// endsIn says whether the path of a URL ends in one of these.
+// endsIn reports whether the path of a URL ends in one of paths.
 func endsIn(u *url.URL, paths ...string) bool {
 	for _, p := range paths {
 		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), p) {
@@ -476,7 +476,7 @@ func endsIn(u *url.URL, paths ...string) bool {
 	return false
 }
 
-// quota is that of the plan where polls spend it, and nil where they do not.
+// quota returns the plan if polls use its quota, and nil otherwise.
 func (s *settings) quota() *coingecko.Plan {
 	if !s.spendsQuota() {
 		return nil
@@ -484,7 +484,7 @@ func (s *settings) quota() *coingecko.Plan {
 	return &s.plan
 }
 
-// warnings are settings that can be run and probably should not.
+// warnings describes settings that are valid but probably wrong.
 func (s *settings) warnings() []string {
 	var w []string
 	if n := coingecko.PollsPerMonth(s.interval); s.spendsQuota() && s.plan.PerMonth > 0 && n > s.plan.PerMonth {

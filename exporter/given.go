@@ -1,4 +1,4 @@
-// What was given, by flags and by the environment, and how it is called when it is wrong.
+// Values of flags and variables, and errors that name them.
 
 package exporter
 
@@ -19,7 +19,7 @@ import (
 
 var variableName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 
-// environment are the variables that Run was given.
+// environment is Run's environment.
 type environment map[string]string
 
 func newEnvironment(environ []string) environment {
@@ -31,15 +31,15 @@ func newEnvironment(environ []string) environment {
 	return env
 }
 
-// variablePrefix begins the variables of flags.
+// variablePrefix is the prefix of the variables that set flags.
 const variablePrefix = "COINGECKO_EXPORTER_"
 
-// variable is the environment variable of a flag.
+// variable returns the environment variable that sets a flag.
 func variable(flag string) string {
 	return variablePrefix + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(flag))
 }
 
-// examples are values that work, by flag. Errors end with them.
+// examples are valid values by flag, for errors.
 var examples = map[string]string{
 	"web.systemd-socket":           "true",
 	"web.listen-address":           ":9880",
@@ -75,8 +75,8 @@ var examples = map[string]string{
 	"log.format":                   "logfmt",
 }
 
-// isAction says whether a flag is something to do, and no setting. The environment sets none of these: a container would
-// do nothing else, and images like to set COINGECKO_EXPORTER_VERSION.
+// isAction reports whether a flag is an action and not a setting. Variables do not set actions: a container would do nothing
+// else, and images may set COINGECKO_EXPORTER_VERSION.
 func isAction(flag string) bool {
 	switch flag {
 	case "help", "version", "config.check", "health.check":
@@ -85,15 +85,15 @@ func isAction(flag string) bool {
 	return strings.HasPrefix(flag, "help-") || strings.HasPrefix(flag, "completion-")
 }
 
-// given is how a flag was given.
+// given is the source of a flag's value.
 type given struct {
 	name   string   // --coingecko.plan, or COINGECKO_EXPORTER_COINGECKO_PLAN
-	values []string // as they were written
+	values []string // as written
 }
 
-// read finds out what was given, and makes what the environment says the default of each flag that the arguments do not
-// set. A repeatable flag takes a value from each line. kingpin's own way to do this asks the environment of the process,
-// whatever Run was given, and its errors do not say which flag is wrong.
+// read records what was given, and makes variables the defaults of flags that the arguments do not set. For a repeatable flag,
+// each line of the variable is a value. kingpin's own support for variables reads the environment of the process instead of Run's,
+// and its errors do not name the flag.
 func (s *settings) read(app *kingpin.Application, args []string, env environment) error {
 	s.given = map[string]given{}
 	context, err := app.ParseContext(args)
@@ -132,7 +132,7 @@ func (s *settings) read(app *kingpin.Application, args []string, env environment
 		s.given[f.Name] = given{v, values}
 		app.GetFlag(f.Name).Default(values...)
 	}
-	scratch := newApp(&settings{}) // takes a value for a look at whether it is one
+	scratch := newApp(&settings{}) // to validate values
 	for _, f := range flags {
 		for _, value := range s.given[f.Name].values {
 			if err := scratch.GetFlag(f.Name).Model().Value.Set(value); err != nil {
@@ -151,12 +151,12 @@ func isRepeatable(f *kingpin.FlagModel) bool {
 
 var unknownFlag = regexp.MustCompile(`^unknown (?:long|short) flag '(-.*)'$`)
 
-// notParsed says in the words of this program what kingpin says of arguments.
+// notParsed translates kingpin's errors about arguments.
 func notParsed(app *kingpin.Application, args []string, err error) error {
 	text := err.Error()
 	if m := unknownFlag.FindStringSubmatch(text); m != nil {
 		known := []string{}
-		for _, arg := range args { // kingpin reads -simulate as -s -i ...
+		for _, arg := range args { // kingpin parses -simulate as -s -i ...
 			if strings.HasPrefix(arg, m[1]) && m[1][1] != '-' && len(arg) > 2 {
 				m[1], _, _ = strings.Cut(arg, "=")
 			}
@@ -178,7 +178,7 @@ func notParsed(app *kingpin.Application, args []string, err error) error {
 				return fmt.Errorf("--%s=%s: the flag takes no value; write --%s%s", f.Name, shown(rest), f.Name, orNot(f.Name))
 			}
 		}
-		if name, _, is := strings.Cut(rest, "="); is && variableName.MatchString(name) { // its value may be a secret
+		if name, _, is := strings.Cut(rest, "="); is && variableName.MatchString(name) { // the value may be a secret
 			return fmt.Errorf("%s=<value>: set a variable before the command, not after it", name)
 		}
 		switch {
@@ -192,7 +192,7 @@ func notParsed(app *kingpin.Application, args []string, err error) error {
 	return fmt.Errorf("%s; --help lists the flags", text)
 }
 
-// orNot is how a flag is switched off, where there is a use for that.
+// orNot returns how to disable a boolean flag; empty for actions.
 func orNot(flag string) string {
 	if isAction(flag) {
 		return ""
@@ -200,7 +200,7 @@ func orNot(flag string) string {
 	return ", or --no-" + flag
 }
 
-// noValue says in the words of this program what kingpin says of a value.
+// noValue translates kingpin's errors about a value.
 func noValue(f *kingpin.FlagModel, err error) string {
 	text := err.Error()
 	number, isNumber := errors.AsType[*strconv.NumError](err)
@@ -221,7 +221,7 @@ func noValue(f *kingpin.FlagModel, err error) string {
 	return text
 }
 
-// wrong is the error about the value of a flag, wherever it came from.
+// wrong returns an error about the value of a flag. It names the flag or the variable that set it.
 func (s *settings) wrong(flag, problem string, args ...any) error {
 	value := ""
 	if g := s.given[flag]; len(g.values) > 0 {
@@ -230,7 +230,7 @@ func (s *settings) wrong(flag, problem string, args ...any) error {
 	return s.wrongValue(flag, value, fmt.Sprintf(problem, args...))
 }
 
-// wrongValue is the error about one of the values of a flag.
+// wrongValue is wrong for one of a flag's values.
 func (s *settings) wrongValue(flag, value, problem string) error {
 	return s.wrongExample(flag, value, problem, examples[flag])
 }
@@ -241,7 +241,7 @@ func (s *settings) wrongExample(flag, value, problem, example string) error {
 	return fmt.Errorf("%s=%s: %s%s; for example %s", name, shown(value), problem, untidy(value), with(name, example))
 }
 
-// untidy says what stands around a value that has no place there.
+// untidy returns advice about space, quotes or a byte order mark around a value.
 func untidy(value string) string {
 	switch first, last := firstAndLast(value); {
 	case value == "":
@@ -264,7 +264,7 @@ func firstAndLast(s string) (first, last rune) {
 	return first, last
 }
 
-// name is what a flag is called where it was given.
+// name returns the flag, or the variable that set it.
 func (s *settings) name(flag string) string {
 	if g := s.given[flag]; g.name != "" {
 		return g.name
@@ -272,15 +272,15 @@ func (s *settings) name(flag string) string {
 	return "--" + flag
 }
 
-// sample is an example of a flag, under the name by which it was given.
+// sample returns an example for a flag, under the name by which it was set.
 func sample(name, flag string) string { return with(name, examples[flag]) }
 
-// with is a flag with its value, as it is written in a shell.
+// with returns a flag or variable with a value, quoted for a shell.
 func with(name, value string) string {
 	switch {
 	case (value == "true" || value == "") && strings.HasPrefix(name, "--"):
 		return name
-	case strings.ContainsAny(value, "\"(") && strings.HasPrefix(name, "--"): // for a shell
+	case strings.ContainsAny(value, "\"(") && strings.HasPrefix(name, "--"): // quoted for a shell
 		return name + "='" + value + "'"
 	}
 	return name + "=" + value
@@ -290,11 +290,11 @@ var (
 	keyInText    = regexp.MustCompile(`(?i)\bCG-[\w-]+`)
 	ofFile       = regexp.MustCompile(`^\.{0,2}/[^/]`)
 	scheme       = regexp.MustCompile(`^["'\s]*[a-zA-Z]+:/+|^//`)
-	inQueries    = regexp.MustCompile(`(?s)[?#][^:].*|[?#]$`) // ?:// stands in regular expressions
+	inQueries    = regexp.MustCompile(`(?s)[?#][^:].*|[?#]$`) // regular expressions contain ?://
 	inParameters = regexp.MustCompile(`(?s)[?&#][\w-]+=.*`)
 )
 
-// shown is a value fit for one line of an error: without passwords, keys and what a terminal obeys, and not too long.
+// shown returns a value for use in a one-line error: without passwords, keys and control characters, at most 100 characters long.
 func shown(value string) string {
 	value = keyInText.ReplaceAllString(value, "<key>")
 	if at := strings.LastIndex(value, "@"); at > 0 && !ofFile.MatchString(value) {
@@ -315,10 +315,10 @@ func shown(value string) string {
 	return value
 }
 
-// serviceVariable is one that Kubernetes makes for a service, beside <service>_SERVICE_HOST.
+// serviceVariable matches variables that Kubernetes sets for a Service, in addition to <service>_SERVICE_HOST.
 var serviceVariable = regexp.MustCompile(`^(COINGECKO_EXPORTER(?:_[A-Z0-9_]+?)?)_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)?)$`)
 
-// unknownVariables are warnings about variables that look like settings and are none.
+// unknownVariables returns warnings about variables that look like settings but are not.
 func (s *settings) unknownVariables(flags []*kingpin.FlagModel, env environment) []string {
 	settings := map[string]bool{}
 	actions := map[string]string{}
@@ -341,7 +341,7 @@ func (s *settings) unknownVariables(flags []*kingpin.FlagModel, env environment)
 			warnings = append(warnings, fmt.Sprintf("%s is ignored: unknown setting%s", shown(v), nearest(v, known)))
 		case keyVariable.MatchString(v) && v != keyEnv:
 			if _, given := s.given["coingecko.api-key-file"]; given || env[v] == "" || env[keyEnv] != "" {
-				continue // it may be for another program
+				continue // the variable may be meant for another program
 			}
 			meant := keyEnv
 			if strings.HasSuffix(strings.ToUpper(v), "FILE") {
@@ -360,12 +360,12 @@ func (s *settings) unknownVariables(flags []*kingpin.FlagModel, env environment)
 	return warnings
 }
 
-// keyVariable is what others call the variable with the key.
+// keyVariable matches names that other programs use for the variable with the key.
 var keyVariable = regexp.MustCompile(`(?i)^(?:export )?(?:COINGECKO|CG|X_CG)_?(?:(?:DEMO|PRO|API)_?)*KEY(?:_FILE)?$`)
 
 var separators = strings.NewReplacer(".", "_", "-", "_")
 
-// nearest names what was probably meant: what ends the same way, else what differs in a few letters.
+// nearest suggests the known word that was probably meant: one with the same ending, or else one that differs in a few letters.
 func nearest(word string, among []string) string {
 	bare := func(s string) string {
 		s = separators.Replace(strings.ToUpper(strings.TrimLeft(s, "-")))

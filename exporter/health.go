@@ -1,4 +1,4 @@
-// Whether the process is alive, and whether it is ready.
+// Liveness and readiness.
 
 package exporter
 
@@ -11,9 +11,9 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
-// grace is how long a new process waits for its first rates before it says that it is ready without: an upstream
-// that is down must not keep it away for ever. A configuration that the upstream refuses must: an upgrade to a wrong
-// key or plan then fails, and the pods that have rates stay.
+// grace is how long a new process waits for its first rates before it becomes ready without them, so that an upstream that
+// is down does not block a rollout for ever. If the upstream refuses the configuration, the process never becomes ready: an
+// upgrade to a wrong key or plan then fails, and the pods that have rates stay.
 const grace = 2 * time.Minute
 
 // health answers the probes.
@@ -23,8 +23,8 @@ type health struct {
 	draining atomic.Bool
 }
 
-// ready says whether rates can be had from here. Once it was, it stays so until shutdown begins: a roll
-// during an outage must not replace pods that still hold good rates.
+// ready reports readiness. Once true, it stays true until shutdown begins: a rollout during an outage must not replace pods
+// that still have good rates.
 func (h *health) ready() bool {
 	if h.draining.Load() {
 		return false
@@ -52,7 +52,7 @@ func (h *health) serveReady(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// readyText tells people what the status code 200 does not: that there are no current rates.
+// readyText is the body of a 200. It says so if there are no current rates, which the status does not.
 func readyText(s poller.Status) string {
 	switch {
 	case s.Snapshot != nil:
@@ -66,7 +66,7 @@ func readyText(s poller.Status) string {
 	}
 }
 
-// handler has the two endpoints, and nothing else.
+// handler serves the two endpoints and nothing else.
 func (h *health) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/healthy", h.serveHealthy)

@@ -1,4 +1,4 @@
-// --health.check: the question that a container asks itself.
+// --health.check, with which a container checks itself.
 
 package exporter
 
@@ -19,8 +19,8 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// checkHealth asks an exporter whether it is well, and says on stderr why not: the one that runs with the same
-// flags, whether it is ready; one at --health.url, whether it has rates, too.
+// checkHealth checks the local exporter for readiness, or the one at --health.url for readiness and current rates. It prints
+// what is wrong to stderr and returns the exit code.
 func checkHealth(ctx context.Context, s *settings, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -38,9 +38,9 @@ func askHealth(ctx context.Context, s *settings) error {
 			return err
 		}
 		if s.healthAddress == "" {
-			base = base.JoinPath(s.prefix) // the address for probes has none
+			base = base.JoinPath(s.prefix) // the health listener has no prefix
 		}
-		direct := &http.Client{Transport: &http.Transport{}} // a proxy is for others
+		direct := &http.Client{Transport: &http.Transport{}} // no proxy: the exporter is local
 		_, err = fetch(ctx, direct, base.JoinPath("/-/ready"))
 		return err
 	}
@@ -48,7 +48,7 @@ func askHealth(ctx context.Context, s *settings) error {
 	if s.httpConfig != nil {
 		var err error
 		if client, err = config.NewClientFromConfig(*s.httpConfig, name); err != nil {
-			return err // which readHTTPConfig would have found
+			return err // readHTTPConfig has already checked it
 		}
 	}
 	if _, err := fetch(ctx, client, s.healthURL.JoinPath("/-/ready")); err != nil {
@@ -69,19 +69,19 @@ func askHealth(ctx context.Context, s *settings) error {
 	return nil
 }
 
-// ownURL is where a listen address can be reached from here.
+// ownURL returns the URL at which a listen address is reachable from this machine.
 func ownURL(address string) (*url.URL, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("listen address without a port: %w", err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost" // who listens everywhere listens there
+		host = "localhost" // an unspecified address includes it
 	}
 	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}, nil
 }
 
-// fetch gives the body of an answer; any but 200 is an error that says what the server says.
+// fetch returns the body of an answer. A status other than 200 is an error that contains the body.
 func fetch(ctx context.Context, client *http.Client, u *url.URL) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

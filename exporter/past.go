@@ -1,4 +1,4 @@
-// What was before this process started.
+// The last day of rates, fetched from a Prometheus at start.
 
 package exporter
 
@@ -13,11 +13,10 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
-// recallFor is how long it is tried: a Prometheus, or the network to it, may start together with this process.
+// recallFor is how long recall retries: Prometheus, or the network to it, may start together with this process.
 const recallFor = 2 * time.Minute
 
-// recall fetches the last day of rates, once there are current ones to compare them with, and gives them to who
-// shows them. It says in one line of the log how that went.
+// recall fetches the last day of rates once there are current ones, passes them to restore, and logs the outcome.
 func recall(ctx context.Context, s *settings, p *poller.Poller, restore func([]history.Sample)) {
 	if s.historyURL == nil {
 		return
@@ -36,7 +35,7 @@ func recall(ctx context.Context, s *settings, p *poller.Poller, restore func([]h
 		backoff.WithMaxElapsedTime(recallFor))
 	log := s.logger.With("host", s.historyURL.Host, "selector", s.selector)
 	switch {
-	case ctx.Err() != nil: // the program ends
+	case ctx.Err() != nil: // shutdown
 	case err != nil:
 		log.Warn("Fetching the last day of rates failed, the screen's changes and curves start now. Check --history.prometheus-url", "err", err)
 	case len(past) == 0:

@@ -1,4 +1,4 @@
-// Where the exporter is seen from outside: behind a reverse proxy, under a path of its own.
+// External URL and route prefix, for use behind a reverse proxy.
 
 package exporter
 
@@ -12,7 +12,7 @@ import (
 
 var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
 
-// checkPrefix works out the paths, as Prometheus does from flags of the same names.
+// checkPrefix derives the paths as Prometheus does from its flags of the same names.
 func (s *settings) checkPrefix() error {
 	if s.externalFlag != "" {
 		u, problem := baseURL(s.externalFlag)
@@ -44,10 +44,10 @@ func isPrefix(p string) bool {
 	return plainPath.MatchString(p) && (p == "" || p == path.Clean(p))
 }
 
-// announce says where a browser finds what is served at an address.
+// announce logs the URLs of the screen and the metrics for a listen address.
 func (s *settings) announce(at net.Addr) {
 	u, err := ownURL(at.String())
-	if err != nil || at.Network() != "tcp" { // vsock and sockets of systemd's have no URL
+	if err != nil || at.Network() != "tcp" { // vsock and systemd sockets have no URL
 		return
 	}
 	if s.hasTLS {
@@ -57,8 +57,8 @@ func (s *settings) announce(at net.Addr) {
 	s.logger.Info("Serving", "screen", u.JoinPath("/").String(), "metrics", u.JoinPath(s.telemetryPath).String())
 }
 
-// linkBase is what links on the screen begin with. Without an external URL they are relative, and so lead somewhere behind
-// a reverse proxy that nobody told of.
+// linkBase is the beginning of the screen's links. Without an external URL they are relative, so they also work behind a
+// reverse proxy that is not configured here.
 func (s *settings) linkBase() string {
 	if s.hasExternal {
 		return s.externalPath
@@ -66,8 +66,7 @@ func (s *settings) linkBase() string {
 	return "."
 }
 
-// prefixed serves next below a prefix. Whoever asks for less, or for a path that is not clean, is sent on, to where that is
-// seen from outside.
+// prefixed serves next below the route prefix. It redirects / and paths that are not clean to their external paths.
 func prefixed(s *settings, next http.Handler) http.Handler {
 	if s.prefix == "" && s.externalPath == "" {
 		return next

@@ -1,4 +1,4 @@
-// The last good answer, served as CoinGecko serves it: many readers, one quota.
+// The relay endpoint: the last good answer in CoinGecko's format.
 
 package exporter
 
@@ -27,7 +27,7 @@ type relay struct {
 	last   atomic.Pointer[encoded]
 }
 
-// encoded is a snapshot in CoinGecko's format: it is the same for every reader until the next one comes.
+// encoded is a snapshot in CoinGecko's format, which is the same for all readers.
 type encoded struct {
 	of   *poller.Snapshot
 	body []byte
@@ -41,7 +41,7 @@ func (r *relay) encode(s *poller.Snapshot) *encoded {
 	e := &encoded{of: s, body: coingecko.Encode(s.Rates)}
 	sum := fnv.New64a()
 	sum.Write(e.body)
-	e.etag = fmt.Sprintf(`W/"%x"`, sum.Sum64()) // weak: the same for the packed and the plain form
+	e.etag = fmt.Sprintf(`W/"%x"`, sum.Sum64()) // weak: the same for compressed and plain bodies
 	r.last.Store(e)
 	return e
 }
@@ -65,7 +65,7 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.Set(coingecko.WithheldHeader, coingecko.Withheld(s.Snapshot.Withheld))
 	}
 	e := r.encode(s.Snapshot)
-	// RFC 9111, section 4.2: what is left of max-age is max-age less Age. No cache keeps a price for longer than this
+	// RFC 9111, section 4.2: the remaining lifetime is max-age minus Age. No cache keeps a price for longer than this
 	// exporter shows it.
 	h.Set("Age", wholeSeconds(s.Age))
 	h.Set("Cache-Control", "public, must-revalidate, max-age="+wholeSeconds(min(s.Age+due(s), s.MaxAge.Truncate(time.Second))))
@@ -73,11 +73,11 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	http.ServeContent(w, req, "", s.LastSuccess, bytes.NewReader(e.body))
 }
 
-// retry is when to ask again while something is wrong. How long this exporter itself has to wait is nobody else's
-// business: somebody who is well may have taken its place by then.
+// retry is the lifetime and Retry-After while polls fail. It does not depend on how long this exporter itself waits: by
+// then, a healthy pod may have replaced it.
 const retry = 10 * time.Second
 
-// due is when newer rates are expected: at the next poll, unless the last one failed or that one is late.
+// due returns the time until newer rates are expected: the next poll, or retry if the last poll failed or the next is late.
 func due(s poller.Status) time.Duration {
 	if next := s.NextPoll.Sub(s.Now); s.Up() && next > 0 {
 		return next
@@ -85,12 +85,12 @@ func due(s poller.Status) time.Duration {
 	return retry
 }
 
-// wholeSeconds rounds up: rates may be taken for older than they are.
+// wholeSeconds rounds up: rates may seem older than they are, never younger.
 func wholeSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
-// refusal has the shape of CoinGecko's own errors.
+// refusal returns a body in the shape of CoinGecko's errors.
 func refusal(s poller.Status) []byte {
 	var body struct {
 		Status struct {
@@ -101,13 +101,13 @@ func refusal(s poller.Status) []byte {
 	body.Status.Code = http.StatusServiceUnavailable
 	body.Status.Message = "No current rates. " + whyNone(s)
 	b, err := json.Marshal(body)
-	if err != nil { // a string and a number
+	if err != nil { // cannot happen for a string and a number
 		panic(err)
 	}
 	return b
 }
 
-// whyNone says in plain words why there are no rates.
+// whyNone returns the reason for which there are no current rates, as a sentence.
 func whyNone(s poller.Status) string {
 	switch {
 	case s.Err != nil:

@@ -1,4 +1,4 @@
-// The web side: what is served where, and the time-outs of who serves it.
+// Routes and servers.
 
 package exporter
 
@@ -18,7 +18,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
 )
 
-// Time-outs of the servers, so that slow or silent clients hold nothing for long.
+// Server timeouts, so that slow or silent clients hold resources only briefly.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
@@ -35,11 +35,11 @@ func newServer(h http.Handler, l *slog.Logger) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(l.Handler(), slog.LevelDebug), // what clients do wrong is no trouble of ours
+		ErrorLog:          slog.NewLogLogger(l.Handler(), slog.LevelDebug), // errors of clients are not errors of the exporter
 	}
 }
 
-// newHandler routes. Unknown paths are 404 and other methods 405, both from http.ServeMux.
+// newHandler returns the routes. http.ServeMux answers unknown paths with 404 and other methods with 405.
 func newHandler(s *settings, p *poller.Poller, h *health, rates prometheus.Collector, page *screen.Screen) http.Handler {
 	cached := newCache(p.Status)
 	packed := func(next http.Handler) http.Handler { return cached.wrap(gzhttp.GzipHandler(next)) }
@@ -55,11 +55,11 @@ func newHandler(s *settings, p *poller.Poller, h *health, rates prometheus.Colle
 	toolkit := &bootstrap.Bootstrap{Logger: s.logger, MaxRequests: s.maxRequests}
 	mux := http.NewServeMux()
 	mux.Handle("/", toolkit.MaxRequestsHandler(limited))
-	mux.Handle("/-/", h.handler()) // never a second old, and a crowd must not make the process look dead
+	mux.Handle("/-/", h.handler()) // neither cached nor limited: load must not make the process look dead
 	routes := prefixed(s, mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.draining.Load() {
-			w.Header().Set("Connection", "close") // so that the client comes back to somebody else
+			w.Header().Set("Connection", "close") // so that the client reconnects to another pod
 		}
 		w.Header()["X-Content-Type-Options"] = nosniff
 		routes.ServeHTTP(w, r)
@@ -68,8 +68,8 @@ func newHandler(s *settings, p *poller.Poller, h *health, rates prometheus.Colle
 
 var nosniff = []string{"nosniff"}
 
-// newMetrics serves what was collected, wrapped as told; scrapes are counted, however they are answered.
-// The exporter's own metrics, these counts among them, can be left out.
+// newMetrics serves the metrics through wrap, and counts scrapes. --web.disable-exporter-metrics excludes these counts and the
+// exporter's other own metrics.
 func newMetrics(s *settings, rates prometheus.Collector, wrap func(http.Handler) http.Handler) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(rates, versioncollector.NewCollector("coingecko_exporter"))

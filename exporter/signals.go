@@ -1,4 +1,4 @@
-// Signals that do not end the program.
+// Signals that do not end the process.
 
 package exporter
 
@@ -8,14 +8,14 @@ import (
 	"syscall"
 )
 
-// outliveReaders sees to it that a log whose reader has gone does not end the program, until reset is called.
+// outliveReaders keeps the process alive if the reader of its log closes the pipe, until reset is called.
 func outliveReaders() (reset func()) {
-	brokenPipes := make(chan os.Signal, 1) // nobody listens: that somebody could is enough for Go not to end
+	brokenPipes := make(chan os.Signal, 1) // never read: Notify is enough to keep Go from exiting on SIGPIPE
 	signal.Notify(brokenPipes, syscall.SIGPIPE)
 	return func() { signal.Stop(brokenPipes) }
 }
 
-// heedHangUps makes SIGHUP do what it usually asks for, and not end the program, until reset is called.
+// heedHangUps checks the files on SIGHUP instead of ending the process, until reset is called.
 func (s *settings) heedHangUps() (reset func()) {
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
@@ -36,8 +36,8 @@ func (s *settings) heedHangUps() (reset func()) {
 	}
 }
 
-// reread says whether the files that are read again and again are still good: the key at each poll, certificates and
-// passwords at each connection. Flags and the environment are read at the start only.
+// reread logs whether the files that are read repeatedly are usable: the key at each poll, certificates and passwords at each
+// connection. Flags and the environment are read only at start.
 func (s *settings) reread() {
 	good := true
 	checks := []func() error{func() error { _, err := s.checkWebConfig(); return err }, func() error { _, err := s.readHTTPConfig(); return err }}

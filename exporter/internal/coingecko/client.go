@@ -1,4 +1,4 @@
-// Package coingecko asks CoinGecko, or an exporter that relays it, what one bitcoin is worth.
+// Package coingecko is a client for CoinGecko's exchange rates, as served by CoinGecko or by another exporter.
 //
 // API: https://docs.coingecko.com/reference/exchange-rates
 package coingecko
@@ -23,21 +23,21 @@ const (
 	// Path follows the base URL of an upstream.
 	Path = "/exchange_rates"
 
-	maxBody    = 1 << 20 // bytes of an answer, packed and unpacked: CoinGecko's is 7 KiB
-	maxExcerpt = 512     // bytes of a bad answer that are kept for the log
+	maxBody    = 1 << 20 // bytes of an answer, compressed and decompressed: CoinGecko's has 7 KiB
+	maxExcerpt = 512     // bytes of a bad answer for the log
 	maxHops    = 3       // redirects within one host
 )
 
-// Options say whom to ask, and how.
+// Options configure a Client.
 type Options struct {
-	Endpoints []Endpoint               // at least one, asked in this order
-	KeyHeader string                   // of the plan; empty for none
-	Key       func() (string, error)   // read before each request; nil for none. Its error must not hold the key
+	Endpoints []Endpoint               // at least one, tried in this order
+	KeyHeader string                   // the plan's header; empty for none
+	Key       func() (string, error)   // called before each request; nil for no key. Its errors must not contain the key
 	KeyFrom   string                   // the flag or variable that Key comes from, for errors
-	UserAgent string                   // CoinGecko answers 403 to a request that does not say who asks
+	UserAgent string                   // CoinGecko returns 403 without a descriptive one
 	Timeout   time.Duration            // of ExchangeRates as a whole
 	HTTP      *config.HTTPClientConfig // nil for the defaults
-	Transport http.RoundTripper        // instead of what HTTP describes: for tests that need no network
+	Transport http.RoundTripper        // replaces HTTP, for tests without a network
 }
 
 // Endpoint is one upstream.
@@ -46,14 +46,14 @@ type Endpoint struct {
 	Upstream Upstream
 }
 
-// Client asks for exchange rates. One request at a time is what it is made for.
+// Client requests exchange rates. It is meant for one request at a time.
 type Client struct {
 	options     Options
 	http        *http.Client
 	connections *connections
 }
 
-// New makes a client. It fails when the HTTP configuration cannot be used.
+// New creates a client. It fails if the HTTP configuration is not usable.
 func New(o Options) (*Client, error) {
 	c := &Client{options: o, connections: newConnections()}
 	rt := o.Transport
@@ -65,8 +65,8 @@ func New(o Options) (*Client, error) {
 	}
 	c.http = &http.Client{
 		Transport: rt,
-		// A redirect to another host is an answer like any other that is not 200. Neither the key nor
-		// a password may follow it, and http.Client would take along every header it does not know.
+		// A redirect to another host is treated like any other status except 200. Neither the key nor a password may
+		// follow it, but http.Client would forward every header that it does not know.
 		CheckRedirect: func(next *http.Request, via []*http.Request) error {
 			first := via[0].URL
 			leaves := Host(next.URL) != Host(first) || next.URL.Port() != first.Port() || first.Scheme == "https" && next.URL.Scheme != "https"
@@ -85,7 +85,7 @@ func newTransport(c *config.HTTPClientConfig, connections *connections) (http.Ro
 		cfg = *c
 	}
 	if cfg.ProxyURL.URL == nil && cfg.NoProxy == "" {
-		cfg.ProxyFromEnvironment = true // HTTPS_PROXY and NO_PROXY, as everywhere
+		cfg.ProxyFromEnvironment = true // HTTPS_PROXY and NO_PROXY
 	}
 	rt, err := config.NewRoundTripperFromConfig(cfg, "coingecko", config.WithDialContextFunc(connections.dial))
 	if t, ok := rt.(*http.Transport); ok {
@@ -94,27 +94,27 @@ func newTransport(c *config.HTTPClientConfig, connections *connections) (http.Ro
 	return rt, err
 }
 
-// Answer is what a poll brought.
+// Answer is the result of a successful poll.
 type Answer struct {
 	Rates    []Rate            // sorted by code
-	Rejected map[Rejection]int // entries that were dropped; set beside an error too
+	Rejected map[Rejection]int // dropped entries; also set with an error
 	Upstream Upstream          // who answered
-	Host     string            // where
-	Age      time.Duration     // of the rates when they were sent, as the header Age says; 0 without one
-	MaxAge   time.Duration     // of Cache-Control: the age at which newer rates are due; 0 where it says none
+	Host     string            // host and port
+	Age      time.Duration     // age of the rates when they were sent, from the Age header; 0 without one
+	MaxAge   time.Duration     // from Cache-Control: the age at which newer rates are due; 0 without one
 
-	Simulated bool     // the rates are not real: see SimulatedHeader
-	Checked   bool     // who answered has compared the rates with those before: see WithheldHeader
-	Withheld  []string // codes of the rates that it keeps back meanwhile, sorted; none of them is in Rates
+	Simulated bool     // see SimulatedHeader
+	Checked   bool     // the upstream has compared the rates with earlier ones: see WithheldHeader
+	Withheld  []string // codes of the rates that the upstream withholds, sorted; none of them is in Rates
 }
 
-// ExchangeRates asks the endpoints in order until one answers, with anything. Every error is an *Error,
-// but that of a context which ended: that one is returned as it is.
+// ExchangeRates tries the endpoints in order until one answers, whatever the status. Every error is an *Error, except that of a
+// context that is done, which is returned unchanged.
 func (c *Client) ExchangeRates(ctx context.Context) (Answer, error) {
 	deadline := time.Now().Add(c.options.Timeout)
 	var err error
 	for i, e := range c.options.Endpoints {
-		// An upstream that swallows packets must leave time to ask the next one.
+		// An upstream that drops packets must leave time to try the next one.
 		share := time.Until(deadline) / time.Duration(len(c.options.Endpoints)-i)
 		var answer Answer
 		var answered bool
@@ -129,7 +129,7 @@ func (c *Client) ExchangeRates(ctx context.Context) (Answer, error) {
 	return Answer{}, err
 }
 
-// ask asks one endpoint. It says whether that one answered, well or not.
+// ask requests rates from one endpoint. answered reports whether it answered, whatever the status.
 func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ Answer, answered bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -149,13 +149,13 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 		return Answer{}, false, fail
 	}
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Accept-Encoding", "gzip") // by hand: Prometheus' transport does not do it
+	req.Header.Set("Accept-Encoding", "gzip") // Prometheus' transport does not set it
 	req.Header.Set("User-Agent", c.options.UserAgent)
 	if key != "" {
 		fail.Key = c.options.KeyFrom
 		req.Header.Set(c.options.KeyHeader, key)
 	}
-	if host := Host(e.URL); strings.HasSuffix(e.URL.Hostname(), ".") { // which servers need not know
+	if host := Host(e.URL); strings.HasSuffix(e.URL.Hostname(), ".") { // the trailing dot is for DNS only
 		req.Host = strings.Replace(e.URL.Host, e.URL.Hostname(), host, 1)
 	}
 
@@ -168,13 +168,13 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 	fail.Status = resp.StatusCode
 	packed, err := readUpTo(resp.Body, maxBody)
 	body, gzipErr := unpack(packed, resp.Header.Get("Content-Encoding"))
-	if key != "" { // which an upstream may send back, and nobody may see
+	if key != "" { // the upstream may return it, and it must not be logged
 		body = bytes.ReplaceAll(body, []byte(key), []byte("<key>"))
 	}
 	fail.Excerpt = excerpt(body)
 
 	switch {
-	case resp.StatusCode != http.StatusOK: // the status decides, however much of the body came
+	case resp.StatusCode != http.StatusOK: // even if the body is incomplete
 		refused(fail, resp, body)
 		return Answer{}, true, fail
 	case err != nil && !errors.Is(err, errTooLarge):
@@ -210,7 +210,7 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 	return answer, true, nil
 }
 
-// key reads the API key for an endpoint that may have it.
+// key returns the API key if the endpoint may receive it.
 func (c *Client) key(e Endpoint) (string, error) {
 	if c.options.Key == nil || c.options.KeyHeader == "" || !MayCarryKey(e.URL) {
 		return "", nil
@@ -218,13 +218,13 @@ func (c *Client) key(e Endpoint) (string, error) {
 	return c.options.Key()
 }
 
-// broken sorts a connection that failed before or within an answer. The next poll gets a new
-// connection, and with it a new look at DNS.
+// broken classifies a connection that failed before or during an answer. It closes all connections, so that the next poll opens
+// a new one and resolves the name again.
 func (c *Client) broken(fail *Error, err error, timeout time.Duration) {
 	c.http.CloseIdleConnections()
 	c.connections.closeAll()
 	if outer, ok := errors.AsType[*url.Error](err); ok {
-		err = outer.Err // the URL is known, and the host stands in the Error
+		err = outer.Err // without the URL: Error has the host
 	}
 	fail.Reason, fail.Err, fail.Detail = Network, err, err.Error()
 	cause, status := causeOf(err)
@@ -237,7 +237,7 @@ func (c *Client) broken(fail *Error, err error, timeout time.Duration) {
 
 var errTooLarge = fmt.Errorf("more than %d bytes", maxBody)
 
-// readUpTo reads all of r, or fails with what came before the error or the limit.
+// readUpTo reads all of r. On an error or at the limit, it also returns what it has read so far.
 func readUpTo(r io.Reader, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if int64(len(b)) > limit {
@@ -265,12 +265,12 @@ func unpack(body []byte, encoding string) ([]byte, error) {
 	}
 }
 
-// excerpt is the start of a body, fit for one line of a log.
+// excerpt returns the beginning of a body on one line, for the log.
 func excerpt(body []byte) string {
 	return clip(strings.Join(strings.Fields(string(body[:min(len(body), 2*maxExcerpt)])), " "), maxExcerpt)
 }
 
-// clip cuts a text to n bytes of valid UTF-8.
+// clip truncates a text to n bytes of valid UTF-8.
 func clip(s string, n int) string {
 	if len(s) > n {
 		s = s[:n]

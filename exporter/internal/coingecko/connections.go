@@ -1,4 +1,4 @@
-// The connections of a client, and why they fail.
+// Connections of a client, and causes of their failures.
 
 package coingecko
 
@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// connections are those that a client has open. The transport alone cannot give up one of HTTP/2 on which
-// nothing comes any more: it takes it for busy until a ping has failed, and the next poll would fail on it too.
+// connections tracks a client's open connections. The transport alone cannot close an HTTP/2 connection that has fallen silent: it
+// considers it busy until a ping fails, and the next poll would fail on it too.
 type connections struct {
 	dialer net.Dialer
 
@@ -52,7 +52,7 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// closeAll gives up every connection, whatever is under way on it.
+// closeAll closes every connection, including those in use.
 func (c *connections) closeAll() {
 	c.mu.Lock()
 	open := c.open
@@ -63,7 +63,7 @@ func (c *connections) closeAll() {
 	}
 }
 
-// proxyRefusedError is a proxy's answer to CONNECT that is not 200.
+// proxyRefusedError is a proxy's answer to CONNECT with a status other than 200.
 type proxyRefusedError struct{ status int }
 
 func (e *proxyRefusedError) Error() string {
@@ -77,7 +77,7 @@ func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Re
 	return nil
 }
 
-// causeOf looks for the reason why a connection failed in the error of net/http.
+// causeOf derives the cause of a failed connection from the error of net/http.
 func causeOf(err error) (_ Cause, status int) {
 	if e, ok := errors.AsType[*proxyRefusedError](err); ok {
 		if e.status == http.StatusProxyAuthRequired {
@@ -85,7 +85,7 @@ func causeOf(err error) (_ Cause, status int) {
 		}
 		return ProxyRefuses, e.status
 	}
-	// Where certificates are read again from files, Prometheus' transport hides the one that reports a refusal.
+	// If certificates are reloaded from files, Prometheus' transport hides proxyAnswered.
 	if err.Error() == http.StatusText(http.StatusProxyAuthRequired) {
 		return ProxyWantsPassword, http.StatusProxyAuthRequired
 	}

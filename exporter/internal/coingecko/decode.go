@@ -1,4 +1,4 @@
-// What is let through of an answer: lenient in what is read, strict in what is used.
+// Decoding of answers: lenient in syntax, strict in values.
 
 package coingecko
 
@@ -16,27 +16,27 @@ import (
 	"unicode"
 )
 
-// MaxEntries is how many currencies an answer may hold. CoinGecko sent 61 in 2021 and 76 in 2026.
+// MaxEntries is the maximum number of currencies in an answer. CoinGecko sent 61 in 2021 and 76 in 2026.
 const MaxEntries = 500
 
-// maxText bounds names and units, in runes: they become label values.
+// maxText is the maximum length of names and units, in runes: they become label values.
 const maxText = 64
 
-// Rejection is why one entry of an answer was dropped. It is the label `reason` of coingecko_rejected_rates_total.
+// Rejection is the reason for which an entry was dropped: the label reason of coingecko_rejected_rates_total.
 type Rejection string
 
-// Every reason for which an entry can be dropped.
+// Reasons for which an entry is dropped.
 const (
-	BadCode   Rejection = "bad_code"     // no usable key: anything but a-z, 0-9, _ and -, at most 32 of them
-	Malformed Rejection = "malformed"    // the entry is no object, or a text in it is no string
+	BadCode   Rejection = "bad_code"     // the code is not 1 to 32 of a-z, 0-9, _ and -
+	Malformed Rejection = "malformed"    // the entry is not an object, or a text in it is not a string
 	Missing   Rejection = "missing"      // no value, or null
 	NotNumber Rejection = "not_a_number" // the value is a string, a list and so on
-	NotFinite Rejection = "not_finite"   // beyond what a float64 holds
+	NotFinite Rejection = "not_finite"   // out of the range of a float64
 	Zero      Rejection = "zero"         // 0, -0, or too small for a float64
 	Negative  Rejection = "negative"     // below 0
-	Ambiguous Rejection = "ambiguous"    // a field twice in it, or the code twice with different content
+	Ambiguous Rejection = "ambiguous"    // a duplicate field, or a duplicate code with different content
 
-	// Implausible is a rate that is far from the one before, and not confirmed. Decode knows of none before.
+	// Implausible is a rate that is withheld. Only the poller knows earlier rates, so Decode never uses it.
 	Implausible Rejection = "implausible"
 )
 
@@ -47,16 +47,15 @@ func Rejections() []Rejection {
 
 var usableCode = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
 
-// IsCode says whether a text can be the code of a currency.
+// IsCode reports whether a text can be a currency code.
 func IsCode(s string) bool { return usableCode.MatchString(s) }
 
-// constants are the codes whose value is known beforehand: bitcoin in bitcoin and in its own parts.
+// constants are the codes with a fixed value: bitcoin and its units.
 var constants = map[string]float64{"btc": 1, "bits": 1e6, "sats": 1e8}
 
-// Decode reads an answer of GET /exchange_rates. It returns the usable rates, sorted by code, and
-// how many entries were dropped, by reason. An answer that must not be used at all is an error:
-// no JSON of that form, no usable entry, btc missing or not 1, bits or sats with another value than
-// theirs, or more than MaxEntries. The counts are good in that case too.
+// Decode parses an answer of GET /exchange_rates. It returns the usable rates, sorted by code, and the number of dropped entries
+// by reason. It returns an error if the answer must not be used: it is not JSON of that form, has no usable entry or more than
+// MaxEntries, btc is missing or not 1, or bits or sats do not have their fixed values. The counts are valid even then.
 func Decode(body []byte) ([]Rate, map[Rejection]int, error) {
 	a := answer{rejected: map[Rejection]int{}}
 	if err := a.read(body); err != nil {
@@ -72,8 +71,8 @@ func Decode(body []byte) ([]Rate, map[Rejection]int, error) {
 	return a.rates, a.rejected, nil
 }
 
-// CheckBitcoin says whether rates, sorted by code, are those of one bitcoin: btc must be there and be 1, and
-// bits and sats, where they are there, their constants.
+// CheckBitcoin checks that rates, sorted by code, are those of one bitcoin: btc must be present and 1, and bits and sats, if
+// present, must have their fixed values.
 func CheckBitcoin(rates []Rate) error {
 	if _, ok := Find(rates, "btc"); !ok {
 		return errors.New("btc is missing")
@@ -86,15 +85,15 @@ func CheckBitcoin(rates []Rate) error {
 	return nil
 }
 
-// answer is what was read so far.
+// answer is the decoded part of an answer.
 type answer struct {
 	entries  int
 	rates    []Rate
 	rejected map[Rejection]int
 }
 
-// read walks the answer token by token: a struct with a map in it would silently keep the last of two
-// entries with one key, and one bad entry would cost all others.
+// read decodes token by token: decoding into a map would silently keep the last of two entries with one key, and one bad entry
+// would invalidate all others.
 func (a *answer) read(body []byte) error {
 	d := json.NewDecoder(bytes.NewReader(withoutBOM(body)))
 	found := false
@@ -123,10 +122,10 @@ func (a *answer) read(body []byte) error {
 	return nil
 }
 
-// withoutBOM leaves out a byte order mark, which RFC 8259, section 8.1, lets a reader ignore.
+// withoutBOM removes a byte order mark, which RFC 8259, section 8.1, allows a parser to ignore.
 func withoutBOM(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\uFEFF")) }
 
-// object calls visit for each member of the JSON object that comes next; visit reads its value.
+// object calls visit for each member of the next JSON object; visit decodes the value.
 func object(d *json.Decoder, visit func(key string) error) error {
 	switch open, err := d.Token(); {
 	case err != nil:
@@ -147,13 +146,13 @@ func object(d *json.Decoder, visit func(key string) error) error {
 	return err
 }
 
-// notJSON adds to an error of the JSON library what it is about.
+// notJSON adds context to an error of the JSON library.
 func notJSON(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return errors.New("not JSON: unexpected end")
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("not JSON: byte %d: %w", syntax.Offset-1, err) // it counts from 1
+		return fmt.Errorf("not JSON: byte %d: %w", syntax.Offset-1, err) // Offset counts from 1
 	}
 	return err
 }
@@ -177,12 +176,12 @@ func (a *answer) readEntry(d *json.Decoder, code string) error {
 	return nil
 }
 
-// read reads one entry. An error is one of the JSON itself; whatever else is wrong costs the entry only.
+// read decodes one entry. It returns an error only for invalid JSON; anything else rejects this entry alone.
 func (r *Rate) read(d *json.Decoder) (why Rejection, _ error) {
 	var in struct{ Name, Unit, Type, Value member }
 	if err := d.Decode(&in); err != nil {
 		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return Malformed, nil // no object
+			return Malformed, nil // not an object
 		}
 		return "", err
 	}
@@ -195,7 +194,7 @@ func (r *Rate) read(d *json.Decoder) (why Rejection, _ error) {
 			why = Ambiguous
 		case text.kind() == '"':
 			s := string(text.raw[1 : len(text.raw)-1])
-			if strings.Contains(s, `\`) { // few have an escape
+			if strings.Contains(s, `\`) { // rare
 				if err := json.Unmarshal(text.raw, &s); err != nil {
 					return "", err
 				}
@@ -220,20 +219,20 @@ func (r *Rate) read(d *json.Decoder) (why Rejection, _ error) {
 	return why, nil
 }
 
-// member is a member of an object, as it was written, and how often it was there.
+// member is the raw value of a member of an object, and how often it occurs.
 type member struct {
 	raw   []byte
 	times int
 }
 
-// UnmarshalJSON is called for each time.
+// UnmarshalJSON is called for each occurrence.
 func (m *member) UnmarshalJSON(raw []byte) error {
 	m.raw = append(m.raw[:0], raw...)
 	m.times++
 	return nil
 }
 
-// kind is the first letter of the value; that of null if there is none.
+// kind returns the first byte of the value; 'n' for null or none.
 func (m *member) kind() byte {
 	if m.times == 0 {
 		return 'n'
@@ -241,11 +240,11 @@ func (m *member) kind() byte {
 	return m.raw[0]
 }
 
-// number reads a JSON number that is finite and above zero.
+// number parses a JSON number, which must be finite and above zero.
 func number(s string) (float64, Rejection) {
 	v, err := strconv.ParseFloat(s, 64)
 	switch {
-	case err != nil: // it is a number, so it can only be out of range
+	case err != nil: // a JSON number can only be out of range
 		return 0, NotFinite
 	case v == 0:
 		return 0, Zero
@@ -255,8 +254,8 @@ func number(s string) (float64, Rejection) {
 	return v, ""
 }
 
-// sortOut sorts the rates by code. Twice the same entry is harmless. Two that differ leave no way to
-// tell which one is right, so both go.
+// sortOut sorts the rates by code. It merges identical entries and drops entries with one code and different content, because none
+// is known to be right.
 func (a *answer) sortOut() {
 	rates := a.rates
 	slices.SortFunc(rates, func(a, b Rate) int { return strings.Compare(a.Code, b.Code) })
@@ -275,9 +274,8 @@ func (a *answer) sortOut() {
 	}
 }
 
-// clean makes a text fit for a label and a page: control characters go, those that turn the direction of
-// writing for all that follows too, and so does what is too long. Doing it again changes nothing, so a
-// relay passes on what it got.
+// clean makes a text safe for labels and pages: it removes control characters and bidirectional controls, and truncates long texts.
+// It is idempotent, so a relay serves the same text as its upstream.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {

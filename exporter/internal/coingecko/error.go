@@ -1,4 +1,4 @@
-// Errors of a poll, sorted by what to do about them.
+// Errors of polls, classified by what to do about them.
 
 package coingecko
 
@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// Reason sorts failures. It is the label `reason` of coingecko_poll_failures_total.
+// Reason classifies failures: the label reason of coingecko_poll_failures_total.
 type Reason string
 
-// Every reason for which a poll can fail.
+// Reasons for which a poll fails.
 const (
 	Timeout      Reason = "timeout"      // no complete answer within --coingecko.timeout
 	Network      Reason = "network"      // no answer: DNS, refused, reset, TLS
 	RateLimited  Reason = "rate_limited" // 429
 	Unauthorized Reason = "unauthorized" // 401, 403, 400 with code 10010 or 10011: access is refused
 	HTTPError    Reason = "http_error"   // any other status than 200
-	BadPayload   Reason = "bad_payload"  // 200, but not an answer to be trusted
+	BadPayload   Reason = "bad_payload"  // 200, but an invalid answer
 )
 
 // Reasons lists every Reason, so that each counter can start at 0.
@@ -29,17 +29,17 @@ func Reasons() []Reason {
 	return []Reason{Timeout, Network, RateLimited, Unauthorized, HTTPError, BadPayload}
 }
 
-// CoinGecko's codes for a key that does not belong to the host that was asked.
+// CoinGecko's codes for a key of another plan.
 // Source: https://docs.coingecko.com/docs/common-errors-rate-limit
 const (
 	CodeProKeyOnDemoHost = 10010
 	CodeDemoKeyOnProHost = 10011
 )
 
-// Upstream says who was asked. It is the label `upstream` of the poll counters.
+// Upstream is the kind of upstream: the label upstream of the poll counters.
 type Upstream string
 
-// CoinGecko itself, whose quota a poll spends, or somebody who relays its answers.
+// CoinGecko itself, whose quota polls use, or an exporter that serves its answers.
 const (
 	CoinGecko Upstream = "coingecko"
 	Relay     Upstream = "relay"
@@ -48,41 +48,41 @@ const (
 // Upstreams lists every Upstream, so that each counter can start at 0.
 func Upstreams() []Upstream { return []Upstream{CoinGecko, Relay} }
 
-// Cause narrows a Reason down where that changes what to do.
+// Cause is more specific than Reason where the advice differs.
 type Cause string
 
-// The causes that can be told apart.
+// Causes that can be distinguished.
 const (
 	UnknownName        Cause = "unknown_name"         // DNS
-	ProxyFails         Cause = "proxy_fails"          // no connection to the proxy
-	ProxyRefuses       Cause = "proxy_refuses"        // the proxy makes no connection
+	ProxyFails         Cause = "proxy_fails"          // the proxy cannot be reached
+	ProxyRefuses       Cause = "proxy_refuses"        // the proxy refuses the connection
 	ProxyWantsPassword Cause = "proxy_wants_password" // 407
 	UnknownCA          Cause = "unknown_ca"
-	OtherName          Cause = "other_name"     // of the certificate
-	Expired            Cause = "expired"        // the certificate, or it is not valid yet
-	EndsHandshake      Cause = "ends_handshake" // of TLS, by the other side
-	PlainHTTP          Cause = "plain_http"     // where HTTPS was spoken
-	WantsHTTPS         Cause = "wants_https"    // where plain HTTP was spoken
+	OtherName          Cause = "other_name"     // the certificate is for another host name
+	Expired            Cause = "expired"        // the certificate has expired or is not valid yet
+	EndsHandshake      Cause = "ends_handshake" // the upstream closes the TLS handshake
+	PlainHTTP          Cause = "plain_http"     // the upstream uses HTTP on an https:// URL
+	WantsHTTPS         Cause = "wants_https"    // the upstream uses HTTPS on an http:// URL
 	Redirected         Cause = "redirected"     // to another host
 )
 
 // Error is a failed poll.
 type Error struct {
 	Reason   Reason
-	Cause    Cause         // empty where the reason says all that is known
-	Upstream Upstream      // who failed
-	Host     string        // host and port that were asked
-	Status   int           // HTTP status, 0 when no answer came
-	Code     int           // CoinGecko's own error code, 0 when it gave none
-	Key      string        // what held the API key that was sent, a flag or a variable; empty when none was sent
-	Unsent   bool          // there is an API key, which may not travel to this host
-	Wait     time.Duration // how long the server asked to wait, 0 when it did not say
-	Excerpt  string        // the start of an answer that was no good, at most 512 bytes: for the log, never a label
-	Detail   string        // what exactly was wrong, in plain words
-	Err      error         // the cause, where there is one
+	Cause    Cause         // empty if only the reason is known
+	Upstream Upstream      // the upstream that failed
+	Host     string        // host and port of the upstream
+	Status   int           // HTTP status; 0 without an answer
+	Code     int           // CoinGecko's error code; 0 without one
+	Key      string        // flag or variable of the API key that was sent; empty if none was
+	Unsent   bool          // there is an API key that must not be sent to this host
+	Wait     time.Duration // requested by the server; 0 without a request
+	Excerpt  string        // beginning of a bad answer, at most 512 bytes: for the log, never for a label
+	Detail   string        // what was wrong
+	Err      error         // underlying error, if any
 }
 
-// Error is one line for the log: who, what, why. It never holds the key.
+// Error returns one line for the log. It never contains the key.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", e.Host, e.Reason)
@@ -98,7 +98,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// redact takes the key out. Whoever was asked may send it back anywhere, and errors quote what was sent.
+// redact removes the key: an upstream may return it anywhere, and errors quote answers.
 func (e *Error) redact(key string) {
 	e.Detail = strings.ReplaceAll(e.Detail, key, "<key>")
 	if e.Err != nil && strings.Contains(e.Err.Error(), key) {
@@ -106,11 +106,11 @@ func (e *Error) redact(key string) {
 	}
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the underlying error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Explain says in plain words, for the screen, what went wrong and what to do.
-// It is made of fixed text, the host, the status and the name of a setting: nothing that an upstream wrote.
+// Explain returns what failed and what to do, for the screen. It consists of fixed text, the host, the status and the name of a
+// setting, and contains nothing that an upstream wrote.
 func (e *Error) Explain() string {
 	if text := e.explainCause(); text != "" {
 		return text
@@ -138,7 +138,7 @@ func (e *Error) Explain() string {
 	}
 }
 
-// who was asked, as the subject of a sentence.
+// who returns the upstream as the subject of a sentence.
 func (e *Error) who() string {
 	if e.Upstream == Relay {
 		return "The upstream " + e.Host
@@ -178,7 +178,7 @@ func (e *Error) explainCause() string {
 	return ""
 }
 
-// getKey is what to do about a refusal without one.
+// getKey is the advice if access without a key is refused or limited.
 const getKey = "A demo key is free. Get one at https://www.coingecko.com/en/api/pricing and set --coingecko.plan=demo and --coingecko.api-key-file."
 
 func (e *Error) explainLimit() string {
@@ -215,7 +215,7 @@ func (e *Error) explainRefusal() string {
 	}
 }
 
-// refused sorts an answer whose status is not 200.
+// refused classifies an answer with a status other than 200.
 func refused(fail *Error, resp *http.Response, body []byte) {
 	fail.Code, fail.Detail = complaint(body)
 	switch s := resp.StatusCode; {
@@ -242,11 +242,11 @@ func refused(fail *Error, resp *http.Response, body []byte) {
 	}
 }
 
-// wantsHTTPS is what Go's server says to whoever uses plain HTTP to it.
+// wantsHTTPS is the answer of Go's HTTPS server to plain HTTP.
 const wantsHTTPS = "Client sent an HTTP request to an HTTPS server."
 
-// complaint looks for CoinGecko's own code and words in the body of an error. It knows the shapes
-// that were met: {"error": text}, {"status": {"error_code", "error_message"}} and {"error_code"} on top.
+// complaint extracts CoinGecko's error code and message from a body. It knows the shapes that were observed: {"error": text},
+// {"status": {"error_code", "error_message"}} and {"error_code"} at the top level.
 func complaint(body []byte) (code int, text string) {
 	var in struct {
 		Error  any `json:"error"`

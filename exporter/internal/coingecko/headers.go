@@ -1,4 +1,4 @@
-// What the headers of an answer say.
+// Headers of answers.
 
 package coingecko
 
@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// SimulatedHeader marks an answer whose rates are not real. Whoever passes the rates on passes it on, too.
-// Any value is such a mark, but for one that says no.
+// SimulatedHeader marks simulated rates. Relays pass it on. Any value except a false one is a mark.
 const SimulatedHeader = "X-Rates-Simulated"
 
 func simulated(h http.Header) bool {
@@ -26,13 +25,13 @@ func simulated(h http.Header) bool {
 	return false
 }
 
-// WithheldHeader says that whoever answers compares each rate with the one before, and keeps back what is
-// implausible until it is confirmed. It lists the codes of the rates that are kept back, or says none.
+// WithheldHeader says that the upstream compares each rate with the one before and withholds implausible ones. It lists the codes of
+// withheld rates, or says none.
 const WithheldHeader = "X-Rates-Withheld"
 
 const noneWithheld = "none"
 
-// Withheld is the value of WithheldHeader.
+// Withheld returns the value of WithheldHeader.
 func Withheld(rates []Rate) string {
 	var codes []string
 	for _, r := range rates {
@@ -41,8 +40,8 @@ func Withheld(rates []Rate) string {
 	return cmp.Or(strings.Join(codes, ", "), noneWithheld)
 }
 
-// withheld reads WithheldHeader, sorted and without the codes of rates that are there. What cannot be read says
-// nothing: whoever asked then compares for itself.
+// withheld parses WithheldHeader. The codes are sorted and exclude those in rates. ok is false if the header is missing or invalid:
+// the caller then compares the rates itself.
 func withheld(h http.Header, rates []Rate) (codes []string, ok bool) {
 	values := h.Values(WithheldHeader)
 	if len(values) == 0 {
@@ -68,8 +67,8 @@ func withheld(h http.Header, rates []Rate) (codes []string, ok bool) {
 	return codes, true
 }
 
-// declaredAge is how old an answer is that was kept somewhere on its way. Where several say so, the oldest counts.
-// It is an error if one of them cannot be read: the rates would then be taken for younger than they are.
+// declaredAge returns the age from the Age headers; the largest, if there are several. An invalid one is an error: the rates would
+// seem younger than they are.
 func declaredAge(h http.Header) (time.Duration, error) {
 	oldest := time.Duration(0)
 	for v := range strings.SplitSeq(strings.Join(h.Values("Age"), ","), ",") {
@@ -85,7 +84,7 @@ func declaredAge(h http.Header) (time.Duration, error) {
 	return oldest, nil
 }
 
-// maxAge is the smallest that Cache-Control says; 0 where it says none that can be read.
+// maxAge returns the smallest max-age of Cache-Control; 0 without a valid one.
 func maxAge(h http.Header) time.Duration {
 	least := time.Duration(0)
 	for d := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
@@ -100,8 +99,7 @@ func maxAge(h http.Header) time.Duration {
 	return least
 }
 
-// seconds reads a number of seconds, as headers have it: digits. More than RFC 9111, section 1.2.2, wants a cache to
-// tell apart is as much as it wants told apart.
+// seconds parses a number of seconds in a header. It limits the number to 2^31, as RFC 9111, section 1.2.2, asks of caches.
 func seconds(s string) (time.Duration, error) {
 	const most = 1 << 31
 	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
@@ -111,11 +109,11 @@ func seconds(s string) (time.Duration, error) {
 	return time.Duration(min(n, most)) * time.Second, err
 }
 
-// resetLayout is that of x-ratelimit-reset, which is neither RFC 3339 nor a number.
+// resetLayout is the layout of x-ratelimit-reset, which is neither RFC 3339 nor a number.
 const resetLayout = "2006-01-02 15:04:05 -0700"
 
-// askedWait is how long a server that refused wants to be left alone; 0 when it did not say, or when
-// what it said has passed. Dates are compared with the server's own clock where it tells it.
+// askedWait returns the wait that the server requests; 0 without a request or if its time has passed. Dates are compared with the
+// server's Date header, if present.
 func askedWait(h http.Header, now time.Time) time.Duration {
 	if d, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = d

@@ -1,4 +1,4 @@
-// The values that the API speaks of: rates, as they were let through.
+// Rates.
 
 package coingecko
 
@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Kind sorts currencies. It is the label `kind` of the metrics.
+// Kind is the kind of a currency: the label kind of the metrics.
 type Kind string
 
-// The kinds that CoinGecko knows in 2026, and Other for a type that it may add.
+// CoinGecko's types as of 2026, and Other for a type that it may add.
 const (
 	Crypto    Kind = "crypto"
 	Fiat      Kind = "fiat"
@@ -19,16 +19,16 @@ const (
 	Other     Kind = "other"
 )
 
-// Rate says how many units of a currency one bitcoin buys.
+// Rate is the number of units of a currency that one bitcoin buys.
 type Rate struct {
 	Code  string  // CoinGecko's key, in lower case ("usd"): the only field that is unique
-	Name  string  // for people ("US Dollar")
-	Unit  string  // for people ("$"): not unique, not always ASCII, may run right to left
-	Type  string  // as CoinGecko sent it; Kind for a bounded set
+	Name  string  // display name ("US Dollar")
+	Unit  string  // display unit ("$"): not unique, not always ASCII, may be right to left
+	Type  string  // as sent by CoinGecko; Kind returns one of a fixed set
 	Value float64 // units of the currency for one bitcoin: finite and above zero
 }
 
-// Kind is the rate's type where this program knows it, and Other where it does not.
+// Kind returns the rate's type if it is known, and Other if not.
 func (r Rate) Kind() Kind {
 	switch k := Kind(r.Type); k {
 	case Crypto, Fiat, Commodity:
@@ -38,7 +38,7 @@ func (r Rate) Kind() Kind {
 	}
 }
 
-// entry is a rate on the wire.
+// entry is a rate in CoinGecko's format.
 type entry struct {
 	Name  string  `json:"name"`
 	Unit  string  `json:"unit"`
@@ -46,8 +46,7 @@ type entry struct {
 	Type  string  `json:"type"`
 }
 
-// Encode writes rates in the format of CoinGecko's GET /exchange_rates.
-// The same rates always give the same bytes: codes are sorted.
+// Encode returns rates in the format of CoinGecko's GET /exchange_rates. It is deterministic: codes are sorted.
 func Encode(rates []Rate) []byte {
 	answer := struct {
 		Rates map[string]entry `json:"rates"`
@@ -56,13 +55,13 @@ func Encode(rates []Rate) []byte {
 		answer.Rates[r.Code] = entry{r.Name, r.Unit, r.Value, r.Type}
 	}
 	body, err := json.Marshal(answer)
-	if err != nil { // only a value that is not finite can do this, and no Rate holds one
+	if err != nil { // only for a value that is not finite, which no Rate has
 		panic("coingecko: rates that cannot be encoded: " + err.Error())
 	}
 	return body
 }
 
-// Find returns the rate of a code among rates sorted by code, as Decode gives them.
+// Find returns the rate with a code. The rates must be sorted by code, as Decode returns them.
 func Find(rates []Rate, code string) (Rate, bool) {
 	i, ok := slices.BinarySearchFunc(rates, code, func(r Rate, code string) int {
 		return strings.Compare(r.Code, code)
@@ -73,17 +72,17 @@ func Find(rates []Rate, code string) (Rate, bool) {
 	return rates[i], true
 }
 
-// Jump is the factor, above 1, by which a rate may differ from the one before without being confirmed; 0 for any.
+// Jump is the largest factor, above 1, between a rate and the one before that needs no confirmation; 0 for no limit.
 type Jump float64
 
-// Near says whether two values of a currency are so close that one makes the other plausible.
+// Near reports whether two values of a currency are within the factor.
 func (j Jump) Near(a, b float64) bool {
 	return j == 0 || a <= b*float64(j) && b <= a*float64(j)
 }
 
-// Believes says whether a value is to be believed. It is compared with the one that was believed before, if that is
-// young enough, and with the one that was kept back in the answer before; nil for none. An answer that is repeated
-// confirms nothing, also when what was believed before has become too old.
+// Believes reports whether a value is plausible. believed is the last plausible value, unless it is too old, and doubted is the
+// value withheld from the previous answer; nil for none. A repeated answer confirms nothing, even if the believed value has become
+// too old.
 func (j Jump) Believes(value float64, believed, doubted *float64, repeated bool) bool {
 	return believed == nil && doubted == nil ||
 		believed != nil && j.Near(value, *believed) ||

@@ -1,7 +1,7 @@
-// Package collector turns what the poller knows into Prometheus metrics.
+// Package collector exports the poller's state as Prometheus metrics.
 //
-// They are built anew on each collect: a currency that left the answer leaves /metrics with it, and
-// rates that are too old are gone. No sample carries a timestamp; Prometheus' own staleness works.
+// Metrics are created on each collect, so that currencies that leave the answer and rates that expire also leave /metrics. Samples
+// have no timestamps, so Prometheus' staleness handling works.
 package collector
 
 import (
@@ -13,13 +13,13 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
-// Options say what is collected.
+// Options configure a Collector.
 type Options struct {
 	Status func() poller.Status
-	Quota  *coingecko.Plan // nil where polls spend no quota of CoinGecko's
+	Quota  *coingecko.Plan // nil if polls use no quota
 }
 
-// Collector is a prometheus.Collector, and a poller.Observer for what is counted.
+// Collector is a prometheus.Collector, and a poller.Observer for its counters.
 type Collector struct {
 	options  Options
 	polls    *prometheus.CounterVec
@@ -59,7 +59,7 @@ var (
 		"Always 1. Present only if the rates are simulated: with --simulate, and on relays of such an exporter.")
 )
 
-// New makes a collector in which every counter starts at 0.
+// New creates a collector. Every counter starts at 0.
 func New(o Options) *Collector {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "coingecko_" + name, Help: help}, labels)
@@ -73,7 +73,7 @@ func New(o Options) *Collector {
 			Name:    "coingecko_poll_duration_seconds",
 			Help:    "Duration of polls in seconds.",
 			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20},
-			// Both forms: Prometheus takes the native one where it is told to scrape it.
+			// Both forms: Prometheus scrapes the native one if it is configured to.
 			NativeHistogramBucketFactor:     1.1,
 			NativeHistogramMaxBucketNumber:  100,
 			NativeHistogramMinResetDuration: time.Hour,
@@ -103,7 +103,7 @@ func (c *Collector) Polled(p poller.Poll) {
 	}
 }
 
-// Describe tells of every metric.
+// Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		rateDesc, previousDesc, infoDesc, upDesc, lastSuccessDesc, lastPollDesc, intervalDesc, maxAgeDesc, quotaDesc, simulatedDesc,
@@ -115,11 +115,11 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect tells what is known at this moment.
+// Collect implements prometheus.Collector.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		m, err := prometheus.NewConstMetric(d, prometheus.GaugeValue, value, labels...)
-		if err != nil { // would be a mistake of this package: texts were made fit for labels when they were read
+		if err != nil { // a bug: the client makes texts valid label values
 			m = prometheus.NewInvalidMetric(d, err)
 		}
 		ch <- m
@@ -167,5 +167,5 @@ func (c *Collector) counted() []prometheus.Collector {
 	return []prometheus.Collector{c.polls, c.failures, c.rejected, c.duration}
 }
 
-// unix is a time in seconds, to the millisecond: what Prometheus itself tells apart.
+// unix returns a time in seconds with Prometheus' resolution of a millisecond.
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1e3 }

@@ -1,7 +1,7 @@
 // Package logging writes log/slog records with go-kit/log.
 //
-// The libraries of this field speak slog; go-kit/log gives the lines the form that the exporters of
-// the Prometheus project have had for years: ts, level, msg, and the rest as key=value or JSON.
+// The libraries use slog; go-kit/log gives messages the format of the Prometheus project's exporters: ts, level, msg, and the rest as
+// key=value or JSON.
 package logging
 
 import (
@@ -23,8 +23,7 @@ func Formats() []string { return []string{"logfmt", "json"} }
 // Levels are the values of --log.level.
 func Levels() []string { return []string{"debug", "info", "warn", "error"} }
 
-// New makes a logger that writes whole lines to w. Level and format are among Levels and Formats;
-// anything else is an error.
+// New creates a logger that writes whole lines to w. It returns an error for a level or format that is not in Levels or Formats.
 func New(w io.Writer, level, format string) (*slog.Logger, error) {
 	var least slog.Level
 	if !slices.Contains(Levels(), level) || least.UnmarshalText([]byte(level)) != nil {
@@ -41,7 +40,7 @@ func New(w io.Writer, level, format string) (*slog.Logger, error) {
 	}
 }
 
-// handler is a slog.Handler. go-kit/log knows no groups, so a group becomes a prefix: "group.key".
+// handler is a slog.Handler. go-kit/log has no groups, so a group becomes a prefix: "group.key".
 type handler struct {
 	to     log.Logger
 	least  slog.Level
@@ -83,11 +82,11 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// flatten appends an attribute as key and value, and a group as those of its members.
+// flatten appends an attribute as key and value, and a group as the attributes in it.
 func flatten(line []any, prefix string, a slog.Attr) []any {
 	v := a.Value.Resolve()
 	if a.Equal(slog.Attr{}) {
-		return line // as slog.Handler asks
+		return line // as slog.Handler requires
 	}
 	if v.Kind() == slog.KindGroup {
 		if a.Key != "" {
@@ -105,8 +104,8 @@ func flatten(line []any, prefix string, a slog.Attr) []any {
 	return append(line, prefix+a.Key, value)
 }
 
-// printable replaces what a terminal obeys: control characters, and those that turn the direction of writing. Lines are
-// made of what others sent, too. White space stays: the encoders write it as \n and the like.
+// printable replaces characters that control a terminal: control characters and bidirectional controls. Messages also contain data
+// from outside. White space stays, because the encoders escape it.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && !unicode.IsSpace(r) || r == '\u0085' || unicode.Is(unicode.Bidi_Control, r) {
@@ -116,7 +115,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// plain turns a value into one that both encoders write. They drop lists, maps and structs otherwise.
+// plain converts a value for the encoders, which drop lists, maps and structs.
 func plain(v slog.Value) any {
 	switch v.Kind() {
 	case slog.KindTime:
@@ -124,7 +123,7 @@ func plain(v slog.Value) any {
 	case slog.KindDuration:
 		return v.Duration().String()
 	case slog.KindAny:
-		// fmt lives through a method that panics and a pointer that is nil; the encoders do not.
+		// fmt handles methods that panic and nil pointers; the encoders do not.
 		if x := v.Any(); x != nil {
 			return fmt.Sprintf("%+v", x)
 		}

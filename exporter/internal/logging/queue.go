@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	queued   = 1000        // lines that wait while nobody reads
-	patience = time.Second // how long a line is waited for before nobody waits any more
+	queued   = 1000        // maximum number of waiting lines
+	patience = time.Second // how long Write waits before it no longer blocks
 )
 
-// Queue is a writer that a reader who does not read cannot stop: of a pipe to a log collector, for one. As long as
-// lines are taken, Write returns when its line has been. When one is not taken within a second, nobody waits for lines
-// until all of them are gone; meanwhile a thousand are kept, and more are dropped and counted.
+// Queue is a writer that a stuck reader, such as that of a pipe to a log collector, cannot block. Write normally returns once its line
+// is written. If that takes longer than a second, Write no longer waits until the queue is empty again; meanwhile the queue holds a
+// thousand lines, and drops and counts further ones.
 type Queue struct {
 	to      io.Writer
-	report  func(dropped int64) // told, by the goroutine that writes, when lines are taken again
+	report  func(dropped int64) // called by the writing goroutine when lines are written again
 	lines   chan line
 	stuck   atomic.Bool
 	dropped atomic.Int64
@@ -32,7 +32,7 @@ type line struct {
 	taken chan struct{}
 }
 
-// NewQueued makes a logger like New whose lines go to w through a Queue. Close ends it.
+// NewQueued creates a logger like New that writes to w through a Queue. The caller must close the Queue.
 func NewQueued(w io.Writer, level, format string) (*slog.Logger, *Queue, error) {
 	direct, err := New(w, level, format)
 	if err != nil {
@@ -91,7 +91,7 @@ func (q *Queue) run() {
 func (q *Queue) take(l line) {
 	defer close(l.taken)
 	if len(l.text) > 0 {
-		if _, err := q.to.Write(l.text); err != nil { // a closed pipe, say: there is nobody to tell
+		if _, err := q.to.Write(l.text); err != nil { // such as a closed pipe; the error cannot be reported
 			q.dropped.Add(1)
 			return
 		}
@@ -104,14 +104,14 @@ func (q *Queue) take(l line) {
 	}
 }
 
-// Close waits, for a second at most, until the lines are taken that were written before. Later ones are lost.
+// Close waits at most a second until all earlier lines are written. Later ones are lost.
 func (q *Queue) Close() {
 	q.close.Do(func() {
 		last := line{taken: make(chan struct{})}
 		select {
 		case q.lines <- last:
 			q.wait(last)
-		default: // full: they were not taken for long
+		default: // full: the reader is stuck
 		}
 		close(q.closed)
 	})

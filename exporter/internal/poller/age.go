@@ -1,11 +1,11 @@
-// How old something is, also on a machine that was suspended or whose clock was set.
+// Ages that hold across a suspend or a change of the clock.
 
 package poller
 
 import "time"
 
-// instant is a moment on both clocks of the machine. They disagree after a suspend (Linux stops the
-// monotonic clock) and after the wall clock was set.
+// instant is a time on both clocks of the machine. They differ after a suspend, during which Linux stops the monotonic clock, and
+// after the wall clock was set.
 type instant struct {
 	wall time.Time     // without a monotonic reading
 	mono time.Duration // since the process started
@@ -18,12 +18,12 @@ func systemClock() instant {
 	return instant{wall: now.Round(0), mono: now.Sub(processStart)}
 }
 
-// add moves an instant on both clocks.
+// add returns the instant moved by d on both clocks.
 func (i instant) add(d time.Duration) instant {
 	return instant{wall: i.wall.Add(d), mono: i.mono + d}
 }
 
-// earlier is the one that comes first, by the clock that timers go by.
+// earlier returns the earlier instant on the monotonic clock, which timers use.
 func earlier(a, b instant) instant {
 	if a.mono < b.mono {
 		return a
@@ -31,8 +31,7 @@ func earlier(a, b instant) instant {
 	return b
 }
 
-// since is the larger of what the two clocks say, and never negative: a price may be taken for
-// older than it is, never for younger.
+// since returns the larger difference of the two clocks, at least 0: a price may seem older than it is, never younger.
 func (i instant) since(then instant) time.Duration {
 	return max(i.wall.Sub(then.wall), i.mono-then.mono, 0)
 }

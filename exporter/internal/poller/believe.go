@@ -1,4 +1,4 @@
-// What of an answer is believed, and what the answer before it said.
+// Which rates of an answer are believed, and the previous answer.
 
 package poller
 
@@ -18,8 +18,7 @@ type belief struct {
 	left instant // when it left CoinGecko
 }
 
-// snapshot makes of an answer what is to be known from now on. The rates left CoinGecko at the instant given;
-// old is the last good answer, or nil.
+// snapshot creates the snapshot of an answer whose rates left CoinGecko at left. old is the last snapshot, or nil.
 func (p *Poller) snapshot(old *Snapshot, answer coingecko.Answer, left, now instant) *Snapshot {
 	s := &Snapshot{
 		Rates:     answer.Rates,
@@ -33,14 +32,14 @@ func (p *Poller) snapshot(old *Snapshot, answer coingecko.Answer, left, now inst
 		s.Withheld = append(s.Withheld, coingecko.Rate{Code: code})
 	}
 	if old == nil || p.tooOld(old.left, now) || old.Simulated != s.Simulated {
-		return s // there is nothing to compare with: simulated rates and real ones have nothing to do with each other
+		return s // nothing to compare with: simulated and real rates are unrelated
 	}
 	for i, r := range s.Withheld {
 		was, _ := old.believed(r.Code)
 		s.Withheld[i] = withoutValue(r.Code, was.Rate)
 	}
 	repeated := s.repeats(old)
-	if p.options.MaxJump > 0 && !s.Checked { // who sent marked rates knows more of those before them
+	if p.options.MaxJump > 0 && !s.Checked { // the upstream of checked rates has compared them with more earlier ones
 		s.Checked = old.Checked || !repeated
 		p.withhold(s, old, repeated, now)
 	}
@@ -53,11 +52,11 @@ func (p *Poller) snapshot(old *Snapshot, answer coingecko.Answer, left, now inst
 	return s
 }
 
-// withhold keeps back each rate that is implausible: far from the one that was believed before, unless the answer
-// before this one, with other content, said nearly the same. That one counts only if it was kept back itself.
+// withhold withholds implausible rates: those far from the last believed rate, unless the previous answer has different content and
+// a similar rate that was withheld too.
 //
-// A rate that was kept back needs such a witness also when what was believed before it has become too old: an
-// answer that is repeated for long enough is no truer for that.
+// A withheld rate needs such a confirmation even if the last believed rate has become too old: repeating an answer does not confirm
+// it.
 func (p *Poller) withhold(s, old *Snapshot, repeated bool, now instant) {
 	rates := make([]coingecko.Rate, 0, len(s.sent))
 	for _, r := range s.sent {
@@ -77,13 +76,13 @@ func (p *Poller) withhold(s, old *Snapshot, repeated bool, now instant) {
 	s.Rates = rates
 }
 
-// withoutValue is what may be told of a rate that is withheld.
+// withoutValue returns the parts of a withheld rate that may be shown.
 func withoutValue(code string, r coingecko.Rate) coingecko.Rate {
 	r.Code, r.Value = code, 0
 	return r
 }
 
-// believed is the last rate of a currency that was believed, if there is one.
+// believed returns the last believed rate of a currency, if any.
 func (s *Snapshot) believed(code string) (belief, bool) {
 	if r, ok := coingecko.Find(s.Rates, code); ok {
 		return belief{r, s.left}, true
@@ -92,7 +91,7 @@ func (s *Snapshot) believed(code string) (belief, bool) {
 	return b, ok
 }
 
-// doubted is the rate of a currency that was sent and kept back, if there is one.
+// doubted returns the withheld rate of a currency, if it was sent.
 func (s *Snapshot) doubted(code string) (float64, bool) {
 	if _, withheld := coingecko.Find(s.Withheld, code); !withheld {
 		return 0, false
@@ -101,14 +100,13 @@ func (s *Snapshot) doubted(code string) (float64, bool) {
 	return r.Value, ok
 }
 
-// forgotten is what was believed of currencies whose rates are not shown now, as long as it is young enough to
-// be compared with.
+// forgotten returns the last believed rates of currencies without a current rate, unless they are too old for comparison.
 func (p *Poller) forgotten(s, old *Snapshot, now instant) map[string]belief {
 	b := map[string]belief{}
 	for _, r := range old.Rates {
 		b[r.Code] = belief{r, old.left}
 	}
-	maps.Copy(b, old.before) // none of which is among old.Rates
+	maps.Copy(b, old.before) // disjoint from old.Rates
 	maps.DeleteFunc(b, func(code string, was belief) bool {
 		_, shown := coingecko.Find(s.Rates, code)
 		return shown || p.tooOld(was.left, now)
@@ -116,7 +114,7 @@ func (p *Poller) forgotten(s, old *Snapshot, now instant) map[string]belief {
 	return b
 }
 
-// witnesses are the rates of the answer before: those that were believed, and those that this one confirms.
+// witnesses returns the rates of the previous answer: the believed ones, and those that this answer confirms.
 func (p *Poller) witnesses(s, old *Snapshot) []coingecko.Rate {
 	if len(old.sent) == len(old.Rates) {
 		return old.Rates
@@ -130,18 +128,18 @@ func (p *Poller) witnesses(s, old *Snapshot) []coingecko.Rate {
 	})
 }
 
-// size is how many usable rates an answer had, and those that the sender kept back.
+// size returns the number of usable rates, including those that the upstream withholds.
 func (s *Snapshot) size() int { return len(s.Rates) + len(s.Withheld) }
 
-// tooOld says whether something is older than rates may be that are shown.
+// tooOld reports whether the time since then is above max-age.
 func (p *Poller) tooOld(then, now instant) bool { return now.since(then) > p.options.MaxAge }
 
-// repeats says whether two answers are one: CoinGecko repeats it until it refreshes its rates.
+// repeats reports whether two answers are the same: CoinGecko repeats an answer until it refreshes.
 func (s *Snapshot) repeats(old *Snapshot) bool {
 	return sameContent(old.sent, s.sent) && !s.keepsBack(old) && !old.keepsBack(s)
 }
 
-// keepsBack says whether who sent an answer kept back a rate that the other answer has: it was another one.
+// keepsBack reports whether the upstream withholds a rate that the other answer has, which makes it a different answer.
 func (s *Snapshot) keepsBack(other *Snapshot) bool {
 	return slices.ContainsFunc(s.Withheld, func(r coingecko.Rate) bool {
 		_, here := coingecko.Find(s.sent, r.Code)
@@ -150,8 +148,8 @@ func (s *Snapshot) keepsBack(other *Snapshot) bool {
 	})
 }
 
-// sameContent says whether all rates that two answers have in common are the same. Both are sorted by code. A
-// currency that only one of them has makes no other answer, for its rates may still be of the same moment.
+// sameContent reports whether all common rates of two answers are equal. Both are sorted by code. A currency that is only in one of
+// them does not make a different answer, because the rates may still be of the same time.
 func sameContent(a, b []coingecko.Rate) bool {
 	for _, r := range a {
 		if other, ok := coingecko.Find(b, r.Code); ok && other.Value != r.Value {
@@ -161,8 +159,7 @@ func sameContent(a, b []coingecko.Rate) bool {
 	return true
 }
 
-// logWithheld names rates that are withheld, each again now and then while it goes on, and says when there are none
-// any more.
+// logWithheld logs withheld rates, each again at every reminder, and logs once when none is left.
 func (p *Poller) logWithheld(s *Snapshot, now instant) {
 	if len(s.Withheld) == 0 && p.doubted {
 		p.doubted = false
@@ -191,5 +188,5 @@ func (p *Poller) logWithheld(s *Snapshot, now instant) {
 	}
 }
 
-// mentionsMost is how many withheld rates one line of the log names.
+// mentionsMost is the maximum number of withheld rates in one log message.
 const mentionsMost = 10

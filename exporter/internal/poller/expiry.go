@@ -1,4 +1,4 @@
-// That rates expire is told when it happens, and not at the next poll.
+// Logging of expiry when it happens, not at the next poll.
 
 package poller
 
@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// expiryCheck bounds how long an expiry goes unnoticed after the machine was suspended or its clock was set: a timer knows of neither.
+// expiryCheck bounds the delay with which an expiry is noticed after a suspend or a change of the clock, which timers ignore.
 const expiryCheck = 10 * time.Second
 
-// watchExpiry logs that the rates have expired, at the moment they do and once until fresh ones come. It returns when the context
-// ends. Status needs no such event: it works out the age each time it is asked.
+// watchExpiry logs once when the rates expire, until fresh ones arrive. It returns when the context is done. Status needs no event,
+// because it computes the age on each call.
 func (p *Poller) watchExpiry(ctx context.Context) {
 	timer := time.NewTimer(expiryCheck)
 	defer timer.Stop()
@@ -26,14 +26,14 @@ func (p *Poller) watchExpiry(ctx context.Context) {
 	}
 }
 
-// tellExpiry says when to look again.
+// tellExpiry returns the time until the next check.
 func (p *Poller) tellExpiry() time.Duration {
 	p.telling.Lock()
 	defer p.telling.Unlock()
 	now, s := p.options.clock(), p.known.Load().snapshot
 	switch {
 	case s == nil:
-	case !p.tooOld(s.left, now): // rates of exactly max-age are still shown
+	case !p.tooOld(s.left, now): // rates of exactly max-age have not expired
 		return min(expiryCheck, p.options.MaxAge-now.since(s.left)+time.Millisecond)
 	case !p.expired:
 		p.expired = true

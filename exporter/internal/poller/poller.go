@@ -1,7 +1,7 @@
-// Package poller decides when to ask for rates, and keeps the last good answer for as long as it may be shown.
+// Package poller decides when to poll, and keeps the last good answer until it expires.
 //
-// It polls on its own timer and not when Prometheus scrapes: CoinGecko's quota is hard, two scrapers
-// would double the calls, and a slow upstream must not slow a scrape.
+// It polls on its own timer and not on scrape: CoinGecko's quota is strict, two scrapers would double the requests, and a slow
+// upstream must not slow down scrapes.
 package poller
 
 import (
@@ -19,62 +19,62 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// What the design sets for everybody.
+// Fixed limits.
 const (
-	MinInterval  = 10 * time.Second // between polls, however asked for
-	maxWait      = time.Hour        // however long a server asks to wait
-	reminder     = 10 * time.Minute // between two log lines about one trouble that goes on
-	ageOfRelayed = time.Second      // how exact the header Age is
+	MinInterval  = 10 * time.Second // least time between polls
+	maxWait      = time.Hour        // longest wait that a server can request
+	reminder     = 10 * time.Minute // between log messages about a failure that lasts
+	ageOfRelayed = time.Second      // resolution of the Age header
 )
 
-// Options say how often to poll. All durations are above zero.
+// Options configure a Poller. All durations must be above zero.
 type Options struct {
 	Client      *coingecko.Client
-	Interval    time.Duration  // between polls of CoinGecko, and of a relay that says nothing about it
-	MinInterval time.Duration  // however short a wait a server asks for
-	MaxAge      time.Duration  // of rates that are shown
-	MaxJump     coingecko.Jump // of rates that are shown without being confirmed
-	BackoffMin  time.Duration  // after 401, 403 and a 429 without a hint: grows from here
-	BackoffMax  time.Duration  // to here
-	Simulated   bool           // what is asked is a simulation, also before it has said so
+	Interval    time.Duration  // between polls of CoinGecko, and of an upstream without max-age
+	MinInterval time.Duration  // least time between polls, whatever a server requests
+	MaxAge      time.Duration  // age at which rates expire
+	MaxJump     coingecko.Jump // beyond it, a rate is withheld
+	BackoffMin  time.Duration  // first wait after 401, 403 and a 429 that names none
+	BackoffMax  time.Duration  // longest such wait
+	Simulated   bool           // the upstream is the simulator
 	Logger      *slog.Logger
 	Observers   []Observer
 
-	clock func() instant // nil for the machine's; tests move the two clocks apart
+	clock func() instant // nil for the machine's clocks; tests set them apart
 }
 
-// Poller asks for rates and keeps them. Its readers never wait: what it knows is swapped whole.
+// Poller polls and keeps the rates. Readers never wait: each poll replaces its state as a whole.
 type Poller struct {
 	options Options
 	backoff *backoff.ExponentialBackOff
 	known   atomic.Pointer[knowledge]
-	first   chan struct{} // closed when fresh rates were there for the first time
-	polled  chan struct{} // tells watchExpiry that there is something new to watch
-	// What watchExpiry says and what a poll says of the same rates come one after the other, in the order of the events.
+	first   chan struct{} // closed once there have been fresh rates
+	polled  chan struct{} // wakes watchExpiry after a poll
+	// telling keeps log messages of watchExpiry and of polls in the order of events.
 	telling sync.Mutex
-	expired bool // watchExpiry said so, and no fresh rates have come since
+	expired bool // watchExpiry has logged it, and there have been no fresh rates since
 
-	// Touched by the goroutine of Run alone.
-	seen    bool                 // fresh rates have been there
-	trouble map[string]time.Time // when each kind of failure since the last success was last mentioned
-	since   time.Time            // when the present trouble began
-	failed  int                  // polls since anything was mentioned
-	dropped string               // what the last line about dropped entries said
-	doubts  map[string]time.Time // when each rate that is withheld was last mentioned, by code
-	doubted bool                 // mentioned any since all were confirmed
+	// Used only by the goroutine of Run.
+	seen    bool                 // there have been fresh rates
+	trouble map[string]time.Time // when each kind of failure since the last success was last logged
+	since   time.Time            // begin of the current failures
+	failed  int                  // failed polls since the last log message
+	dropped string               // the last logged reasons of dropped entries
+	doubts  map[string]time.Time // when each withheld rate was last logged, by code
+	doubted bool                 // some were logged since all were confirmed
 }
 
-// knowledge is what a finished poll leaves. It is never changed once it was published.
+// knowledge is the state after a poll. It is immutable once published.
 type knowledge struct {
-	snapshot *Snapshot // the last good one, however old; nil before the first
+	snapshot *Snapshot // the last good one, even if expired; nil before the first
 	polled   time.Time // zero before the first poll
 	next     instant
 	err      *coingecko.Error
-	refused  bool // access was refused, and no poll has succeeded since
+	refused  bool // access was refused and no poll has succeeded since
 	interval time.Duration
 }
 
-// New makes a poller that has asked nothing yet.
+// New creates a poller. It polls only in Run.
 func New(o Options) *Poller {
 	if o.clock == nil {
 		o.clock = systemClock
@@ -86,10 +86,10 @@ func New(o Options) *Poller {
 	return p
 }
 
-// First is closed once fresh rates have been there.
+// First is closed once there have been fresh rates.
 func (p *Poller) First() <-chan struct{} { return p.first }
 
-// Status is what is known now.
+// Status returns the current state.
 func (p *Poller) Status() Status {
 	k, now := p.known.Load(), p.options.clock()
 	s := Status{
@@ -118,7 +118,7 @@ func (p *Poller) Status() Status {
 	return s
 }
 
-// Run polls until the context ends. It returns nil then.
+// Run polls until the context is done, and then returns nil.
 func (p *Poller) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	watch.Go(func() { p.watchExpiry(ctx) })
@@ -133,13 +133,13 @@ func (p *Poller) Run(ctx context.Context) error {
 		}
 		next, err := p.poll(ctx)
 		if err != nil {
-			return nil // the context ended within the poll, which is no failure of anybody
+			return nil // the context was done during the poll, which is not a failure
 		}
 		timer.Reset(max(0, next.mono-p.options.clock().mono))
 	}
 }
 
-// poll asks once, publishes the outcome and says when to ask again. It fails only when the context ended.
+// poll polls once, publishes the result and returns the time of the next poll. It fails only if the context is done.
 func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	begun := p.options.clock()
 	answer, err := p.options.Client.ExchangeRates(ctx)
@@ -152,7 +152,7 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	outcome := Poll{Upstream: answer.Upstream, Duration: ended.mono - begun.mono, Rejected: answer.Rejected}
 
 	if err == nil {
-		// The rates are as old as if they had left when they were asked for: older, never younger.
+		// Rates count as having left when the request was sent: they may seem older than they are, never younger.
 		fresh := p.snapshot(before.snapshot, answer, begun.add(-answer.Age), ended)
 		if err = p.shrunk(before.snapshot, fresh, answer.Host, ended); err == nil && newer(before.snapshot, fresh, answer.Age, ended) {
 			after.snapshot, outcome.Snapshot = fresh, fresh
@@ -171,14 +171,14 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 		outcome.Err, outcome.Upstream = after.err, after.err.Upstream
 	}
 	after.next = p.next(begun, ended, answer, after.err)
-	// Counters first: whoever sees that a poll has ended sees it counted, too, and may keep what he saw for a while.
+	// Counters first: a reader that sees the end of a poll must see it counted, because answers are cached.
 	for _, o := range p.options.Observers {
 		o.Polled(outcome)
 	}
 	p.known.Store(after)
 	select {
 	case p.polled <- struct{}{}:
-	default: // it is told already
+	default: // already woken
 	}
 	if s := outcome.Snapshot; s != nil && !p.seen && !p.tooOld(s.left, ended) {
 		p.seen = true
@@ -188,8 +188,7 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	return after.next, nil
 }
 
-// shrunk refuses an answer that lost more than half of the currencies. It compares with rates that are
-// still shown only: once they have expired there is nothing left to protect.
+// shrunk returns an error for an answer with fewer than half of the currencies of the last one, unless that one has expired.
 func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
 	if old == nil || p.tooOld(old.left, now) || old.Simulated != fresh.Simulated || 2*fresh.size() >= old.size() {
 		return nil
@@ -202,9 +201,9 @@ func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
 	}
 }
 
-// newer says whether an answer brings rates that left CoinGecko later than those at hand. Of two relays
-// behind one name, one may lag: time must not run backwards. The age that an answer declares is not exact.
-// Between simulated rates and real ones there is no order: a relay that is turned to the others shows those.
+// newer reports whether the rates of an answer left CoinGecko later than the current ones. Of two upstreams behind one name, one may
+// lag, and rates must not go back in time. The declared age is not exact. Simulated and real rates have no order: if the upstream
+// changes from one to the other, the new ones are used.
 func newer(old, fresh *Snapshot, age time.Duration, now instant) bool {
 	inexact := time.Duration(0)
 	if age > 0 {
@@ -213,49 +212,49 @@ func newer(old, fresh *Snapshot, age time.Duration, now instant) bool {
 	return old == nil || old.Simulated != fresh.Simulated || now.since(old.left)-now.since(fresh.left) > inexact
 }
 
-// next says when to ask again.
+// next returns the time of the next poll.
 func (p *Poller) next(begun, ended instant, answer coingecko.Answer, err *coingecko.Error) instant {
 	if err == nil {
 		p.backoff.Reset()
 	}
 	switch {
 	case err == nil && answer.Upstream == coingecko.Relay:
-		// A second more than it says, so that its own poll has ended. A price from a cache that says that it is good for
-		// an hour, or a poller that was told to wait for one, must not keep this one from asking somebody who is well.
+		// One second after the upstream's next poll is due, so that it has ended. A cache or a poller that names an hour
+		// must not keep this exporter from polling a healthy replacement.
 		due := begun.add(p.options.Interval)
 		switch {
-		case answer.Age > p.options.MaxAge: // is as good as no answer
+		case answer.Age > p.options.MaxAge: // the same as no answer
 			due = begun.add(p.options.MinInterval)
 		case answer.MaxAge > 0:
 			due = ended.add(max(answer.MaxAge-answer.Age+time.Second, p.options.MinInterval))
 		}
 		return earlier(due, begun.add(p.longestPause()))
 	case err != nil && err.Upstream == coingecko.Relay:
-		// Whatever it asked for: its trouble is no pause of this one, and a poll of it spends no quota.
+		// Whatever the upstream requests: polls of another exporter use no quota.
 		return begun.add(min(p.options.MinInterval, p.longestPause()))
 	case err == nil:
 	case err.Reason == coingecko.RateLimited && err.Wait > 0:
 		return ended.add(min(max(err.Wait, p.options.MinInterval), maxWait))
 	case err.Reason == coingecko.RateLimited, err.Reason == coingecko.Unauthorized:
-		// The library's jitter may leave the bounds by half.
+		// The library's jitter may exceed the bounds by half.
 		return ended.add(min(max(p.backoff.NextBackOff(), p.options.BackoffMin), p.options.BackoffMax))
 	}
-	// From begin to begin: a month's quota is counted in polls, not in pauses.
+	// From begin to begin, because the monthly quota counts polls.
 	return begun.add(p.options.Interval)
 }
 
-// longestPause is that of a relay: there are two more polls before its rates expire.
+// longestPause is the longest time between polls of a relay. It leaves two more polls before the rates expire.
 func (p *Poller) longestPause() time.Duration { return p.options.MaxAge / 3 }
 
 func asError(err error) *coingecko.Error {
 	e, ok := errors.AsType[*coingecko.Error](err)
-	if !ok { // the client promises to return no other
+	if !ok { // the client returns no other
 		panic("poller: not a *coingecko.Error: " + err.Error())
 	}
 	return e
 }
 
-// log says what changed, and repeats a trouble that goes on only now and then.
+// log logs changes, and repeats a failure that lasts only at every reminder.
 func (p *Poller) log(o Poll, k *knowledge, now instant) {
 	l := p.options.Logger
 	p.logDropped(o.Rejected)
@@ -263,7 +262,7 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 		p.logWithheld(o.Snapshot, now)
 	}
 	if o.Err == nil {
-		// A relay whose polls succeed may bring rates that have expired, and then fresh ones.
+		// Polls of a relay may succeed with expired rates, and later with fresh ones.
 		p.telling.Lock()
 		defer p.telling.Unlock()
 		returned := p.expired && o.Snapshot != nil && !p.tooOld(o.Snapshot.left, now)
@@ -283,8 +282,8 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 	if len(p.trouble) == 0 {
 		p.since = now.wall
 	}
-	// Details such as an address or a wait may differ each time, and are no news. Nor is it when two
-	// kinds of failure take turns.
+	// Details such as an address or a wait may differ each time and are not news, nor is an alternation of two kinds of
+	// failure.
 	trouble := o.Err.Explain()
 	if mentioned, known := p.trouble[trouble]; !known || now.wall.Sub(mentioned) >= reminder {
 		l = l.With("reason", string(o.Err.Reason), "err", o.Err.Error())
@@ -300,7 +299,7 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 
 func (p *Poller) logDropped(rejected map[coingecko.Rejection]int) {
 	rejected = maps.Clone(rejected)
-	delete(rejected, coingecko.Implausible) // of which logWithheld tells
+	delete(rejected, coingecko.Implausible) // logged by logWithheld
 	dropped := ""
 	if len(rejected) > 0 {
 		dropped = fmt.Sprint(rejected) // fmt sorts a map's keys

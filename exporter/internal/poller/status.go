@@ -1,4 +1,4 @@
-// What the poller knows, as its readers see it.
+// The poller's state as its readers see it.
 
 package poller
 
@@ -8,65 +8,64 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// Snapshot is one good answer, and what is believed of it. It is never changed once it was published.
+// Snapshot is a good answer and which of its rates are believed. It is immutable once published.
 type Snapshot struct {
-	Rates     []coingecko.Rate // that are believed, sorted by code
-	Withheld  []coingecko.Rate // that are not confirmed yet, without their values, sorted by code
-	Checked   bool             // Rates were compared with those before them, here or by who sent them
+	Rates     []coingecko.Rate // believed rates, sorted by code
+	Withheld  []coingecko.Rate // withheld rates without their values, sorted by code
+	Checked   bool             // Rates were compared with earlier ones, here or by the upstream
 	Simulated bool             // the rates are not real
 	Upstream  coingecko.Upstream
 
 	left         instant           // when the rates left CoinGecko
-	sent         []coingecko.Rate  // all that came, sorted by code: Rates, and what was withheld here
-	before       map[string]belief // what was believed of currencies that are not among Rates, while it is young
-	previous     []coingecko.Rate  // of the last answer whose content differed
-	previousLeft instant           // when that was last sent
+	sent         []coingecko.Rate  // all rates of the answer, sorted by code: Rates and those withheld here
+	before       map[string]belief // last believed rates of currencies that are not in Rates, unless too old
+	previous     []coingecko.Rate  // rates of the last answer with different content
+	previousLeft instant           // when that was last received
 }
 
-// Left is when the rates left CoinGecko, by this machine's clock.
+// Left returns when the rates left CoinGecko, by this machine's clock.
 func (s *Snapshot) Left() time.Time { return s.left.wall }
 
-// Status is the poller's knowledge at one moment. Its parts belong together.
+// Status is a consistent view of the poller's state at one time.
 type Status struct {
-	Now         time.Time        // when this was asked
-	Snapshot    *Snapshot        // the rates; nil before the first success and once they are older than MaxAge
-	Age         time.Duration    // of the last good rates, also when they have expired; 0 before the first
+	Now         time.Time        // time of this status
+	Snapshot    *Snapshot        // nil before the first success and once the rates have expired
+	Age         time.Duration    // of the last good rates, even if expired; 0 before the first
 	LastSuccess time.Time        // when the last good rates left CoinGecko; zero before the first
 	LastPoll    time.Time        // when the last poll ended; zero before the first
 	NextPoll    time.Time        // when the next poll is due; zero before the first ended
 	Err         *coingecko.Error // why the last poll failed; nil if it succeeded or none has ended
-	Refused     bool             // key, plan or host were refused, and no poll has succeeded since
-	Interval    time.Duration    // between polls, in force: of a relay's polls, the one of whoever asks CoinGecko
-	MaxAge      time.Duration    // of rates, in force
+	Refused     bool             // key, plan or host were refused and no poll has succeeded since
+	Interval    time.Duration    // poll interval in force; on a relay, that of the poller
+	MaxAge      time.Duration    // maximum age in force
 
-	// Previous are the rates of the last answer before Snapshot whose content differed, sorted by code: CoinGecko
-	// repeats an answer until it refreshes. Nil before there were two, and once either is older than MaxAge.
+	// Previous are the rates of the last answer with different content, sorted by code: CoinGecko repeats an answer until it
+	// refreshes. Nil until there are two answers, and once either has expired.
 	Previous []coingecko.Rate
 
-	// Simulated says that the rates are not real, or were not before they expired.
+	// Simulated reports that the rates are simulated, or were before they expired.
 	Simulated bool
 }
 
-// Up says whether the last poll succeeded; false before the first.
+// Up reports whether the last poll succeeded; false before the first.
 func (s Status) Up() bool { return !s.LastPoll.IsZero() && s.Err == nil }
 
-// Missed says that a newer answer should be here by now: the last poll failed, or the rates are
-// older than two intervals although it succeeded (a relay whose own upstream is down).
+// Missed reports that a newer answer is overdue: the last poll failed, or the rates are older than two intervals although it
+// succeeded (a relay whose upstream has no newer rates).
 func (s Status) Missed() bool {
 	return s.Err != nil || s.Age > 2*s.Interval
 }
 
-// Poll is one finished poll, as observers get it.
+// Poll is the result of a poll, for observers.
 type Poll struct {
-	Upstream coingecko.Upstream // who was asked last
+	Upstream coingecko.Upstream // the last upstream that was tried
 	Duration time.Duration
-	Snapshot *Snapshot                   // the new rates; nil when the poll failed or brought nothing newer
-	Rejected map[coingecko.Rejection]int // entries that were dropped, by reason
-	Err      *coingecko.Error            // nil when the poll succeeded
+	Snapshot *Snapshot                   // the new rates; nil if the poll failed or returned nothing newer
+	Rejected map[coingecko.Rejection]int // dropped entries by reason
+	Err      *coingecko.Error            // nil if the poll succeeded
 }
 
-// Observer is told of every poll, after it ended and before Status tells its outcome.
-// It is called from the poller's goroutine and must not block.
+// Observer is called after every poll, before Status shows its result. It runs in the poller's goroutine and must not block.
 type Observer interface {
 	Polled(Poll)
 }
