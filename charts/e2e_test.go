@@ -577,8 +577,53 @@ func TestNeighbours(t *testing.T) {
 			}
 		})
 	}
+	sidecar(t, shops)
 	for _, c := range shops {
 		c.uninstall()
+	}
+}
+
+// sidecar reads dashboards as the sidecar of Grafana's charts does: by label, in all namespaces, each file in the folder
+// that the annotation names. Files of two shops in one place would replace each other, and so would two equal uids.
+func sidecar(t *testing.T, shops map[string]*cluster) {
+	t.Helper()
+	var found struct {
+		Items []struct {
+			Metadata struct {
+				Namespace   string
+				Annotations map[string]string
+			}
+			Data map[string]string
+		}
+	}
+	out, err := exec.Command("kubectl", "get", "configmaps", "--all-namespaces", "--output=json", "--selector=grafana_dashboard=1,app.kubernetes.io/instance="+release).Output()
+	if err == nil {
+		err = json.Unmarshal(out, &found)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dashboards, owners := map[string]int{}, map[string]string{}
+	for _, item := range found.Items {
+		for file, text := range item.Data {
+			var dashboard struct{ UID, Title string }
+			if err := json.Unmarshal([]byte(text), &dashboard); err != nil || dashboard.UID == "" {
+				t.Errorf("%s of %s is no dashboard: %v", file, item.Metadata.Namespace, err)
+			}
+			dashboards[item.Metadata.Namespace]++
+			folder := item.Metadata.Annotations["grafana_folder"]
+			for _, key := range []string{"file " + folder + "/" + file, "uid " + dashboard.UID, "title " + folder + "/" + dashboard.Title} {
+				if other := owners[key]; other != "" {
+					t.Errorf("%s and %s both have the %s", other, item.Metadata.Namespace, key)
+				}
+				owners[key] = item.Metadata.Namespace
+			}
+		}
+	}
+	for _, c := range shops {
+		if dashboards[c.namespace] != 3 {
+			t.Errorf("a sidecar finds %d dashboards of %s", dashboards[c.namespace], c.namespace)
+		}
 	}
 }
 
