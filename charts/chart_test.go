@@ -433,10 +433,10 @@ func TestIncomplete(t *testing.T) {
 	for what, spoil := range map[string]func(string) error{
 		"files/rules/*.rules.yaml": func(dir string) error { return os.RemoveAll(dir + "/files/rules") },
 		"files/dashboards/*.json":  func(dir string) error { return os.RemoveAll(dir + "/files/dashboards") },
-		"files/rules/data.rules.yaml holds no rules": func(dir string) error {
+		"files/rules/data.rules.yaml contains no rules": func(dir string) error {
 			return os.WriteFile(dir+"/files/rules/data.rules.yaml", []byte("../../../../alerts/data.rules.yaml"), 0o600)
 		},
-		"files/dashboards/coingecko-wall.json holds": func(dir string) error { return os.WriteFile(dir+"/files/dashboards/coingecko-wall.json", nil, 0o600) },
+		"files/dashboards/coingecko-wall.json contains no dashboard": func(dir string) error { return os.WriteFile(dir+"/files/dashboards/coingecko-wall.json", nil, 0o600) },
 	} {
 		dir := t.TempDir() + "/" + chart
 		if err := os.CopyFS(dir, os.DirFS(chart)); err != nil {
