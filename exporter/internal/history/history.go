@@ -1,5 +1,5 @@
-// Package history keeps what the rates were over the last day: one sample a minute, the changes and curves that
-// follow from them, and where they come from after a start.
+// Package history keeps the rates of the last day, one sample a minute, for changes and curves. Source fetches them from a Prometheus
+// at start.
 package history
 
 import (
@@ -13,34 +13,33 @@ import (
 )
 
 const (
-	// Reach is the longest change that can be told.
+	// Reach is the longest window of a change.
 	Reach = 24 * time.Hour
 
-	// Tolerance is how much older than asked for a sample may be. It is that of the recording rules.
+	// Tolerance is how much older than requested a sample may be. The recording rules use the same.
 	Tolerance = 5 * time.Minute
 
-	// slack is how much younger than asked for a sample may be: polls are never exactly an interval apart.
+	// slack is how much newer than requested a sample may be: polls are never exactly an interval apart.
 	slack = 30 * time.Second
 
-	// clockStep is how far the wall clock may leave the monotonic one between two polls.
+	// clockStep is the largest drift between wall clock and monotonic clock between two polls.
 	clockStep = 30 * time.Second
 )
 
-// Ratio divides two rates. It fails where the outcome is no number that could be shown.
+// Ratio divides two rates. It returns false if the result is not a positive finite number.
 func Ratio(a, b float64) (float64, bool) {
 	r := a / b
 	return r, r > 0 && !math.IsInf(r, 1)
 }
 
-// Sample is what one bitcoin bought at one moment. It never changes once it is kept.
+// Sample holds the rates at one time. It is immutable once kept.
 type Sample struct {
 	At     time.Time // when the rates left CoinGecko
-	codes  []string  // sorted; shared with the sample before when that has the same ones
+	codes  []string  // sorted; shared with the previous sample if equal
 	values []float64 // in the order of codes
 }
 
-// NewSample makes a sample of rates, which are sorted by code. It shares the codes with the sample before it where
-// that has the same ones.
+// NewSample creates a sample. The rates must be sorted by code. It shares the codes with before if they are equal.
 func NewSample(at time.Time, rates []coingecko.Rate, before Sample) Sample {
 	s := Sample{At: at, values: make([]float64, len(rates))}
 	for i, r := range rates {
@@ -52,12 +51,12 @@ func NewSample(at time.Time, rates []coingecko.Rate, before Sample) Sample {
 	}
 	s.codes = make([]string, len(rates))
 	for i, r := range rates {
-		s.codes[i] = strings.Clone(r.Code) // which lets go of the answer that it is a part of
+		s.codes[i] = strings.Clone(r.Code) // so that the answer can be freed
 	}
 	return s
 }
 
-// Price is what one unit of coin cost in quote; false where either is missing.
+// Price returns the price of one unit of coin in quote; false if either is missing.
 func (s Sample) Price(coin, quote string) (float64, bool) {
 	c, ok := slices.BinarySearch(s.codes, coin)
 	if !ok {
@@ -70,24 +69,22 @@ func (s Sample) Price(coin, quote string) (float64, bool) {
 	return Ratio(s.values[q], s.values[c])
 }
 
-// minute is what there is one sample of.
+// minute returns the minute of the sample. History has one sample for each.
 func (s Sample) minute() time.Time { return s.At.Truncate(time.Minute) }
 
-// History holds at most one sample for each minute of a day and a few minutes more: 1,447 of them.
-// With 76 currencies that is 1,447 * 76 * 8 bytes = 0.9 MB, and 80 kB for the rest.
-// The zero value is empty and ready. It is safe for concurrent use.
+// History holds at most one sample for each minute of a day and a few minutes, 1,447 in all. With 76 currencies that is
+// 1,447 * 76 * 8 bytes = 0.9 MB, and 80 kB for the rest. The zero value is ready for use. It is safe for concurrent use.
 type History struct {
 	mu      sync.RWMutex
 	samples []Sample // by time, ascending
 	drift   time.Duration
 }
 
-// Remember keeps the rates that left CoinGecko at the time given, unless that minute has its sample
-// or later ones are there already. The rates are sorted by code.
+// Remember keeps the rates that left CoinGecko at a time, unless there is a sample of that minute or a later one. The rates must be
+// sorted by code.
 //
-// drift is by how much the wall clock has left the monotonic one since the process started. When it
-// jumps, the clock was set or the machine slept, and nobody can say any more how far apart the
-// samples are: the old ones are forgotten.
+// drift is the difference between wall clock and monotonic clock since the process started. If it jumps, the clock was set or the
+// machine was suspended, so the distance between samples is unknown, and older samples are dropped.
 func (h *History) Remember(at time.Time, rates []coingecko.Rate, drift time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,11 +105,11 @@ func (h *History) Remember(at time.Time, rates []coingecko.Rate, drift time.Dura
 	for old < len(h.samples) && at.Sub(h.samples[old].At) > Reach+Tolerance {
 		old++
 	}
-	clear(h.samples[:old]) // lets go of the values before append moves the slice
+	clear(h.samples[:old]) // frees the values before append moves the slice
 	h.samples = append(h.samples[old:], s)
 }
 
-// Restore adds what others remember. A minute that has its sample keeps it.
+// Restore adds earlier samples. Existing samples of a minute take precedence.
 func (h *History) Restore(past []Sample) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -121,15 +118,14 @@ func (h *History) Restore(past []Sample) {
 	h.samples = slices.CompactFunc(all, func(a, b Sample) bool { return a.minute().Equal(b.minute()) })
 }
 
-// Len is the number of samples.
+// Len returns the number of samples.
 func (h *History) Len() int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return len(h.samples)
 }
 
-// Before gives the sample of a time: the newest that is at most slack after it, if that is at most
-// Tolerance before it.
+// Before returns the sample for a time: the newest one at most slack after it, if it is at most Tolerance before it.
 func (h *History) Before(t time.Time) (Sample, bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -149,14 +145,14 @@ func (h *History) Before(t time.Time) (Sample, bool) {
 type Point struct {
 	Sample
 	X   int  // 0 is the curve's start, CurvePoints its end
-	Gap bool // nothing is known between the point before and this one
+	Gap bool // no samples between the previous point and this one
 }
 
-// CurvePoints is how finely a curve is drawn: one point for six minutes of a day.
+// CurvePoints is the number of points of a curve: one for six minutes of a day.
 const CurvePoints = 240
 
-// Curve thins out the day before now to the last Sample in each part of it and ends with now. It
-// starts with the oldest sample there is. Two samples further apart than gap have a gap between them.
+// Curve returns the day before now, reduced to the last sample of each part, and its duration. It begins with the oldest sample and
+// ends with now. Samples further apart than gap have a gap between them.
 func (h *History) Curve(now Sample, gap time.Duration) ([]Point, time.Duration) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()

@@ -1,4 +1,4 @@
-// Where the past comes from after a start: a Prometheus that scraped exporters before.
+// Fetching of the last day from a Prometheus that scrapes exporters.
 
 package history
 
@@ -25,25 +25,25 @@ import (
 )
 
 const (
-	step     = time.Minute      // between two moments that are asked for
-	span     = 6 * time.Hour    // of one query: 76 currencies make 0.7 MB
-	patience = 30 * time.Second // for one query
-	maxBody  = 32 << 20         // bytes of one answer: 500 currencies make 5 MB
-	ahead    = time.Minute      // by which an exporter's clock may be fast
+	step     = time.Minute      // resolution of queries
+	span     = 6 * time.Hour    // range of one query: 0.7 MB for 76 currencies
+	patience = 30 * time.Second // timeout of one query
+	maxBody  = 32 << 20         // bytes of one answer: 5 MB for 500 currencies
+	ahead    = time.Minute      // how far an exporter's clock may be ahead
 )
 
-// Source is a Prometheus, or what answers as one.
+// Source is a Prometheus, or a server with its API.
 type Source struct {
-	URL      *url.URL          // without /api/v1; it may hold a user and a password
-	Selector string            // label matchers of the exporters, without braces
-	MaxAge   time.Duration     // rates that were older at that time are left out
-	Jump     coingecko.Jump    // rates that differ by more from the one before are left out, unless another answer confirms them
+	URL      *url.URL          // without /api/v1; it may contain a user and password
+	Selector string            // label matchers for the exporters, without braces
+	MaxAge   time.Duration     // older rates are omitted
+	Jump     coingecko.Jump    // rates that differ more from the one before are omitted unless another answer confirms them
 	HTTP     http.RoundTripper // nil for the default
 }
 
 var matchers = regexp.MustCompile(`^\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*(,\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*)*,?\s*$`)
 
-// IsSelector says whether a text is a list of label matchers as PromQL has them between braces.
+// IsSelector reports whether a text is a list of PromQL label matchers, without braces.
 func IsSelector(s string) bool {
 	if !matchers.MatchString(s) {
 		return false
@@ -60,18 +60,18 @@ func IsSelector(s string) bool {
 	return true
 }
 
-// patterns are the values of a list of matchers that are regular expressions.
+// patterns matches the values of regular expression matchers.
 var patterns = regexp.MustCompile(`[=!]~\s*("(?:\\.|[^"\\\n])*")`)
 
-// Fetch asks for the day before a moment. It leaves out what an exporter would not have believed or shown.
-// Its errors hold neither user nor password.
+// Fetch returns the samples of the day before now. It omits rates that an exporter would not have believed or shown. Its errors do
+// not contain the user or password.
 func (s Source) Fetch(ctx context.Context, now time.Time) ([]Sample, error) {
 	client, err := api.NewClient(api.Config{Address: s.URL.String(), RoundTripper: limited{s.HTTP}})
-	if err != nil { // a *url.URL that cannot be parsed
+	if err != nil { // only for a *url.URL that cannot be parsed
 		return nil, errors.New("the URL is not usable")
 	}
 	p := past{source: s, client: prometheus.NewAPI(client), beliefs: map[string]belief{}}
-	// On whole minutes, so that every exporter that asks gets the same.
+	// On whole minutes, so that every exporter gets the same samples.
 	end := now.Truncate(step)
 	for start := end.Add(-Reach - Tolerance); !start.After(end); start = start.Add(span) {
 		if err := p.add(ctx, start, earlier(start.Add(span-step), end)); err != nil {
@@ -88,14 +88,14 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// past is what was fetched so far.
+// past is the state of Fetch.
 type past struct {
 	source  Source
 	client  prometheus.API
 	samples []Sample
-	last    []coingecko.Rate   // of the newest answer, as it was sent
-	beliefs map[string]belief  // of each currency, the newest rate that was believed
-	doubts  map[string]float64 // rates of last that were not
+	last    []coingecko.Rate   // rates of the newest answer
+	beliefs map[string]belief  // newest believed rate of each currency
+	doubts  map[string]float64 // rates of last that were not believed
 }
 
 // belief is a rate that was believed.
@@ -104,10 +104,10 @@ type belief struct {
 	at    time.Time
 }
 
-// add fetches a part of the past.
+// add fetches the samples between start and end.
 func (p *past) add(ctx context.Context, start, end time.Time) error {
-	// As the recording rules fold replicas: only those count whose rates are the newest at that moment, so that two
-	// generations of rates never mix in one price. Simulated rates are nobody's past.
+	// Like the recording rules, use only the replicas with the newest rates at each time, so that a price never mixes
+	// rates of two times. Omit simulated rates.
 	in := "{" + p.source.Selector + "}"
 	fetched := fmt.Sprintf("(coingecko_last_success_timestamp_seconds%s unless coingecko_exporter_simulated%s) <= time() + %g",
 		in, in, ahead.Seconds())
@@ -145,7 +145,7 @@ func (p *past) add(ctx context.Context, start, end time.Time) error {
 	return nil
 }
 
-// query gives the series of a range query.
+// query returns the series of a range query.
 func (p *past) query(ctx context.Context, promQL string, start, end time.Time) (model.Matrix, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -160,14 +160,14 @@ func (p *past) query(ctx context.Context, promQL string, start, end time.Time) (
 	return m, nil
 }
 
-// keep adds a sample, if a live answer like it would have been believed.
+// keep adds a sample if a live answer like it would have been accepted.
 func (p *past) keep(at time.Time, rates []coingecko.Rate) {
 	n := len(p.samples)
 	var before Sample
 	if n > 0 {
 		before = p.samples[n-1]
 		if !at.Truncate(time.Minute).After(before.minute()) {
-			return // the same answer, a minute later
+			return // the same minute
 		}
 	}
 	slices.SortFunc(rates, func(a, b coingecko.Rate) int { return strings.Compare(a.Code, b.Code) })
@@ -184,7 +184,7 @@ func (p *past) keep(at time.Time, rates []coingecko.Rate) {
 	p.last = sent
 }
 
-// believe leaves out rates that jump, as the poller does: one is believed again when another answer confirms it.
+// believe omits implausible rates as the poller does, until another answer confirms them.
 func (p *past) believe(at time.Time, rates []coingecko.Rate) []coingecko.Rate {
 	repeated := slices.Equal(rates, p.last)
 	doubts := map[string]float64{}
@@ -207,7 +207,7 @@ func (p *past) believe(at time.Time, rates []coingecko.Rate) []coingecko.Rate {
 	return rates
 }
 
-// plain says why a query failed, without the URL: its user may be a token.
+// plain returns the error of a query without the URL, whose user may be a token.
 func plain(err error) error {
 	var timeout net.Error
 	if u, ok := errors.AsType[*url.Error](err); ok {
@@ -222,7 +222,7 @@ func plain(err error) error {
 	return err
 }
 
-// limited refuses answers that nobody expects.
+// limited limits the size of answers.
 type limited struct{ next http.RoundTripper }
 
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -1,5 +1,5 @@
-// How large everything is on a wall. The style sheet cannot say it by itself: the browsers of old television sets know
-// neither container queries nor min().
+// Sizes of tiles on a large display. They are computed here because the browsers of old television sets support neither container
+// queries nor min().
 
 package screen
 
@@ -9,28 +9,28 @@ import (
 	"math"
 )
 
-// A wall on its feet and one on its side, in rem, without headline, source and edges. screen.css makes a rem such that
-// the screen is at least so large.
+// The space for tiles in landscape and portrait orientation, in rem. screen.css chooses the rem so that the space is at least this
+// large.
 const (
 	wallWidth, wallHeight = 103.2, 51.3
 	tallWidth, tallHeight = 56.7, 94.0
 
 	gapWidth    = 0.9 // between tiles
-	padWidth    = 2.6 // edges of a tile, both
+	padWidth    = 2.6 // both edges of a tile
 	padHeight   = 1.7
-	banner      = 3.2 // SIMULATED. A notice takes the curves' room
-	leastHeight = 8.5 // of a tile; more tiles than fit are scrolled
+	banner      = 3.2 // of SIMULATED. A notice uses the space of the curves
+	leastHeight = 8.5 // of a tile; further tiles scroll
 )
 
 // sizes are custom properties for the style sheet.
 type sizes struct {
 	columns     int
-	price, size float64 // rem: of the price, and what the other texts are parts of
-	fits        bool    // all tiles are on the screen at once
-	short       bool    // no room for the curve below the price: it stands beside the name
+	price, size float64 // rem: of the price, and the base of the other sizes
+	fits        bool    // all tiles fit without scrolling
+	short       bool    // no space for the curve below the price: it is beside the name
 }
 
-// fit makes room for tiles on a stage. digits is the length of the longest price.
+// fit computes the sizes for tiles in a space. digits is the length of the longest price.
 func fit(width, height float64, columns, tiles, digits int, basket bool) sizes {
 	rows := math.Ceil(float64(max(tiles, 1)) / float64(columns))
 	across := float64(columns)
@@ -39,21 +39,21 @@ func fit(width, height float64, columns, tiles, digits int, basket bool) sizes {
 	s := sizes{columns: columns, fits: h >= leastHeight}
 	h = max(h, leastHeight) - padHeight
 	s.short = h < 12 || basket && h < 13
-	share, text := 0.29, 1.0 // of the height
+	share, text := 0.29, 1.0 // shares of the height
 	switch {
 	case basket && s.short:
 		share, text = 0.28, 0.92
-	case basket: // one line more
+	case basket: // one more line
 		share, text = 0.26, 0.87
-	case s.short: // no curve in the height
+	case s.short: // without the height of the curve
 		share, text = 0.315, 1.05
 	}
-	s.price = min(share*h, w/(0.6*float64(digits)+1.3)) // a digit is 0.6 wide at most, and the unit behind them 1.3
+	s.price = min(share*h, w/(0.6*float64(digits)+1.3)) // a digit is at most 0.6 wide, and the unit 1.3
 	s.size = min(text*h, 0.557*w)
 	return s
 }
 
-// layout gives the custom properties and the classes of a number of tiles.
+// layout returns the custom properties and classes for a number of tiles.
 func layout(tiles, digits int, basket, simulated bool) (properties template.CSS, classes string) {
 	less := 0.0
 	if simulated {
@@ -74,8 +74,8 @@ func layout(tiles, digits int, basket, simulated bool) (properties template.CSS,
 		wall.columns, wall.price, wall.size, tall.columns, tall.price, tall.size)), classes
 }
 
-// wallColumns makes a grid of about as many columns as rows, so that tiles are about as wide as the screen
-// is in proportion. Three go side by side.
+// wallColumns returns the columns in landscape orientation: about as many as rows, so that tiles have the proportions of the display.
+// Three tiles are side by side.
 func wallColumns(tiles int) int {
 	if tiles == 3 {
 		return 3
@@ -83,7 +83,7 @@ func wallColumns(tiles int) int {
 	return min(max(int(math.Ceil(math.Sqrt(float64(tiles)))), 1), 6)
 }
 
-// tallColumns are those of a screen on its side.
+// tallColumns returns the columns in portrait orientation.
 func tallColumns(tiles int) int {
 	switch {
 	case tiles <= 5:

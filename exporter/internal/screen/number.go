@@ -1,4 +1,4 @@
-// Numbers, ages and units as people read them.
+// Formatting of numbers, ages and units.
 
 package screen
 
@@ -14,29 +14,29 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// dash stands where there is no number.
+// dash replaces an unknown number.
 const dash = "–"
 
-// number writes a positive number with decimals by magnitude and groups of three:
+// number formats a positive number with decimals by magnitude and groups of three digits:
 // 113,245,000 · 75,817.77 · 1.1624 · 0.0784 · 0.00000131.
 func number(v float64) string { return written(v, decimals) }
 
-// written writes a positive number with as many decimals as it should have.
+// written formats a positive number with the decimals that a function returns.
 func written(v float64, decimals func(float64) int) string {
 	if v >= 1e15 || v < 1e-12 {
 		return strconv.FormatFloat(v, 'e', 2, 64)
 	}
-	// Half a cent goes up, also where the binary number is a little less than half: 75817.765.
+	// Round half a cent up even if the binary number is slightly smaller: 75817.765.
 	text := strconv.FormatFloat(math.Nextafter(v, math.Inf(1)), 'f', decimals(v), 64)
-	// 9.99999 rounds to 10 and is written as 10 is.
+	// 9.99999 rounds to 10 and is formatted like 10.
 	if rounded, err := strconv.ParseFloat(text, 64); err == nil {
 		text = strconv.FormatFloat(rounded, 'f', decimals(rounded), 64)
 	}
 	return group(text)
 }
 
-// decimals keeps at least three significant digits, the four decimals that exchange rates are quoted
-// with, and no cents where nobody counts them.
+// decimals returns the decimals of a price: at least three significant digits, the usual four decimals of exchange rates, and no
+// cents for large amounts.
 func decimals(v float64) int {
 	switch {
 	case v >= 1e6:
@@ -50,13 +50,13 @@ func decimals(v float64) int {
 	}
 }
 
-// significant writes an amount of coins with five significant digits, zeros among them, so that its width does not change
-// from poll to poll: 0.00076512 · 0.16880.
+// significant formats an amount of coins with five significant digits, including zeros, so that its width is stable: 0.00076512 ·
+// 0.16880.
 func significant(v float64) string {
 	return written(v, func(v float64) int { return max(4-int(math.Floor(math.Log10(v))), 0) })
 }
 
-// group puts commas into the whole part of a decimal number without a sign.
+// group inserts commas into the integer part of an unsigned decimal number.
 func group(s string) string {
 	whole, rest := s, ""
 	if i := strings.IndexByte(s, '.'); i >= 0 {
@@ -72,27 +72,27 @@ func group(s string) string {
 	return b.String() + rest
 }
 
-// change is a move of a price, as text and as direction.
+// change is a price change as text and direction.
 type change struct {
 	Window string // "15 min"
 	Text   string // "+1.25", in percent, or a dash
-	Way    string // up, down, flat, or none where nothing is known
+	Way    string // up, down, flat, or none if unknown
 	Size   string // calm, loud, or empty for neither
 }
 
-// How large a move is beside the shop's threshold for it.
+// Size of a change relative to its threshold.
 const (
-	calm = "calm" // under a tenth
-	loud = "loud" // as large, or larger
+	calm = "calm" // below a tenth
+	loud = "loud" // at least the threshold
 )
 
-// Arrow repeats the direction for who cannot tell the colours apart.
+// Arrow returns the direction as a symbol, for readers who cannot distinguish the colours.
 func (c change) Arrow() string {
 	return map[string]string{"up": "▲", "down": "▼", "flat": "■"}[c.Way]
 }
 
-// newChange says how far a price moved, in percent. The sign is of what is shown: -0.001 is 0.00. limit is the shop's
-// threshold, as a share; infinite for none.
+// newChange returns the change of a price in percent. The sign is that of the rounded value: -0.001 is 0.00. limit is the threshold as
+// a ratio; infinite for none.
 func newChange(window string, now, then, limit float64) change {
 	percent := (now/then - 1) * 100
 	d := 2
@@ -122,8 +122,8 @@ func newChange(window string, now, then, limit float64) change {
 	return c
 }
 
-// age writes a duration with its two largest units: 23 s · 4 min 10 s · 2 h 5 min · 3 d 4 h.
-// screen.js does the same, because it counts on.
+// age formats a duration with its two largest units: 23 s · 4 min 10 s · 2 h 5 min · 3 d 4 h. screen.js has the same function, because
+// it updates the age.
 func age(d time.Duration) string {
 	s := int(d / time.Second)
 	switch {
@@ -138,7 +138,7 @@ func age(d time.Duration) string {
 	}
 }
 
-// clock writes a moment in the screen's time zone; with its date where that is not today's.
+// clock formats a time in the screen's time zone, with the date if it is not today.
 func (s *Screen) clock(t, now time.Time) string {
 	t, now = t.In(s.opts.Zone), now.In(s.opts.Zone)
 	form := "15:04:05 "
@@ -146,7 +146,7 @@ func (s *Screen) clock(t, now time.Time) string {
 		form = "2006-01-02 15:04:05 "
 	}
 	zone := t.Format("MST")
-	if strings.HasPrefix(zone, "+") || strings.HasPrefix(zone, "-") { // a zone without letters
+	if strings.HasPrefix(zone, "+") || strings.HasPrefix(zone, "-") { // the zone has no abbreviation
 		zone = "UTC" + zone[:3]
 		if minutes := t.Format("-07:00")[3:]; minutes != ":00" {
 			zone += minutes
@@ -155,12 +155,11 @@ func (s *Screen) clock(t, now time.Time) string {
 	return t.Format(form) + zone
 }
 
-// longestUnit is how many letters a unit may have to stand behind an amount. CoinGecko's longest has 4.
+// longestUnit is the maximum length of a unit after an amount. CoinGecko's longest has 4 letters.
 const longestUnit = 6
 
-// units finds for each code what to write behind its amounts: its unit, where no other currency's
-// unit or code could be meant, else its code. "kr." and "kr" count as the same. A unit that is longer
-// than people write, or that has digits, which would look like a part of the amount, is not used either.
+// units returns the text after amounts for each code: the unit, or the code if the unit is ambiguous, too long, or has digits, which
+// would look like part of the amount. "kr." and "kr" count as the same.
 func units(rates []coingecko.Rate) map[string]string {
 	fold := func(s string) string { return strings.ToLower(strings.Trim(s, ". ")) }
 	meanings := map[string]int{}

@@ -1,8 +1,8 @@
-// Package screen is the page at /: the current rates for people, on a wall and on a phone.
+// Package screen serves the page at / with the current rates, for large displays and phones.
 //
-// The page is complete without JavaScript. With it, the page asks for itself again and again and
-// takes over what has changed, so there is one way in which prices come onto it. It never shows a
-// price that is too old: the exporter leaves it out, and the page hides it when the exporter is gone.
+// The page is complete without JavaScript. With JavaScript, it fetches itself repeatedly and applies the differences, so prices always
+// come from one template. It never shows an expired price: the exporter omits it, and the page removes it if the exporter does not
+// answer.
 package screen
 
 import (
@@ -23,29 +23,28 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
-// Options says what the screen shows and where it gets it from.
+// Options configure a Screen.
 type Options struct {
-	Status      func() poller.Status // asked for at each request
-	Quote       string               // code of the currency that prices are in, unless ?quote= says another
-	Coins       []string             // codes of the tiles, in their order; none: every coin but bits and sats
-	Thresholds  Thresholds           // from which on a move is marked
-	Basket      Basket               // an amount that is shown in each coin
-	Zone        *time.Location       // of times of day; nil for UTC
+	Status      func() poller.Status // called for each request
+	Quote       string               // default quote; ?quote= takes precedence
+	Coins       []string             // codes of the tiles in order; empty for all coins except bits and sats
+	Thresholds  Thresholds           // changes to highlight
+	Basket      Basket               // an amount to convert into each coin
+	Zone        *time.Location       // nil for UTC
 	Version     string               // of the exporter
-	LinkBase    string               // of links to other endpoints: a path without a slash at its end; "." when empty
-	MetricsPath string               // where the metrics are; "/metrics" when empty
+	LinkBase    string               // prefix of links to other endpoints, without a trailing slash; "." if empty
+	MetricsPath string               // "/metrics" if empty
 	Logger      *slog.Logger
 }
 
-// Screen serves the page and remembers what it needs for changes and curves.
-// It is safe for concurrent use.
+// Screen serves the page and keeps the history for changes and curves. It is safe for concurrent use.
 type Screen struct {
 	opts  Options
 	links []link
 	build string
 	drift func() time.Duration
 
-	// Kept apart, because a relay may be turned from one to the other: no change and no curve joins the two.
+	// Kept separately, because a relay's upstream may change from one to the other: changes and curves must not mix them.
 	real, simulated history.History
 }
 
@@ -58,8 +57,7 @@ var style string
 //go:embed screen.js
 var script string
 
-// guard stands before everything else. A page that was cut off so early that the script did not come is loaded again, and so
-// is one whose script the browser does not understand.
+// guard is the first element of the page. It reloads a page whose script did not arrive or is not supported by the browser.
 const guard = `setTimeout(function () { if (!document.documentElement.classList.contains('live')) location.reload(); }, 30000);`
 
 //go:embed screen.svg
@@ -67,12 +65,12 @@ var icon []byte
 
 var page = template.Must(template.New("page.html").Parse(pageText))
 
-// policy lets the page use what stands in it, load its icon and ask for itself, and nothing else. It may stand in a
-// frame of its own origin only. The hashes of scripts and style sheet go in; the sizes' hash is that of a page.
+// policy allows the page its own inline scripts and styles by their hashes, its icon, and requests to its own origin, and nothing
+// else. Only its own origin may frame it. The hash of the sizes differs from page to page.
 const policy = "default-src 'none'; script-src '%s' '%s'; style-src '%s' '%s'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
-// hash is how a policy names a text that stands in the page.
+// hash returns the policy's name for an inline text.
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
@@ -80,7 +78,7 @@ func hash(text string) string {
 
 var styleHash, scriptHash, guardHash = hash(style), hash(script), hash(guard)
 
-// New prepares a screen. It fails on nothing: whether the quote is there shows with the first rates.
+// New creates a screen. It never fails: an unknown quote is only noticed with the first rates.
 func New(opts Options) *Screen {
 	opts.Quote = code(opts.Quote)
 	var coins []string
@@ -115,10 +113,10 @@ func New(opts Options) *Screen {
 	return s
 }
 
-// code makes a currency's code of what somebody typed.
+// code normalises a currency code.
 func code(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
-// clockDrift tells by how much the wall clock has left the monotonic one since it was made.
+// clockDrift returns a function that returns the difference between wall clock and monotonic clock since the call of clockDrift.
 func clockDrift() func() time.Duration {
 	start := time.Now()
 	return func() time.Duration {
@@ -127,29 +125,28 @@ func clockDrift() func() time.Duration {
 	}
 }
 
-// Register hands over the page at / and its icon, each with its pattern for http.ServeMux.
+// Register passes the page at / and its icon to handle, with patterns for http.ServeMux.
 func (s *Screen) Register(handle func(pattern string, h http.Handler)) {
 	handle("GET /{$}", http.HandlerFunc(s.serve))
 	handle("GET /screen.svg", http.HandlerFunc(serveIcon))
 }
 
-// Polled remembers the new rates. It makes a Screen a poller.Observer.
+// Polled implements poller.Observer. It remembers new rates.
 func (s *Screen) Polled(p poller.Poll) {
 	if p.Snapshot != nil {
 		s.Remember(p.Snapshot.Left(), p.Snapshot.Rates, p.Snapshot.Simulated)
 	}
 }
 
-// Remember keeps rates that left CoinGecko at the time given, sorted by code, simulated or not. They come in the order
-// of time: a minute that is over is not changed any more.
+// Remember keeps rates that left CoinGecko at a time. They must be sorted by code, and calls must be in the order of time.
 func (s *Screen) Remember(at time.Time, rates []coingecko.Rate, simulated bool) {
 	s.history(simulated).Remember(at, rates, s.drift())
 }
 
-// Restore adds what the real rates were before this process started.
+// Restore adds real rates from before the process started.
 func (s *Screen) Restore(past []history.Sample) { s.real.Restore(past) }
 
-// history is what is remembered of simulated rates, or of real ones.
+// history returns the history of simulated or real rates.
 func (s *Screen) history(simulated bool) *history.History {
 	if simulated {
 		return &s.simulated
@@ -167,7 +164,7 @@ func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store") // a price from a cache would be old
+	h.Set("Cache-Control", "no-store") // a cached price would be old
 	h.Set("Content-Security-Policy", fmt.Sprintf(policy, guardHash, scriptHash, styleHash, hash(string(v.SizeSheet()))))
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -179,7 +176,7 @@ func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveIcon lets browsers keep the icon for a day.
+// serveIcon serves the icon, which browsers may cache for a day.
 func serveIcon(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "image/svg+xml")

@@ -1,29 +1,28 @@
-// Keeps the page current, and never leaves an old price on it.
+// Keeps the page current and removes old prices.
 //
-// The page fetches itself and takes over what is different. How old its prices are is counted here
-// from the age that the exporter stated; the browser's clock is never compared with the exporter's.
-// No syntax newer than ES2018, and nothing that Chromium 64 has not: television sets live long.
+// The page fetches itself and applies the differences. The age of the prices is that in the page plus the time since; the
+// browser's clock is never compared with the exporter's. Only syntax of ES2018 and features of Chromium 64, for old television sets.
 'use strict';
 
-const timeout = 5; // seconds that one answer may take
+const timeout = 5; // of one request, in seconds
 
-// A moment on both clocks. One stops while the machine sleeps, the other may be set.
+// A time on both clocks. One stops while the machine is suspended, the other may be set.
 const moment = () => ({steady: performance.now(), wall: Date.now()});
 
-// How many seconds ago a moment was: the larger of what the clocks say.
+// Seconds since a time: the larger difference of the two clocks.
 const since = (then) => Math.max(performance.now() - then.steady, Date.now() - then.wall, 0) / 1000;
 
-// When the answer that stands on the page was asked for.
+// When the current page was requested.
 let asked = {steady: 0, wall: performance.timeOrigin || Date.now()};
 
-let build = '';      // of the page that runs
+let build = '';      // of the running page
 let nextBuild = '';  // of the last answer
-let question = null; // the request under way
+let question = null; // the request in flight
 let failures = 0;    // requests since the last answer
-let mute = -1;       // ticks since the first request that was not answered; below 0 while there is none
+let mute = -1;       // ticks since the first unanswered request; below 0 without one
 let timer = 0;
 
-// age does what age in number.go does.
+// age is the same as age in number.go.
 function age(seconds) {
   const s = Math.floor(seconds);
   const two = (a, unit, b, part) => a + ' ' + unit + (b ? ' ' + b + ' ' + part : '');
@@ -34,22 +33,22 @@ function age(seconds) {
 }
 
 const stated = (name) => parseFloat(document.body.dataset[name]);
-const refresh = () => stated('refresh') || timeout; // of a page that was cut off in its head
+const refresh = () => stated('refresh') || timeout; // for a page that was truncated in its head
 
 function put(node, text) {
   if (node && node.textContent !== text) node.textContent = text;
 }
 
-// notice says in the exporter's place what is the matter with it.
+// notice shows a message about the exporter.
 function notice(state, head, reason) {
   document.body.dataset.state = state;
   const box = document.querySelector('.notice');
-  if (!box) return; // a page that was cut off before it
+  if (!box) return; // the page was truncated
   box.hidden = false;
   const next = box.querySelector('.next');
   if (next) next.remove();
   const line = document.getElementById('notice');
-  if (line.textContent === head + ' ' + reason) return; // said already: a screen reader need not say it again
+  if (line.textContent === head + ' ' + reason) return; // unchanged, so that a screen reader does not repeat it
   line.textContent = '';
   for (const [name, text] of [['strong', head], ['span', reason]]) {
     const part = document.createElement(name);
@@ -58,9 +57,9 @@ function notice(state, head, reason) {
   }
 }
 
-// tick counts, and takes the prices away when they are too old or nobody stands by them any more.
+// tick updates the age and removes the prices if they have expired or the exporter does not answer.
 //
-// That the exporter is silent is counted in ticks and not by the clock: a page that was frozen has not waited for an answer.
+// The exporter's silence is counted in ticks and not by a clock: a frozen page has not waited for an answer.
 function tick() {
   if (mute >= 0) mute++;
   if (question && ++question.ticks > timeout) {
@@ -68,7 +67,7 @@ function tick() {
     lost(question, 'none within ' + timeout + ' s');
   }
   const silent = since(asked);
-  const old = stated('age') + silent; // NaN, and so never too old, before the first rates
+  const old = stated('age') + silent; // NaN before the first rates, and so never too old
   if (old >= 0) put(document.getElementById('age'), age(old));
 
   const late = silent > stated('patience');
@@ -92,7 +91,7 @@ function tick() {
   }
 }
 
-// morph makes one element like another and touches only what differs, so that nothing flickers.
+// morph makes one element equal to another and changes only differences, to avoid flicker.
 function morph(from, to) {
   for (const {name, value} of Array.from(to.attributes)) {
     if (from.getAttribute(name) !== value) from.setAttribute(name, value);
@@ -113,28 +112,28 @@ function morph(from, to) {
   }
 }
 
-// resize takes over the sizes that the exporter worked out for these tiles.
+// resize applies the sizes that the exporter computed for the tiles.
 function resize() {
   const style = document.querySelector('style + style');
   const sizes = document.body.dataset.sizes;
   if (!style || !sizes || style.dataset.sizes === sizes) return;
-  // Not the text of the element: the policy knows the one that came with the page only.
+  // Not the text of the element: the policy allows only that of the original page.
   style.sheet.cssRules[0].style.cssText = sizes;
   style.dataset.sizes = sizes;
 }
 
-// ask fetches the page and takes it over.
+// ask fetches the page and applies it.
 async function ask(mine) {
   const started = moment();
-  // Not location.href: it may hold a password, and then fetch refuses it.
+  // Not location.href: fetch refuses a URL with a password.
   const url = location.origin + location.pathname + location.search;
   const response = await fetch(url, {cache: 'no-store', redirect: 'error', signal: mine.signal});
   const page = new DOMParser().parseFromString(await response.text(), 'text/html');
   const found = page.body.dataset.build;
   if (!found) throw new Error('not the exporter: ' + response.status); // a proxy, a login page
-  if (started.steady < asked.steady) return; // a later question was answered before
+  if (started.steady < asked.steady) return; // a later request was answered first
   if (found !== build && found === nextBuild) {
-    location.reload(); // a new version, twice in a row: the old one is gone for good
+    location.reload(); // a new version twice in a row: the exporter was upgraded
     return;
   }
   nextBuild = found;
@@ -146,7 +145,7 @@ async function ask(mine) {
   mute = -1;
 }
 
-// again asks, unless an answer is awaited already.
+// again starts a request unless one is in flight.
 function again() {
   if (question) return;
   clearTimeout(timer);
@@ -160,20 +159,20 @@ function again() {
   }, (error) => lost(mine, error));
 }
 
-// next is when to ask again, in seconds.
+// next schedules the next request, in seconds.
 function next(seconds) {
   question = null;
   clearTimeout(timer);
   timer = setTimeout(again, seconds * 1000);
 }
 
-// lost is what becomes of a question without an answer.
+// lost handles a request without an answer.
 function lost(mine, why) {
   if (question !== mine) return;
   console.warn('No answer from the exporter:', why);
   failures++;
   if (failures === 1 && since(asked) > stated('patience')) {
-    next(0); // a connection that did not outlive a sleep says nothing about the exporter
+    next(0); // a connection that broke during a suspend says nothing about the exporter
     return;
   }
   if (document.body.dataset.state !== 'expired') {
@@ -182,16 +181,16 @@ function lost(mine, why) {
   next(refresh());
 }
 
-// wake looks at once after a sleep, a return to this tab or a lost network.
+// wake starts a request after a suspend, a return to this tab, or a lost network.
 function wake() {
   again();
   tick();
 }
 
-// start is called when the page is there, or as much of it as came: a page that was cut off never gets ready.
+// start runs once the page is loaded, or after a timeout: a truncated page never fires DOMContentLoaded.
 function start() {
   if (build || !document.body) return;
-  document.documentElement.classList.add('live'); // from here on, this script hides old prices and not the style sheet
+  document.documentElement.classList.add('live'); // from here on, this script removes old prices instead of the style sheet
   build = nextBuild = document.body.dataset.build || 'none';
   setInterval(tick, 1000);
   next(Math.max(refresh() - since(asked), 0));

@@ -1,4 +1,4 @@
-// What the shop thinks in: how far a price may move, and what its customers pay.
+// Settings of the shop: thresholds and basket.
 
 package screen
 
@@ -12,11 +12,11 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// Thresholds are how far a price may move, as a share of the price then, before it is marked: by "crypto.1h" for a
-// kind of currency and a window, or "btc.1h" for a currency, which counts more.
+// Thresholds are the price changes that the screen highlights, as ratios, by "crypto.1h" for a kind and a window, or "btc.1h" for a
+// currency, which takes precedence.
 type Thresholds map[string]float64
 
-// DefaultThresholds are those of the shop as alerts/store.rules.yaml ships them, for what has a tile by default.
+// DefaultThresholds are the warning thresholds of alerts/store.rules.yaml for the default tiles.
 const DefaultThresholds = "crypto.15m=0.06,crypto.1h=0.07,crypto.24h=0.12,btc.15m=0.05,btc.1h=0.06,btc.24h=0.12"
 
 var thresholdKey = regexp.MustCompile(`^([a-z0-9_-]+)\.(15m|1h|24h)$`)
@@ -44,7 +44,7 @@ func ParseThresholds(list string) (Thresholds, error) {
 	return t, nil
 }
 
-// of is the threshold of a currency in a window; infinite where there is none.
+// of returns the threshold of a currency in a window; infinite if there is none.
 func (t Thresholds) of(r coingecko.Rate, window string) float64 {
 	for _, who := range []string{r.Code, string(r.Kind())} {
 		if share, ok := t[who+"."+window]; ok {
@@ -54,16 +54,16 @@ func (t Thresholds) of(r coingecko.Rate, window string) float64 {
 	return math.Inf(1)
 }
 
-// Basket is an amount of money that the screen shows in each coin. The zero value is none.
+// Basket is an amount that the screen converts into each coin. The zero value means none.
 type Basket struct {
 	Amount float64
-	Text   string // as it was written
+	Text   string // as written
 	Code   string
 }
 
 var basket = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z][A-Za-z0-9_-]*)$`)
 
-// ParseBasket reads "49.90eur".
+// ParseBasket parses "49.90eur".
 func ParseBasket(s string) (Basket, error) {
 	m := basket.FindStringSubmatch(strings.TrimSpace(s))
 	if m == nil {
@@ -82,7 +82,7 @@ func ParseBasket(s string) (Basket, error) {
 	return Basket{amount, text, code}, nil
 }
 
-// is says what the basket costs.
+// is returns the basket with its price.
 func (b Basket) is(amount string) string {
 	return b.Text + " " + strings.ToUpper(b.Code) + " = " + amount
 }

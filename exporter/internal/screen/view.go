@@ -1,4 +1,4 @@
-// What the screen says of the poller's status: everything the template needs, as text.
+// The page's data, derived from the poller's status.
 
 package screen
 
@@ -16,28 +16,28 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
-// The states of the screen. The page takes on the latter two by itself when the exporter is silent.
+// States of the screen. The page itself changes to the latter two if the exporter does not answer.
 const (
-	fresh   = "fresh"   // prices, and nothing to say about them
-	missed  = "missed"  // prices, and a newer answer should be here by now
+	fresh   = "fresh"   // prices without a notice
+	missed  = "missed"  // prices; a newer answer is overdue
 	expired = "expired" // no prices
 )
 
-// The page asks again at each poll interval, but at least every 10 s, and at most every 2 s. It hides
-// its prices when it got no answer for three such times, and not before ten seconds.
+// The page refreshes at the poll interval, but at least every 10 s and at most every 2 s. It removes its prices after three such
+// intervals without an answer, and not before ten seconds.
 const (
 	minRefresh  = 2 * time.Second
 	maxRefresh  = 10 * time.Second
 	minPatience = 10 * time.Second
 )
 
-// view is the page.
+// view is the data of the page.
 type view struct {
 	Build, Version string
 	Style          template.CSS
 	Guard, Script  template.JS
-	Sizes          template.CSS // custom properties, which depend on the tiles
-	Layout         string       // classes, which do so too; empty without tiles
+	Sizes          template.CSS // custom properties; depend on the tiles
+	Layout         string       // classes; depend on the tiles, empty without any
 	Simulated      bool
 	Icon           string
 	Links          []link
@@ -51,35 +51,35 @@ type view struct {
 	MaxAgeSeconds   float64
 	RefreshSeconds  float64
 	PatienceSeconds float64
-	ReloadSeconds   int // without JavaScript
+	ReloadSeconds   int // for browsers without JavaScript
 
-	Quote   *currency // nil where it is not among the rates
+	Quote   *currency // nil if it is not among the rates
 	Choices []currency
 	Tiles   []tile
 	Span    string
 	Groups  []section
 }
 
-// SizeSheet is the style sheet that belongs to one page.
+// SizeSheet is the style sheet with the sizes of one page.
 func (v view) SizeSheet() template.CSS { return ":root{" + v.Sizes + "}" }
 
-// link leads to something else that the exporter has.
+// link is a link in the footer.
 type link struct{ Path, Text string }
 
-// notice is what the team must know before it looks at a price.
+// notice is a message above the prices.
 type notice struct {
 	Head   string
 	Reason []string // sentences
 	Next   string
 }
 
-// currency is a rate, for people.
+// currency is a rate as text.
 type currency struct {
-	Code  string // as in the query
-	Label string // the code in capitals
+	Code  string // as in ?quote=
+	Label string // code in capitals
 	Name  string
-	Unit  string // as CoinGecko sent it
-	Short string // what to write behind an amount: the unit, or the code where that is ambiguous
+	Unit  string // as sent by CoinGecko
+	Short string // text after an amount: the unit, or the code if that is ambiguous
 	Rate  string // for one bitcoin
 	Price string // in the quote
 }
@@ -88,35 +88,34 @@ type currency struct {
 type tile struct {
 	currency
 	Changes []change
-	Loud    string // up or down where a move is past the shop's threshold
-	Curve   *curve // nil when there is nothing to draw
+	Loud    string // up or down if a change is past its threshold
+	Curve   *curve // nil if there is nothing to draw
 	Basket  string
 }
 
-// curve is the price of a day.
+// curve is the price over the last day.
 type curve struct {
 	Path  string
 	Label string
 }
 
-// section is a part of the table.
+// section is a section of the table.
 type section struct {
 	Name string
 	Rows []currency
 }
 
-// windows are the changes of a tile. Their names are those of the shop's thresholds.
+// windows are the windows of a tile's changes. The names are those of thresholds.
 var windows = []struct {
 	name, text string
 	long       time.Duration
 }{{"15m", "15 min", 15 * time.Minute}, {"1h", "1 h", time.Hour}, {"24h", "24 h", history.Reach}}
 
-// view says what the poller's status means to who looks at the screen. asked is the quote that the
-// request wants, or empty. The second value is false when the request wants one that is not there.
+// view returns the data of the page. asked is the quote of the request, or empty. The second result is false if that quote is unknown.
 func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	refresh := min(max(st.Interval, minRefresh), maxRefresh)
 	if st.LastPoll.IsZero() {
-		refresh = minRefresh // the first rates are a moment away
+		refresh = minRefresh // the first rates will arrive soon
 	}
 	v := view{
 		Build:           s.build,
@@ -137,7 +136,7 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 		v.Fetched = s.clock(st.LastSuccess, st.Now)
 		v.FetchedISO = st.LastSuccess.UTC().Format(time.RFC3339)
 		v.Age = age(st.Age)
-		v.AgeSeconds = math.Ceil(st.Age.Seconds()*10) / 10 // older, never younger
+		v.AgeSeconds = math.Ceil(st.Age.Seconds()*10) / 10 // rounded up: older, never younger
 	}
 	v.Sizes, _ = layout(0, 8, false, v.Simulated)
 	next := ""
@@ -189,14 +188,14 @@ func (s *Screen) view(st poller.Status, asked string) (view, bool) {
 	return v, true
 }
 
-// nothingNewer is the reason when the last poll did not fail: a relay may have no newer rates itself,
-// and a machine that slept has not asked yet.
+// nothingNewer is the reason if the last poll did not fail: the upstream of a relay has no newer rates, or the machine was suspended and
+// has not polled yet.
 const nothingNewer = "No newer rates are available."
 
-// notConfirmed is what stands in the place of a rate that is withheld.
+// notConfirmed replaces a withheld rate.
 const notConfirmed = "not confirmed"
 
-// missing says why there are no rates.
+// missing returns the notice if there are no rates.
 func missing(st poller.Status) *notice {
 	if st.LastSuccess.IsZero() {
 		return &notice{Head: "No rates yet", Reason: reason(st, "The first poll is in progress.")}
@@ -205,7 +204,7 @@ func missing(st poller.Status) *notice {
 		"The last rates are older than "+strings.ReplaceAll(age(st.MaxAge), " ", "\u00a0")+" and are no longer shown.")}
 }
 
-// reason explains why the last poll failed, or says the other thing if it did not.
+// reason returns why the last poll failed, or other if it did not.
 func reason(st poller.Status, other string) []string {
 	if st.Err == nil {
 		return []string{other}
@@ -213,8 +212,8 @@ func reason(st poller.Status, other string) []string {
 	return strings.Split(strings.ReplaceAll(st.Err.Explain(), ". ", ".\n"), "\n")
 }
 
-// coins are the codes of the tiles: those that were asked for, else every coin but the parts of a
-// bitcoin, with the two largest first. The quote has no price in itself.
+// coins returns the codes of the tiles: the configured ones, or else all coins except the units of bitcoin, with the two largest
+// first. It omits the quote, which has no price in itself.
 func (s *Screen) coins(of *poller.Snapshot, quote string) []string {
 	codes := slices.Clone(s.opts.Coins)
 	if len(codes) == 0 {
@@ -223,7 +222,7 @@ func (s *Screen) coins(of *poller.Snapshot, quote string) []string {
 				codes = append(codes, r.Code)
 			}
 		}
-		large := []string{"eth", "btc"} // the later, the further to the front
+		large := []string{"eth", "btc"} // in reverse order
 		slices.SortStableFunc(codes, func(a, b string) int { return slices.Index(large, b) - slices.Index(large, a) })
 	}
 	return slices.DeleteFunc(codes, func(code string) bool { return code == quote })
@@ -234,7 +233,7 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 	past := s.history(st.Simulated)
 	points, span := past.Curve(now, max(history.Tolerance, 2*st.Interval))
 	switch {
-	case span > history.Reach-history.Tolerance: // the oldest sample is never a whole day old
+	case span > history.Reach-history.Tolerance: // the oldest sample is never exactly a day old
 		v.Span = "24 h"
 	case span > 0:
 		v.Span = age(max(span.Truncate(time.Minute), time.Minute))
@@ -282,12 +281,10 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 	v.Sizes, v.Layout = layout(len(v.Tiles), min(max(digits, 8), 18), s.opts.Basket.Code != "", v.Simulated)
 }
 
-// flattest is the part of its price that a curve is high at least. A coin that stands still, or a peg
-// that moves in its last digit, must not look wild.
+// flattest is the least height of a curve relative to the price, so that a stable coin or a peg does not look volatile.
 const flattest = 0.001
 
-// draw makes a path of a price, 240 wide and 1000 high. It is drawn as strokes with nothing between
-// them where nothing is known.
+// draw returns the SVG path of a price, 240 wide and 1000 high, with gaps where there are no samples.
 func draw(points []history.Point, coin, quote, span string) *curve {
 	type dot struct {
 		x     int
@@ -321,7 +318,7 @@ func draw(points []history.Point, coin, quote, span string) *curve {
 		path = strconv.AppendInt(append(path, letter), int64(d.x), 10)
 		path = strconv.AppendInt(append(path, ' '), int64(math.Round(y)), 10)
 		if d.gap && (i+1 == len(dots) || dots[i+1].gap) {
-			path = append(path, "h0"...) // a lone sample is a dot
+			path = append(path, "h0"...) // a single sample is a dot
 		}
 	}
 	return &curve{
@@ -330,7 +327,7 @@ func draw(points []history.Point, coin, quote, span string) *curve {
 	}
 }
 
-// sections are the parts of the table.
+// sections are the sections of the table.
 var sections = []struct {
 	kind coingecko.Kind
 	name string
@@ -341,7 +338,7 @@ var sections = []struct {
 	{coingecko.Other, "Others"},
 }
 
-// addTable lists everything that has no tile.
+// addTable adds all currencies without a tile to the table.
 func addTable(v *view, of *poller.Snapshot, quote coingecko.Rate, short map[string]string) {
 	for _, sec := range sections {
 		g := section{Name: sec.name}
@@ -361,7 +358,7 @@ func addTable(v *view, of *poller.Snapshot, quote coingecko.Rate, short map[stri
 	}
 }
 
-// whole is an answer with the currencies whose rates are withheld, sorted by code.
+// whole returns the rates of an answer, including withheld ones, sorted by code.
 func whole(of *poller.Snapshot) []coingecko.Rate {
 	if len(of.Withheld) == 0 {
 		return of.Rates
@@ -371,7 +368,7 @@ func whole(of *poller.Snapshot) []coingecko.Rate {
 	return all
 }
 
-// newCurrency describes a rate. One without a value is withheld.
+// newCurrency returns a rate as text. A rate without a value is withheld.
 func newCurrency(r coingecko.Rate, short map[string]string) currency {
 	c := currency{
 		Code:  r.Code,
