@@ -1,4 +1,4 @@
-// Package testbed runs real programs beside a test, and waits for what they do.
+// Package testbed runs real programs for tests and waits for them.
 package testbed
 
 import (
@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what has to come. A machine that is busy is slow, and that is no reason to fail.
+// Patience is how long tests wait for an event. A busy machine is slow, which must not fail a test.
 const Patience = 5 * time.Minute
 
-// Eventually waits until a check finds nothing wrong. At the end of its patience it tells what is still wrong.
+// Eventually waits until check returns nil. After Patience, it fails the test with the last error.
 func Eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
 	end := time.Now().Add(Patience)
@@ -37,22 +37,22 @@ func Eventually(t testing.TB, what string, check func() error) {
 	}
 }
 
-// Until waits for something that another goroutine or process brings about.
+// Until waits until ok returns true.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	Eventually(t, what, func() error {
 		if ok() {
 			return nil
 		}
-		return errors.New("it has not come")
+		return errors.New("it has not happened")
 	})
 }
 
-// Tool finds a program under one of its names, or skips the test. Short tests need nothing but Go.
+// Tool finds a program by one of its names, or skips the test. Short tests need only Go.
 func Tool(t testing.TB, names ...string) string {
 	t.Helper()
 	if testing.Short() {
-		t.Skipf("needs %s, and a short test needs nothing but Go", names[0])
+		t.Skipf("needs %s; short tests need only Go", names[0])
 	}
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
@@ -63,7 +63,7 @@ func Tool(t testing.TB, names ...string) string {
 	return ""
 }
 
-// FreeAddress is one of loopback where nothing listens yet.
+// FreeAddress returns a loopback address on which nothing listens.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -74,7 +74,7 @@ func FreeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Run runs a program to its end and gives what it says. Its failure is the test's.
+// Run runs a program and returns its output. The test fails if the program does.
 func Run(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
@@ -84,7 +84,7 @@ func Run(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// Build builds a program of this module, as "./stack/backfill", and gives its file.
+// Build builds a program of this module, such as "./stack/backfill", and returns its path.
 func Build(t testing.TB, program string) string {
 	t.Helper()
 	root := strings.TrimSpace(Run(t, "go", "list", "-m", "-f", "{{.Dir}}"))
@@ -93,7 +93,7 @@ func Build(t testing.TB, program string) string {
 	return file
 }
 
-// Log is what a program says. It can be read meanwhile.
+// Log is the output of a program. It can be read while the program runs.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -115,10 +115,10 @@ func (l *Log) String() string {
 type Program struct {
 	*exec.Cmd
 	Log   *Log
-	Ended chan struct{} // closed when it has ended
+	Ended chan struct{} // closed when the program has ended
 }
 
-// Start starts a program. What it says is shown if the test fails.
+// Start starts a program. Its output is logged if the test fails.
 func Start(t testing.TB, c *exec.Cmd) *Program {
 	t.Helper()
 	p := &Program{Cmd: c, Log: &Log{}, Ended: make(chan struct{})}
@@ -126,7 +126,7 @@ func Start(t testing.TB, c *exec.Cmd) *Program {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = c.Wait(); close(p.Ended) }() // how it ended stands in ProcessState
+	go func() { _ = c.Wait(); close(p.Ended) }() // the result is in ProcessState
 	t.Cleanup(func() {
 		p.Stop()
 		if t.Failed() {
@@ -136,9 +136,9 @@ func Start(t testing.TB, c *exec.Cmd) *Program {
 	return p
 }
 
-// Stop ends the program: politely, and by force if it does not.
+// Stop ends the program with SIGTERM, or kills it if it does not end.
 func (p *Program) Stop() {
-	_ = p.Process.Signal(syscall.SIGTERM) // an error is that it has ended
+	_ = p.Process.Signal(syscall.SIGTERM) // an error means that it has ended
 	select {
 	case <-p.Ended:
 	case <-time.After(Patience):
@@ -147,7 +147,7 @@ func (p *Program) Stop() {
 	}
 }
 
-// Says waits until the program says what fits a pattern, and gives the pattern's groups.
+// Says waits until the output matches a pattern, and returns the pattern's groups.
 func (p *Program) Says(t testing.TB, pattern string) []string {
 	t.Helper()
 	var groups []string
@@ -166,13 +166,13 @@ func (p *Program) Says(t testing.TB, pattern string) []string {
 	return groups
 }
 
-// Server is a Prometheus or an Alertmanager that is ready.
+// Server is a Prometheus or Alertmanager that is ready.
 type Server struct {
 	*Program
 	Address string
 }
 
-// Serve starts one at an address.
+// Serve starts a server on an address.
 func Serve(t testing.TB, address, program string, args ...string) *Server {
 	t.Helper()
 	s := &Server{Start(t, exec.Command(program, append(args, "--web.listen-address="+address)...)), address}
@@ -186,14 +186,14 @@ func Serve(t testing.TB, address, program string, args ...string) *Server {
 	return s
 }
 
-// Exporter is an exporter that runs.
+// Exporter is a running exporter.
 type Exporter struct {
 	*Program
 	Address string
-	Control string // URL of its simulator's control; empty without --simulate
+	Control string // URL of the simulator's control endpoints; empty without --simulate
 }
 
-// URL is where it serves.
+// URL returns the exporter's URL.
 func (e *Exporter) URL() string { return "http://" + e.Address }
 
 // StartExporter starts an exporter on a free port.
@@ -208,7 +208,7 @@ func StartExporter(t testing.TB, c *exec.Cmd) *Exporter {
 	return e
 }
 
-// Get asks for a URL, once.
+// Get requests a URL once.
 func Get(url string) (status int, body string, _ error) {
 	answer, err := (&http.Client{Timeout: Patience}).Get(url)
 	if err != nil {
@@ -219,7 +219,7 @@ func Get(url string) (status int, body string, _ error) {
 	return answer.StatusCode, string(text), err
 }
 
-// Post presses a button, such as one of the simulator's control.
+// Post sends a POST, such as to the simulator's control endpoints.
 func Post(t testing.TB, url string) {
 	t.Helper()
 	answer, err := http.Post(url, "", nil)
@@ -233,7 +233,7 @@ func Post(t testing.TB, url string) {
 	}
 }
 
-// CheckMetrics has promtool look at a scrape.
+// CheckMetrics checks a scrape with promtool.
 func CheckMetrics(t testing.TB, text string) {
 	t.Helper()
 	c := exec.Command(Tool(t, "promtool"), "check", "metrics")

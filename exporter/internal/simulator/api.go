@@ -1,4 +1,4 @@
-// The API as a client sees it: what it checks, how it answers, and every way in which it can fail.
+// The simulated API: checks, answers and failure modes.
 
 package simulator
 
@@ -21,10 +21,10 @@ import (
 
 const apiPath = "/api/v3/exchange_rates"
 
-// Mode is a way to fail.
+// Mode is a failure mode.
 type Mode string
 
-// Every way to fail; About says what each does.
+// Failure modes. About describes each.
 const (
 	None         Mode = "none"
 	Refuse       Mode = "refuse"
@@ -47,37 +47,37 @@ const (
 	Freeze       Mode = "freeze"
 )
 
-// mode says how one Mode fails. Of its three functions at most one is set.
+// mode implements a Mode. At most one of its three functions is set.
 type mode struct {
 	name  Mode
 	about string
-	// instead answers in CoinGecko's place, before anything is checked: no request gets through.
+	// instead answers every request before any check.
 	instead func(*Simulator, http.ResponseWriter, *http.Request)
-	// spoil changes the body of a good answer.
+	// spoil modifies the body of a good answer.
 	spoil func(rates []coingecko.Rate) []byte
-	// send puts a good answer on the wire in a bad way.
+	// send sends a good answer incorrectly.
 	send func(http.ResponseWriter, *http.Request, []byte)
 }
 
-// modes is the one table of failures.
+// modes are all failure modes.
 var modes = []mode{
 	{name: None, about: "answers as CoinGecko does"},
 	{name: Refuse, about: "resets every connection as soon as a request comes", instead: refuse},
-	{name: Stall, about: "takes the request and sends nothing until the client gives up", instead: stall},
+	{name: Stall, about: "accepts the request and sends nothing until the client gives up", instead: stall},
 	{name: Slow, about: "sends a good answer byte by byte, one a second", send: trickle},
-	{name: Cutoff, about: "breaks the connection in the middle of a good answer", send: cut},
-	{name: HTML, about: "403 and a web page, as Cloudflare sends it to those it blocks", instead: blocked},
+	{name: Cutoff, about: "closes the connection in the middle of a good answer", send: cut},
+	{name: HTML, about: "403 and a web page, as Cloudflare sends it to blocked clients", instead: blocked},
 	{name: Throttled, about: "429 in plain text, with Retry-After", instead: throttle},
 	{name: RateLimit, about: "429 in JSON, with x-ratelimit-reset and no Retry-After", instead: limitRate},
 	{name: Unauthorized, about: "401, as for a wrong API key", instead: unauthorized},
 	{name: WrongHost, about: "400 with code 10011, as for a demo key on the pro host", instead: demoKeyOnProHost},
 	{name: UserAgent, about: "403 in JSON, as for a request without a descriptive User-Agent", instead: noUserAgent},
 	{name: ServerError, about: "500 and 503 in turn, in JSON", instead: serverError},
-	{name: Garbage, about: "200 and bytes that are no JSON", spoil: garbage},
+	{name: Garbage, about: "200 and bytes that are not JSON", spoil: garbage},
 	{name: Portal, about: "200 and the web page of a captive portal", instead: portal},
-	{name: Nulls, about: "200, one entry unusable in each possible way, the rest good", spoil: nulls},
-	{name: Empty, about: "200 and no entry", spoil: empty},
-	{name: Halved, about: "200, more than half of the entries gone", spoil: halved},
+	{name: Nulls, about: "200, one unusable entry of each kind, the rest good", spoil: nulls},
+	{name: Empty, about: "200 and no entries", spoil: empty},
+	{name: Halved, about: "200, more than half of the entries missing", spoil: halved},
 	{name: NoBTC, about: "200, bitcoin itself missing", spoil: noBTC},
 	{name: Freeze, about: "200, but the rates no longer change"}, // see api
 }
@@ -91,7 +91,7 @@ func Modes() []Mode {
 	return list
 }
 
-// About says in one line what a mode does. It is empty for an unknown one.
+// About describes a mode in one line. It is empty for an unknown mode.
 func (m Mode) About() string { return m.entry().about }
 
 func (m Mode) entry() mode {
@@ -103,7 +103,7 @@ func (m Mode) entry() mode {
 	return mode{}
 }
 
-// api is everything below /api/.
+// api serves everything below /api/.
 func (s *Simulator) api(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != apiPath {
 		flatError(w, http.StatusNotFound, "Incorrect path. Only "+apiPath+" is simulated")
@@ -146,7 +146,7 @@ func (s *Simulator) api(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer sends the rates of t.
+// answer sends the rates at t.
 func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, fail mode, t time.Time) {
 	rates := s.Rates(t)
 	body := coingecko.Encode(rates)
@@ -159,7 +159,7 @@ func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, fail mode, t 
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Vary", "Accept-Encoding, Origin")
 	h.Set("Server", "cloudflare")
-	h.Set(coingecko.SimulatedHeader, "true") // the one thing in which it is not like CoinGecko
+	h.Set(coingecko.SimulatedHeader, "true") // the only difference from CoinGecko
 	h.Set("Etag", etag(body))
 	if inm := r.Header.Get("If-None-Match"); inm != "" && strings.Contains(inm, h.Get("Etag")) {
 		w.WriteHeader(http.StatusNotModified)
@@ -174,10 +174,10 @@ func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, fail mode, t 
 		fail.send(w, r, body)
 		return
 	}
-	_, _ = w.Write(body) // the client is gone: nobody is left to tell
+	_, _ = w.Write(body) // the client has disconnected
 }
 
-// etag is weak, as CoinGecko's: it stands for the rates, not for their encoding.
+// etag is weak, like CoinGecko's: it identifies the rates, not their encoding.
 func etag(body []byte) string {
 	h := fnv.New128a()
 	h.Write(body)
@@ -198,12 +198,12 @@ func acceptsGzip(r *http.Request) bool {
 func compress(body []byte) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	_, _ = z.Write(body) // a Buffer takes everything
+	_, _ = z.Write(body) // a Buffer never fails
 	_ = z.Close()
 	return b.Bytes()
 }
 
-// The shapes of CoinGecko's errors: flat, in "status", at the top level, plain text, and a web page.
+// Shapes of CoinGecko's errors: flat, in "status", at the top level, plain text, and a web page.
 
 func flatError(w http.ResponseWriter, status int, text string) {
 	sendJSON(w, status, map[string]any{"error": text})
@@ -225,7 +225,7 @@ func send(w http.ResponseWriter, status int, contentType, body string) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Server", "cloudflare")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(body)) // the client is gone: nobody is left to tell
+	_, _ = w.Write([]byte(body)) // the client has disconnected
 }
 
 func unauthorized(_ *Simulator, w http.ResponseWriter, _ *http.Request) {
@@ -252,7 +252,7 @@ func demoKeyOnProHost(s *Simulator, w http.ResponseWriter, _ *http.Request) {
 	s.wrongHost(w, coingecko.CodeDemoKeyOnProHost)
 }
 
-// rateLimited refuses until reset, which goes out in whole seconds and is never named too early.
+// rateLimited answers 429 until reset, which is sent in whole seconds, rounded up.
 func (s *Simulator) rateLimited(w http.ResponseWriter, reset time.Time) {
 	limit := s.options.QuotaPerMinute
 	if limit == 0 {
@@ -296,10 +296,10 @@ func portal(_ *Simulator, w http.ResponseWriter, _ *http.Request) {
 		"<!DOCTYPE html>\n<html><head><title>Welcome to the guest network</title></head><body><form>Please log in</form></body></html>\n")
 }
 
-// refuse resets the connection: without lingering, closing sends RST.
+// refuse resets the connection: with a linger of 0, closing sends RST.
 func refuse(_ *Simulator, w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil { // no HTTP/1 connection underneath: break off as well as can be
+	if err != nil { // not an HTTP/1 connection: abort the request
 		panic(http.ErrAbortHandler)
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
@@ -310,7 +310,7 @@ func refuse(_ *Simulator, w http.ResponseWriter, _ *http.Request) {
 
 func stall(_ *Simulator, _ http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
-	panic(http.ErrAbortHandler) // or net/http would send 200
+	panic(http.ErrAbortHandler) // otherwise net/http would send 200
 }
 
 func trickle(w http.ResponseWriter, r *http.Request, body []byte) {
@@ -325,14 +325,14 @@ func trickle(w http.ResponseWriter, r *http.Request, body []byte) {
 		if _, err := w.Write(body[i : i+1]); err != nil {
 			return
 		}
-		_ = http.NewResponseController(w).Flush() // the next Write says if it failed
+		_ = http.NewResponseController(w).Flush() // the next Write returns the error
 	}
 }
 
 func cut(w http.ResponseWriter, _ *http.Request, body []byte) {
 	_, _ = w.Write(body[:len(body)/2])
 	_ = http.NewResponseController(w).Flush()
-	panic(http.ErrAbortHandler) // closes the connection before the length that was promised
+	panic(http.ErrAbortHandler) // closes the connection before Content-Length is reached
 }
 
 func garbage(rates []coingecko.Rate) []byte {
@@ -349,8 +349,7 @@ func without(rates []coingecko.Rate, code string) []coingecko.Rate {
 	return slices.DeleteFunc(slices.Clone(rates), func(r coingecko.Rate) bool { return r.Code == code })
 }
 
-// nulls spoils an answer so that it holds one entry for every reason to drop it; bch stands twice,
-// with different content.
+// nulls returns an answer with one entry for every reason to drop one. bch occurs twice with different content.
 func nulls(rates []coingecko.Rate) []byte {
 	const spoilt = `"B@D":{"name":"Bad","unit":"BAD","value":1,"type":"crypto"},` +
 		`"bch":{"name":"Bitcoin Cash","unit":"BCH","value":1,"type":"crypto"},` +

@@ -523,7 +523,7 @@ func TestStartRefuses(t *testing.T) {
 		{Options{Listen: "0.0.0.0:9881"}, "is not loopback"},
 		{Options{Listen: "192.0.2.1:9881"}, "is not loopback"},
 		{Options{Listen: "example.org:9881"}, "is not loopback"},
-		{Options{Listen: "127.0.0.1"}, "give a loopback host and a port"},
+		{Options{Listen: "127.0.0.1"}, "use a loopback host and a port"},
 		{Options{Listen: taken.Addr().String()}, "address already in use"},
 		{Options{Plan: "gold"}, `unknown plan "gold"`},
 		{Options{Key: "CG-x"}, "plan keyless takes no key"},

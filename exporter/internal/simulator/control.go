@@ -1,4 +1,4 @@
-// The control endpoints: with them a presenter, or a test, makes things happen.
+// Control endpoints, for presenters and tests.
 
 package simulator
 
@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// defaultChange is that of POST /swing/{currency}.
+// defaultChange is the default change of POST /swing/{currency}.
 const defaultChange = -0.12
 
-// Handler serves the API below /api/v3 and the control endpoints beside it.
+// Handler serves the API below /api/v3 and the control endpoints.
 func (s *Simulator) Handler() http.Handler {
 	control := http.NewServeMux()
 	control.HandleFunc("GET /{$}", s.index)
@@ -45,7 +45,7 @@ func (s *Simulator) Handler() http.Handler {
 		s.Recover()
 		reply(w, "%s: %s\n", None, None.About())
 	})
-	// A web page that the presenter's browser has open must not be able to press these buttons.
+	// Other web pages in the presenter's browser must not be able to control the simulator.
 	guarded := http.NewCrossOriginProtection().Handler(control)
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -79,12 +79,12 @@ func (s *Simulator) index(w http.ResponseWriter, r *http.Request) {
 
 Rates   http://%[1]s%[2]s
 Mode    %[3]s: %[4]s
-Asked   %[5]d times since %[6]s
+Served  %[5]d requests since %[6]s
 
 curl -X POST http://%[1]s/swing/eth               a coin falls by 12 %%
 curl -X POST http://%[1]s/swing/eth?change=0.2    or rises by 20 %%
 curl -X POST http://%[1]s/swing/market            all coins at once
-curl -X POST http://%[1]s/fail/MODE               fail in one of the ways below
+curl -X POST http://%[1]s/fail/MODE               use one of the failure modes below
 curl -X POST http://%[1]s/recover                 answer again
 
 curl 'http://%[1]s/history?hours=192' >history

@@ -64,9 +64,9 @@ func TestControlRefuses(t *testing.T) {
 	}{
 		{"POST", "/fail/explode", 400, `unknown mode "explode"`},
 		{"POST", "/swing/doge", 400, `unknown currency "doge"`},
-		{"POST", "/swing/eth?change=much", 400, `change "much" is no number`},
-		{"POST", "/swing/eth?change=-2", 400, "change -2 is no swing"},
-		{"POST", "/swing/eth?change=NaN", 400, "change NaN is no swing"},
+		{"POST", "/swing/eth?change=much", 400, `change "much" is not a number`},
+		{"POST", "/swing/eth?change=-2", 400, "change -2 is not a swing"},
+		{"POST", "/swing/eth?change=NaN", 400, "change NaN is not a swing"},
 		{"GET", "/swing/eth", 405, "Method Not Allowed"},
 		{"GET", "/fail/none", 405, "Method Not Allowed"},
 		{"GET", "/recover", 405, "Method Not Allowed"},

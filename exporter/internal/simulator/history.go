@@ -1,4 +1,4 @@
-// History as OpenMetrics: what a Prometheus would hold if it had scraped an exporter with --simulate.
+// History in OpenMetrics format: what Prometheus would have scraped from an exporter with --simulate.
 
 package simulator
 
@@ -17,15 +17,15 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// Bounds of what /history gives.
+// Limits of /history.
 const (
-	historyHours = 8 * 24 // by default: a week and a day, so that changes over seven days have a day of past
+	historyHours = 8 * 24 // default: a week and a day, so that there is a day of changes over seven days
 	historyStep  = time.Minute
 	stepsMost    = 50_000 // a month of minutes
-	labelMost    = 200    // bytes of a label's value
+	labelMost    = 200    // bytes of a label value
 )
 
-// historyQuery is what /history was asked for.
+// historyQuery is the query of a /history request.
 type historyQuery struct {
 	span, step time.Duration
 	labels     []string // job, instance and so on: name, value, name, value
@@ -68,7 +68,7 @@ func parseHistory(q url.Values) (historyQuery, error) {
 		if !utf8.ValidString(value) || len(value) > labelMost {
 			return h, fmt.Errorf("%s: use UTF-8 text of at most %d bytes", l.name, labelMost)
 		}
-		if value != "" { // an empty label is no label
+		if value != "" { // an empty label does not exist
 			h.labels = append(h.labels, l.name, value)
 		}
 	}
@@ -92,10 +92,9 @@ func (s *Simulator) history(w http.ResponseWriter, r *http.Request) {
 	s.writeHistory(out, r.Context().Done())
 }
 
-// writeHistory writes series by series, as OpenMetrics wants it, until it is done or the client gone.
+// writeHistory writes series by series, as OpenMetrics requires, until it is done or the client disconnects.
 func (s *Simulator) writeHistory(out *openMetrics, gone <-chan struct{}) {
-	// Each series needs all moments and each moment all series, so the values are kept for a while:
-	// at most stepsMost times 76 numbers, 30 MB.
+	// Values are computed by time and written by series, so all are kept in memory: at most stepsMost times 76 numbers, 30 MB.
 	rates, manual := s.market.rates, s.swings()
 	values := make([]float64, len(rates)*len(out.times))
 	for i, t := range out.times {
@@ -110,7 +109,7 @@ func (s *Simulator) writeHistory(out *openMetrics, gone <-chan struct{}) {
 	}
 
 	constant := func(v float64) func(int) float64 { return func(int) float64 { return v } }
-	polled := func(i int) float64 { // the step of rates that was current
+	polled := func(i int) float64 { // the step whose rates were current
 		t := out.times[i]
 		return float64(t.Truncate(s.options.Refresh).UnixMilli()) / 1000
 	}
@@ -163,11 +162,11 @@ func (s *Simulator) writeHistory(out *openMetrics, gone <-chan struct{}) {
 	out.end()
 }
 
-// openMetrics writes text in that format. After the first error it writes nothing more.
+// openMetrics writes OpenMetrics text. It writes nothing after the first error.
 type openMetrics struct {
 	w      *bufio.Writer
 	times  []time.Time
-	labels []string // of every series
+	labels []string // labels of every series
 	line   []byte
 }
 
@@ -175,7 +174,7 @@ func (o *openMetrics) family(name, kind string) {
 	fmt.Fprintf(o.w, "# TYPE %s %s\n", name, kind)
 }
 
-// series writes one sample for each moment. Labels are name, value, name, value.
+// series writes one sample for each time. Labels are name, value, name, value.
 func (o *openMetrics) series(name string, value func(int) float64, labels ...string) {
 	var b strings.Builder
 	b.WriteString(name)
@@ -203,10 +202,10 @@ func (o *openMetrics) series(name string, value func(int) float64, labels ...str
 	}
 }
 
-// end marks that the text is whole.
+// end marks the end of the text.
 func (o *openMetrics) end() {
 	_, _ = o.w.WriteString("# EOF\n")
-	_ = o.w.Flush() // the client is gone: nobody is left to tell
+	_ = o.w.Flush() // the client has disconnected
 }
 
 var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)

@@ -1,4 +1,4 @@
-// The market: what each currency is worth at any moment, past or to come, without any memory.
+// The market: the value of each currency at any time, past or future, without state.
 
 package simulator
 
@@ -16,7 +16,7 @@ import (
 //go:embed exchange_rates-2026-06.json
 var recorded []byte
 
-// Recorded is an answer of CoinGecko, of June 2026. Every simulation starts from it.
+// Recorded is CoinGecko's answer of June 2026 from which every simulation starts.
 func Recorded() []byte { return slices.Clone(recorded) }
 
 // RecordedRates are the rates of that answer, sorted by code.
@@ -30,46 +30,44 @@ var recordedRates = sync.OnceValue(func() []coingecko.Rate {
 	return rates
 })
 
-// A swing takes rise to reach its full size and fall to come back, as a hill with a rough surface.
-// One begins in each slot, somewhere within jitter.
+// swinging describes swings: rise is the time to the full size, fall the time back. One swing begins in each slot, at a random
+// time within jitter.
 type swinging struct {
 	slot, jitter, rise, fall time.Duration
 	least, most              float64 // change of the price
 }
 
 var (
-	// live swings are there to be seen: hard and often.
+	// live swings are large and frequent, for demonstrations.
 	live = swinging{
 		slot: 4 * time.Minute, jitter: time.Minute, rise: 3 * time.Minute, fall: 15 * time.Minute,
 		least: 0.08, most: 0.15,
 	}
-	// past ones leave a week of history that looks natural. Each ends within its slot, so that none
-	// is under way at the start.
+	// past swings make a history that looks natural. Each ends within its slot, so that none is active at the start.
 	past = swinging{
 		slot: 8 * time.Hour, jitter: 3 * time.Hour, rise: 30 * time.Minute, fall: 4 * time.Hour,
 		least: 0.03, most: 0.07,
 	}
 )
 
-// Manual swings are quick: a presenter who asked for one does not want to wait.
+// Manual swings are fast, because a presenter waits for them.
 const (
 	manualRise = 30 * time.Second
 	manualFall = 15 * time.Minute
 )
 
-// nature is how a currency moves against the US dollar.
+// nature describes how a currency moves against the US dollar.
 type nature struct {
 	base string  // moves with this currency ...
-	beta float64 // ... by so much,
-	day  float64 // and by itself: standard deviation of the logarithm of its price over 24 hours
+	beta float64 // ... by this factor,
+	day  float64 // and on its own: standard deviation of the logarithm of its price over 24 hours
 }
 
-// natures of currencies that are not like others of their kind. An empty one is pegged to the US
-// dollar and does not move at all.
+// natures of currencies that differ from others of their kind. An empty one is pegged to the US dollar and does not move.
 var natures = map[string]nature{
 	"usd": {}, "bmd": {}, "aed": {}, "sar": {}, "bhd": {}, "svc": {}, "lbp": {}, "mmk": {}, "vef": {},
 
-	// Held within a narrow band, or against a basket that is mostly dollars.
+	// Within a narrow band, or against a basket of mostly dollars.
 	"hkd": {day: 0.0001},
 	"kwd": {day: 0.0004},
 	"vnd": {day: 0.0005},
@@ -100,7 +98,7 @@ var natures = map[string]nature{
 	"yfi":  {base: "btc", beta: 1.0, day: 0.026},
 }
 
-// natureOf says how a currency moves; an unlisted one moves like most of its kind.
+// natureOf returns how a currency moves; one without an entry moves like most of its kind.
 func natureOf(r coingecko.Rate) nature {
 	if n, ok := natures[r.Code]; ok {
 		return n
@@ -111,16 +109,16 @@ func natureOf(r coingecko.Rate) nature {
 	return nature{day: 0.0019}
 }
 
-// constant says that a rate is a part of bitcoin, so that it never moves.
+// constant reports whether a code is bitcoin or a unit of it, whose rate never changes.
 func constant(code string) bool { return code == "btc" || code == "bits" || code == "sats" }
 
-// currency is one row of the market.
+// currency is a currency of the market.
 type currency struct {
 	nature
 	key   uint64  // of its noise
 	base  int     // index of nature.base, -1 for none
-	start float64 // of its path, so that the first answer is the recorded one
-	rests bool    // stands nearly still at week-ends
+	start float64 // start of its path, so that the first answer is the recorded one
+	rests bool    // hardly moves at weekends
 }
 
 // market is a pure function of its seed, its start and the time.
@@ -130,9 +128,9 @@ type market struct {
 	calm       bool
 	seed       uint64
 	rates      []coingecko.Rate // at the start, sorted by code
-	currencies []currency       // beside rates
+	currencies []currency       // parallel to rates
 	btc        int
-	swingers   []int // indices of the coins that swing by themselves, in the order in which they do
+	swingers   []int // indices of the coins with automatic swings, in their order
 }
 
 func newMarket(o Options) *market {
@@ -148,13 +146,13 @@ func newMarket(o Options) *market {
 		}
 		c.start = c.path(seconds(m.start), tradingSeconds(m.start))
 		m.currencies[i] = c
-		// Bitcoin on its own does not swing: everything else would seem to.
+		// Bitcoin has no automatic swings: everything else would seem to swing.
 		if r.Kind() == coingecko.Crypto && !constant(r.Code) {
 			m.swingers = append(m.swingers, i)
 		}
 	}
 	m.btc = m.index("btc")
-	slices.SortFunc(m.swingers, func(a, b int) int { // a shuffle: by a hash, which is the seed's
+	slices.SortFunc(m.swingers, func(a, b int) int { // shuffled by a hash of the seed
 		if m.currencies[a].key < m.currencies[b].key {
 			return -1
 		}
@@ -169,26 +167,26 @@ func (m *market) keyOf(code string) uint64 {
 	return mix(m.seed ^ h.Sum64())
 }
 
-// index of a code, or -1.
+// index returns the index of a code, or -1.
 func (m *market) index(code string) int {
 	return slices.IndexFunc(m.rates, func(r coingecko.Rate) bool { return r.Code == code })
 }
 
-// at writes the values of all currencies at t into values, in the order of m.rates.
+// at computes the values of all currencies at t, in the order of m.rates.
 func (m *market) at(t time.Time, manual []swing, values []float64) {
-	// CoinGecko's rates move in steps. Counted from the start, so that the first is the recorded one.
+	// CoinGecko's rates change in steps. They are counted from the start, so that the first is the recorded one.
 	since := t.Sub(m.start)
 	since -= ((since % m.refresh) + m.refresh) % m.refresh
 	t = m.start.Add(since)
 
-	// First each currency's own path, as the logarithm of its worth in US dollars ...
+	// First each currency's own path, as the logarithm of its value in US dollars ...
 	own := make([]float64, len(m.rates))
 	calendar, trading := seconds(t), tradingSeconds(t)
 	for i := range m.currencies {
 		c := &m.currencies[i]
 		own[i] = c.path(calendar, trading) - c.start
 	}
-	// ... then what it shares with its base, and its swings, which are its own.
+	// ... then its share of the base's path, and its own swings.
 	for i := range m.currencies {
 		c := &m.currencies[i]
 		values[i] = own[i]
@@ -215,23 +213,22 @@ func (m *market) at(t time.Time, manual []swing, values []float64) {
 	}
 }
 
-// shiftMost bounds what manual swings of one currency add up to (a factor of 100), so that no rate
-// ever rounds to 0.
+// shiftMost limits the sum of a currency's manual swings (a factor of 100), so that no rate rounds to 0.
 const shiftMost = 4.6
 
-// swing is one that somebody asked for.
+// swing is a manual swing.
 type swing struct {
 	currency int
 	start    time.Time
-	size     float64 // of its summit, as a logarithm
+	size     float64 // logarithm of the largest change
 }
 
-// swings adds the swings that happen by themselves to the worths.
+// swings adds the automatic swings to the values.
 func (m *market) swings(since time.Duration, worths []float64) {
 	if m.calm {
 		return
 	}
-	if since < 0 { // slots are counted backwards from the start
+	if since < 0 { // slots count backwards from the start
 		m.swing(past, int64(since/past.slot)-1, since, worths)
 		return
 	}
@@ -260,7 +257,7 @@ func (m *market) swing(k swinging, slot int64, since time.Duration, worths []flo
 	worths[who] += share * math.Log1p(change)
 }
 
-// hill is 0 before a swing, 1 at its summit and 0 after it, without a step.
+// hill is 0 before a swing, 1 at its maximum and 0 after it, and continuous.
 func hill(since, rise, fall time.Duration, key uint64) float64 {
 	var h float64
 	switch {
@@ -271,18 +268,17 @@ func hill(since, rise, fall time.Duration, key uint64) float64 {
 	default:
 		h = smooth(1 - float64(since-rise)/float64(fall))
 	}
-	// Rough on its slopes, by nothing at its foot and its summit. Scaled to its length, so that a long
-	// one is no rougher than a short one.
+	// Noise on the slopes, none at the ends and the maximum. It scales with the length, so that a long swing is no rougher
+	// than a short one.
 	const roughness, quarterHour = 6, 900.0
 	x := float64(since) / float64(rise+fall) * quarterHour
 	return h + roughness*h*(1-h)*(noise(key, x)-noise(key, 0))
 }
 
-// path is the logarithm of a currency's worth, by itself, at a time that is given in both of the ways
-// in which it can run.
+// path is the logarithm of a currency's own value at a time, given in both time scales.
 func (c *currency) path(calendar, trading float64) float64 {
 	switch {
-	case c.day == 0: // also spares the noise of what is pegged
+	case c.day == 0: // pegged: no noise to compute
 		return 0
 	case c.rests:
 		return c.day * noise(c.key, trading)
@@ -295,13 +291,12 @@ func seconds(t time.Time) float64 {
 	return float64(t.Unix()) + float64(t.Nanosecond())/1e9
 }
 
-// Currencies and metals are traded from Sunday 22:00 to Friday 22:00 UTC. Outside of that their time
-// nearly stands still.
+// Currencies and metals are traded from Sunday 22:00 to Friday 22:00 UTC. Outside these hours their time runs slowly.
 const (
 	weekBegin   = (3*24 + 22) * 3600 // the first Sunday 22:00 after 1970-01-01, a Thursday
 	weekLength  = 7 * 24 * 3600
 	weekTrading = 5 * 24 * 3600
-	resting     = 0.02 // speed of time at the week-end
+	resting     = 0.02 // speed of time at weekends
 )
 
 func tradingSeconds(t time.Time) float64 {
@@ -312,16 +307,15 @@ func tradingSeconds(t time.Time) float64 {
 		min(s, weekTrading) + resting*max(0, s-weekTrading)
 }
 
-// The noise is a sum of octaves, each a smooth curve through random points at a fixed distance. An
-// octave's height grows with the root of that distance: that is what makes the sum look like the
-// random walk of a price at every scale.
+// The noise is a sum of octaves, each a smooth curve through random points at a fixed distance. The height of an octave is
+// proportional to the square root of that distance, so the sum resembles the random walk of a price at every scale.
 const (
 	shortest = 5.0 // seconds between the points of the finest octave
-	octaves  = 12  // each three times as long as the one before: the longest is ten days
+	octaves  = 12  // each three times as long as the previous one; the longest is ten days
 	day      = 24 * 3600.0
 
-	// dayScale makes the standard deviation of the noise's change over 24 hours 1: measured over
-	// 200 paths of 480 days each.
+	// dayScale scales the standard deviation of the noise's change over 24 hours to 1, as measured over 200 paths of 480
+	// days each.
 	dayScale = 0.582
 )
 
@@ -339,7 +333,7 @@ func noise(key uint64, seconds float64) float64 {
 	sum := 0.0
 	for i := range octave {
 		k := mix(key + uint64(i))
-		x := seconds/octave[i].period + unit(k) // octaves must not have their points at the same moments
+		x := seconds/octave[i].period + unit(k) // so that octaves do not have their points at the same times
 		n := math.Floor(x)
 		a, b := bell(point(k, int64(n))), bell(point(k, int64(n)+1))
 		sum += octave[i].height * (a + (b-a)*smooth(x-n))
@@ -347,10 +341,10 @@ func noise(key uint64, seconds float64) float64 {
 	return sum
 }
 
-// smooth goes from 0 to 1 with x, level at both ends.
+// smooth rises from 0 to 1 with x, and is level at both ends.
 func smooth(x float64) float64 { return x * x * (3 - 2*x) }
 
-// mix scatters the bits of x (the finaliser of SplitMix64).
+// mix is the finaliser of SplitMix64.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -358,17 +352,17 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// point is the hash of one point of many.
+// point returns the hash of one of many points.
 func point(key uint64, n int64) uint64 {
 	return mix(key ^ uint64(n)) //nolint:gosec // a negative n may become any bits: they are scattered anyway
 }
 
-// unit makes a number from 0 up to 1 of a hash.
+// unit converts a hash into a number in [0, 1).
 func unit(h uint64) float64 { return float64(h>>11) / (1 << 53) }
 
-// bell makes a number of a hash that is distributed nearly normally, with variance 1.
+// bell converts a hash into a nearly normally distributed number with variance 1.
 func bell(h uint64) float64 {
 	sum := float64(h&0xffff) + float64(h>>16&0xffff) + float64(h>>32&0xffff) + float64(h>>48)
-	const root3 = 1.7320508075688772 // the four parts together have variance 1/3
+	const root3 = 1.7320508075688772 // the sum of the four parts has variance 1/3
 	return (sum/0xffff - 2) * root3
 }

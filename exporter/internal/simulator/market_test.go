@@ -444,10 +444,10 @@ func TestSwingRefuses(t *testing.T) {
 		{"ETH", -0.1, "in lower case"},
 		{"sats", -0.1, "swing btc"},
 		{"bits", -0.1, "swing btc"},
-		{"eth", 0, "change 0 is no swing"},
+		{"eth", 0, "change 0 is not a swing"},
 		{"eth", -1, "from -0.9 to 9"},
 		{"eth", 9.1, "from -0.9 to 9"},
-		{"eth", math.NaN(), "change NaN is no swing"},
+		{"eth", math.NaN(), "change NaN is not a swing"},
 		{"eth", math.Inf(1), "from -0.9 to 9"},
 	} {
 		if err := s.Swing(c.code, c.change); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -1,9 +1,8 @@
-// Package simulator is a CoinGecko that runs in process, on loopback: for --simulate, and for tests.
+// Package simulator simulates CoinGecko in process, on loopback, for --simulate and for tests.
 //
-// It starts from a recorded answer of GET /exchange_rates and moves like a market, repeatably: the
-// same seed, start and time always give the same rates. It answers as CoinGecko does, keeps what
-// CoinGecko keeps (key, host, User-Agent, quota), and can be told to fail in each way that clients
-// of CoinGecko have met.
+// It starts from a recorded answer of GET /exchange_rates and moves like a market. It is deterministic: the same seed, start and time
+// always return the same rates. It answers like CoinGecko, enforces the same rules (key, host, User-Agent, quota), and has a failure
+// mode for each failure that clients of CoinGecko have observed.
 package simulator
 
 import (
@@ -22,41 +21,40 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// Options of a simulation. The zero value is a keyless CoinGecko that starts now.
+// Options configure a Simulator. The zero value is a keyless CoinGecko that starts now.
 type Options struct {
-	Seed    uint64           // another seed is another market
+	Seed    uint64           // a different seed is a different market
 	Start   time.Time        // when the rates are the recorded ones; default: now
 	Now     func() time.Time // default: time.Now
-	Refresh time.Duration    // how often the rates change; default: 2s, where CoinGecko takes 1 to 5 minutes
-	Calm    bool             // no coin swings by itself
+	Refresh time.Duration    // time between changes of the rates; default: 2s. CoinGecko's is 1 to 5 minutes
+	Calm    bool             // no automatic swings
 
 	Listen         string        // loopback address for Start; default: 127.0.0.1 and a free port
-	Plan           string        // keyless (default), demo or pro: the host that is played
-	Key            string        // API key that requests need; default: any or none. Not for keyless
+	Plan           string        // keyless (default), demo or pro: the simulated host
+	Key            string        // required API key; default: any or none. Not for keyless
 	QuotaPerMinute int           // requests in a minute; default: no limit
-	RetryAfter     time.Duration // the wait that modes throttled and ratelimit ask for; default: 5s
+	RetryAfter     time.Duration // wait that the modes throttled and ratelimit request; default: 5s
 }
 
-// Simulator is a CoinGecko. All its methods may be called from any goroutine.
+// Simulator is a simulated CoinGecko. It is safe for concurrent use.
 type Simulator struct {
 	options Options
 	market  *market
 
 	mu       sync.Mutex
-	manual   []swing // replaced, never changed
+	manual   []swing // replaced, never modified
 	mode     Mode
 	frozen   time.Time // when mode freeze began
 	requests int
-	errors   int       // answers in mode error, which alternate
-	minute   time.Time // that used belongs to
+	errors   int       // answers in mode error, whose status alternates
+	minute   time.Time // the minute of used
 	used     int
 
 	listener net.Listener // nil without Start
 	server   *http.Server
 }
 
-// complete fills in the defaults. It is an error if the plan is unknown, or if there is a key without
-// a plan that takes one.
+// complete sets the defaults. It returns an error if the plan is unknown, or if there is a key for a plan without keys.
 func (o *Options) complete() error {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -84,8 +82,7 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// New makes a simulator that is not yet served anywhere; see Handler. It panics where Start would
-// give an error about the plan or the key.
+// New creates a simulator without a server; see Handler. It panics if Start would return an error about the plan or the key.
 func New(o Options) *Simulator {
 	if err := o.complete(); err != nil {
 		panic(err)
@@ -93,8 +90,8 @@ func New(o Options) *Simulator {
 	return &Simulator{options: o, market: newMarket(o), mode: None}
 }
 
-// Start makes a simulator and serves it on loopback until Close. An address that is not loopback is
-// an error: what it serves must not be taken for real rates by anybody else.
+// Start creates a simulator and serves it on loopback until Close. Another address is an error: nobody else must mistake its rates for
+// real ones.
 func Start(o Options) (*Simulator, error) {
 	address := o.Listen
 	if address == "" {
@@ -119,38 +116,38 @@ func Start(o Options) (*Simulator, error) {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		// Neither ReadTimeout nor WriteTimeout: they would end stall and slow before the client does.
+		// No ReadTimeout or WriteTimeout: they would end the modes stall and slow before the client does.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	go func() { _ = s.server.Serve(s.listener) }() // ends with ErrServerClosed
+	go func() { _ = s.server.Serve(s.listener) }() // returns ErrServerClosed
 	return s, nil
 }
 
-// URL is the base URL of the API, with /api/v3 and without a slash at the end. Only after Start.
+// URL returns the base URL of the API, including /api/v3, without a trailing slash. Valid only after Start.
 func (s *Simulator) URL() string { return "http://" + s.listener.Addr().String() + "/api/v3" }
 
-// ControlURL is where a presenter makes it fail, swing and recover; GET shows how. Only after Start.
+// ControlURL returns the URL of the control endpoints; GET describes them. Valid only after Start.
 func (s *Simulator) ControlURL() string { return "http://" + s.listener.Addr().String() + "/" }
 
-// Close ends the service of Start at once, with all requests that are still in flight.
+// Close stops the server of Start at once, including requests in flight.
 func (s *Simulator) Close() error {
 	if s.server == nil {
 		return nil
 	}
 	err := s.server.Close()
-	_ = s.listener.Close() // the server knows it only once Serve has begun; a second Close does no harm
+	_ = s.listener.Close() // the server closes it only if Serve has begun; closing it twice is harmless
 	return err
 }
 
-// Requests is how many requests for exchange rates have come, those included that were refused.
+// Requests returns the number of requests for exchange rates, including refused ones.
 func (s *Simulator) Requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests
 }
 
-// Rates are all rates at t, sorted by code: a function of seed, start and t, and of the manual
-// swings up to t. The times before the start are the history of what follows.
+// Rates returns all rates at t, sorted by code. They depend only on seed, start, t and the manual swings up to t. Times before the
+// start are valid and make the history.
 func (s *Simulator) Rates(t time.Time) []coingecko.Rate {
 	values := make([]float64, len(s.market.rates))
 	s.market.at(t, s.swings(), values)
@@ -161,8 +158,8 @@ func (s *Simulator) Rates(t time.Time) []coingecko.Rate {
 	return rates
 }
 
-// History gives the rates of the last span, oldest first, at every whole step of the clock up to now.
-// It is empty if span or step is not above 0.
+// History returns the rates of the last span, oldest first, at every whole step of the clock up to now. It is empty if span or step
+// is not above 0.
 func (s *Simulator) History(span, step time.Duration) iter.Seq2[time.Time, []coingecko.Rate] {
 	return func(yield func(time.Time, []coingecko.Rate) bool) {
 		for t := range s.times(span, step) {
@@ -173,7 +170,7 @@ func (s *Simulator) History(span, step time.Duration) iter.Seq2[time.Time, []coi
 	}
 }
 
-// times are the moments of a history.
+// times returns the times of a history.
 func (s *Simulator) times(span, step time.Duration) iter.Seq[time.Time] {
 	return func(yield func(time.Time) bool) {
 		if span <= 0 || step <= 0 {
@@ -188,20 +185,18 @@ func (s *Simulator) times(span, step time.Duration) iter.Seq[time.Time] {
 	}
 }
 
-// Market stands for every coin, bitcoin too, when Swing is given it as a code.
+// Market is the code for all coins, including bitcoin, in Swing.
 const Market = "market"
 
 // Bounds of a manual swing.
 const (
 	changeLeast, changeMost = -0.9, 9
-	swingsMost              = 1000 // that are remembered
+	swingsMost              = 1000 // maximum number kept
 )
 
-// Swing changes what a currency is worth by change (-0.12 is a fall of 12 %), against all others,
-// within half a minute from now; it comes back within a quarter of an hour. Bitcoin falls against
-// everything else, so every rate falls. It is an error if the code is unknown, or a mere part of
-// bitcoin, or if change is 0 or not within -0.9 and 9. Swings of one currency add up, to a factor of
-// 100 at most.
+// Swing changes the value of a currency against all others by change (-0.12 is a fall of 12 %) within half a minute; it returns within
+// a quarter of an hour. If bitcoin falls, every rate falls. Swing returns an error if the code is unknown or a unit of bitcoin, or if
+// change is 0 or not within -0.9 and 9. Swings of one currency add up, to a factor of at most 100.
 func (s *Simulator) Swing(code string, change float64) error {
 	if math.IsNaN(change) || change < changeLeast || change > changeMost || change == 0 {
 		return fmt.Errorf("change %v is not a swing: use a ratio from %v to %v, such as -0.12 for a fall of 12 %%",
@@ -236,7 +231,7 @@ func (s *Simulator) swings() []swing {
 	return s.manual
 }
 
-// Fail makes every answer from now on fail in one way, until the next Fail or Recover.
+// Fail sets the failure mode of all answers until the next Fail or Recover.
 func (s *Simulator) Fail(m Mode) error {
 	if !slices.Contains(Modes(), m) {
 		return fmt.Errorf("unknown mode %q: use one of %v", m, Modes())
@@ -251,7 +246,7 @@ func (s *Simulator) Fail(m Mode) error {
 	return nil
 }
 
-// Recover ends a failure. Swings go on.
+// Recover ends the failure mode. Swings continue.
 func (s *Simulator) Recover() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
