@@ -297,7 +297,7 @@ func tooOld(_ *testing.T, b tab, e *exporter) {
 	b.until(soon, priced)
 	e.fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	b.until(soon, `!`+priced)
-	b.until(soon, says+`('too old')`)
+	b.until(soon, says+`('have expired')`)
 	b.until(soon, `document.getElementById('age').textContent.startsWith('10 min')`)
 }
 
@@ -310,8 +310,10 @@ func clockSet(t *testing.T, b tab, e *exporter) {
 		t.Error("prices vanish when the clock is set back")
 	}
 	// Forward: the machine may have slept, so prices go until the exporter has answered.
-	b.is(`Date.now = () => real() + 3 * 86400e3; tick(); 1`)
-	b.until(0, `!`+priced)
+	// One evaluation, because the answer may arrive before the next one.
+	if b.is(`Date.now = () => real() + 3 * 86400e3; tick(); `+priced) != "false" {
+		t.Error("prices stay when the clock is set forward")
+	}
 	b.is(`window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))`)
 	b.until(soon, priced)
 	b.until(soon, `/^2\d s$/.test(document.getElementById('age').textContent)`)
@@ -329,7 +331,7 @@ func noScript(t *testing.T, b tab, e *exporter) {
 	// A minute later, in a browser that could not load it again:
 	b.is(`document.getAnimations().forEach((a) => a.finish())`)
 	b.until(soon, `!`+priced)
-	b.until(soon, `document.body.innerText.includes('could not be loaded again')`)
+	b.until(soon, `document.body.innerText.includes('could not be reloaded')`)
 }
 
 func newVersion(_ *testing.T, b tab, e *exporter) {
