@@ -19,7 +19,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
-// counting is a handler that counts how often it was asked.
+// counting is a handler that counts its requests.
 type counting struct {
 	mu     sync.Mutex
 	calls  int
@@ -130,7 +130,7 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// A crowd that comes at once gets one answer that was made once.
+// Concurrent requests get one answer that was created once.
 func TestCacheMakesOneAnswerForACrowd(t *testing.T) {
 	s := answered(time.Second)
 	release := make(chan bool)
@@ -149,14 +149,14 @@ func TestCacheMakesOneAnswerForACrowd(t *testing.T) {
 	}
 }
 
-// discard is a http.ResponseWriter that costs nothing.
+// discard is an http.ResponseWriter that discards the answer.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
-// whole is the exporter's handler over the recorded answer, and its collector's bare metrics handler.
+// whole returns the exporter's handler for the recorded answer, and the plain metrics handler of its collector.
 func whole(t testing.TB) (all, plain http.Handler) {
 	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(simulator.Recorded()) }))
@@ -177,8 +177,8 @@ func whole(t testing.TB) (all, plain http.Handler) {
 	return e.handler, newMetrics(s, collector.New(collector.Options{Status: e.poller.Status}), uncached)
 }
 
-// What a cached scrape allocates beyond what net/http does. A test may guard this, because it does not
-// depend on how busy the machine is.
+// Allocations of a cached scrape beyond those of net/http. A test can check them, because they do not depend on the load of the
+// machine.
 func TestCachedScrapeAllocates(t *testing.T) {
 	all, _ := whole(t)
 	w := &discard{header: http.Header{}}
@@ -192,8 +192,8 @@ func TestCachedScrapeAllocates(t *testing.T) {
 	}
 }
 
-// BenchmarkAnswer compares, over real connections, a bare handler that writes the same bytes from memory,
-// the exporter, and promhttp without the cache.
+// BenchmarkAnswer compares, over real connections, the exporter with a bare handler that writes the same bytes from memory, and with
+// promhttp without the cache.
 func BenchmarkAnswer(b *testing.B) {
 	all, plain := whole(b)
 	for _, f := range []struct{ name, path, accept, encoding string }{
@@ -227,7 +227,7 @@ func BenchmarkAnswer(b *testing.B) {
 	}
 }
 
-// benchmarkOver asks by a raw connection, so that the client costs next to nothing.
+// benchmarkOver sends requests over a raw connection, so that the client costs almost nothing.
 func benchmarkOver(b *testing.B, h http.Handler, path, accept, encoding string) {
 	s := httptest.NewServer(h)
 	defer s.Close()
@@ -255,7 +255,7 @@ func benchmarkOver(b *testing.B, h http.Handler, path, accept, encoding string) 
 	}
 }
 
-// readAnswer reads one answer that states its length, or comes in chunks.
+// readAnswer reads one answer with a Content-Length or in chunks.
 func readAnswer(c io.Reader, buffer []byte) error {
 	have := 0
 	for {

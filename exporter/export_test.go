@@ -1,4 +1,4 @@
-// What tests outside the package need of its inside.
+// Exports for tests outside the package.
 
 package exporter
 
@@ -19,10 +19,10 @@ import (
 // RelayPath is where the exporter serves its rates to others.
 const RelayPath = relayPath
 
-// ReadHeaderTimeout is how long the header of a request may take to come.
+// ReadHeaderTimeout is the timeout of a request's header.
 const ReadHeaderTimeout = readHeaderTimeout
 
-// RecallFor is how long the exporter waits for the past.
+// RecallFor is how long the exporter retries to fetch the last day.
 const RecallFor = recallFor
 
 // Flags are the flags of the program.
@@ -30,13 +30,13 @@ func Flags() []*kingpin.FlagModel { return newApp(&settings{}).Model().Flags }
 
 func uncached(h http.Handler) http.Handler { return h }
 
-// PlainMetrics is /metrics without the cache.
+// PlainMetrics serves /metrics without the cache.
 func PlainMetrics(c prometheus.Collector) http.Handler {
 	return newMetrics(&settings{logger: slog.New(slog.DiscardHandler)}, c, uncached)
 }
 
-// RunHasty is Run with the waits cut to milliseconds, and every upstream taken for CoinGecko. A poll may take minutes
-// unless the arguments say otherwise, because the machine may be busy. Of a maxAge of 0 the default stays.
+// RunHasty is Run with waits of milliseconds, and with every upstream treated as CoinGecko. The timeout of a poll is minutes unless
+// the arguments set one, because the machine may be busy. A maxAge of 0 keeps the default.
 func RunHasty(ctx context.Context, args []string, maxAge time.Duration, log io.Writer) int {
 	s, err := parse(args, nil, io.Discard, log)
 	if err != nil {

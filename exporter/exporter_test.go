@@ -24,7 +24,7 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// TestMain lets the test binary be the exporter, for tests that need a process of its own.
+// TestMain lets the test binary run as the exporter, for tests that need a separate process.
 func TestMain(m *testing.M) {
 	if os.Getenv("TEST_AS_EXPORTER") != "" {
 		os.Exit(exporter.Run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
@@ -55,7 +55,7 @@ func start(t testing.TB, args ...string) *running {
 	})
 }
 
-// launch has an exporter run until the test ends, and waits until it listens.
+// launch runs an exporter until the test ends, and waits until it listens.
 func launch(t testing.TB, run func(ctx context.Context, log io.Writer) int) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -79,7 +79,7 @@ func launch(t testing.TB, run func(ctx context.Context, log io.Writer) int) *run
 	return r
 }
 
-// get asks for a path, with header lines such as "Accept: text/html".
+// get requests a URL with header lines such as "Accept: text/html".
 func get(t testing.TB, url string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	return ask(t, http.DefaultClient, http.MethodGet, url, headers...)
@@ -107,7 +107,7 @@ func ask(t testing.TB, c *http.Client, method, url string, headers ...string) (*
 	return resp, string(body)
 }
 
-// series are the samples of /metrics, by name and labels as they are written there.
+// series returns the samples of /metrics, by name and labels as written there.
 func series(t testing.TB, base string) map[string]float64 {
 	t.Helper()
 	_, body := get(t, base+"/metrics")
@@ -171,7 +171,7 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
-// The presenter's way: fail, and recover within a few polls.
+// A presenter lets it fail, and it recovers within a few polls.
 func TestSimulatorIsControlled(t *testing.T) {
 	e := start(t, "--simulate", "--coingecko.interval=100ms", "--rates.max-age=300ms")
 	control := regexp.MustCompile(`control=(\S+)`).FindStringSubmatch(e.log.String())
@@ -272,7 +272,7 @@ func TestOwnMetricsCanBeLeftOut(t *testing.T) {
 	}
 }
 
-// Without an upstream it keeps running, and says so everywhere.
+// Without an upstream, the exporter keeps running and reports it everywhere.
 func TestUpstreamDown(t *testing.T) {
 	closedPort := simulate(t, simulator.Options{})
 	closedPort.Close()
@@ -297,7 +297,7 @@ func TestUpstreamDown(t *testing.T) {
 	}
 }
 
-// Many readers, one quota: the same rates with the same age, however many hops away.
+// Relays have the same rates with the same age, whatever the number of hops.
 func TestChainOfRelays(t *testing.T) {
 	sim := simulate(t, simulator.Options{Refresh: time.Hour})
 	var chain []*running
@@ -365,8 +365,7 @@ func TestEndsOnSignals(t *testing.T) {
 	}
 }
 
-// TestConnectionLimit: the connection beyond the limit is closed at once, probes on their own address are not, and
-// who leaves makes room.
+// A connection beyond the limit is closed at once, probes on their own address are not, and closing a connection allows a new one.
 func TestConnectionLimit(t *testing.T) {
 	e := start(t, "--simulate", "--web.max-connections=2", "--web.health-listen-address=127.0.0.1:0")
 	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
@@ -417,7 +416,7 @@ func TestConnectionLimit(t *testing.T) {
 	}
 }
 
-// Settings are checked before CoinGecko's list is known, so a code that it does not have is a warning with the first rates.
+// Flags are checked before CoinGecko's list is known, so a code that it does not have is a warning with the first rates.
 func TestUnknownCurrenciesAreTold(t *testing.T) {
 	e := start(t, "--simulate", "--screen.coins=btc,doge,eth,shib", "--screen.quote=abc", "--screen.basket=5eur")
 	told := func() bool { return strings.Contains(e.log.String(), "setting=--screen.quote") }

@@ -1,4 +1,4 @@
-// A chain of exporters in simulated time, each with its whole handler: what readers get at the end of it.
+// A chain of exporters in simulated time, each with its complete handler: what readers get at its end.
 
 package exporter
 
@@ -32,7 +32,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 const chainMaxAge = 3 * time.Minute
 
-// link is the handler of an exporter that asks another handler, until the context ends.
+// link returns the handler of an exporter that polls another handler until the context is done.
 func link(ctx context.Context, t testing.TB, upstream http.Handler, who coingecko.Upstream, interval time.Duration) http.Handler {
 	t.Helper()
 	client, err := coingecko.New(coingecko.Options{
@@ -66,8 +66,8 @@ var (
 	relayed = regexp.MustCompile(`"usd":\{[^}]*"value":(\d+)`)
 )
 
-// However many hops away and however often it is asked, no exporter shows what was not sent or is older than
-// max-age, and the age that it declares is not below the truth.
+// Whatever the number of hops and requests, no exporter shows rates that were not sent or have expired, and the age that it declares is
+// not below the true one.
 func TestChainNeverLies(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -145,7 +145,7 @@ func TestChainNeverLies(t *testing.T) {
 	})
 }
 
-// trouble is a way in which the head of a chain can be unwell.
+// trouble is a way in which the head of a chain can fail.
 type trouble struct {
 	name   string
 	answer func(http.ResponseWriter, *http.Request)
@@ -178,8 +178,8 @@ var troubles = []trouble{
 	{"the same rates for an hour, from a cache", nil}, // see head
 }
 
-// head is what a chain hangs on: CoinGecko, a process that asks it and is replaced now and then, and whatever stands
-// between that one and its readers. A price is the time of CoinGecko's answer.
+// head is the beginning of a chain: CoinGecko, a process that polls it and is replaced now and then, and what is between that process
+// and its readers. A price is the time of CoinGecko's answer.
 type head struct {
 	mu      sync.Mutex
 	unwell  *trouble // nil for well
@@ -189,7 +189,7 @@ type head struct {
 	since   time.Time // of cached
 }
 
-// coinGecko answers as it is told.
+// coinGecko answers as configured.
 func (h *head) coinGecko(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	unwell, between := h.unwell, h.between
@@ -201,7 +201,7 @@ func (h *head) coinGecko(w http.ResponseWriter, r *http.Request) {
 	unwell.answer(w, r)
 }
 
-// poller answers for the process that asks CoinGecko now, unless something stands between.
+// poller answers for the process that currently polls CoinGecko, unless something between fails.
 func (h *head) poller(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	process, unwell := h.process, h.unwell
@@ -230,10 +230,9 @@ func (h *head) poller(w http.ResponseWriter, r *http.Request) {
 	w.Write(cached.Body.Bytes())
 }
 
-// Whatever happened at the head, every hop is fresh within seconds of the head being well again: relays neither sleep
-// as long as they, or their poller, were told to wait, nor believe a cache that says that a price is good for an hour.
-// At random: which troubles, how many of them one after the other, how long each, and whether the poller's process is
-// replaced or lives through it.
+// Whatever happened at the head, every hop is fresh within seconds of its recovery: relays do not wait as long as they or their poller
+// were told to, and do not trust a cache that declares a price valid for an hour. The kinds, number and lengths of troubles are
+// random, and so is whether the poller's process is replaced.
 func TestChainRecovers(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -331,7 +330,7 @@ func TestChainRecovers(t *testing.T) {
 	}
 }
 
-// A poller is told to wait for an hour, and is replaced by one that is well: its relays have the new rates at once.
+// A poller is told to wait for an hour, and is replaced by a healthy one: its relays have the new rates at once.
 func TestRelaysDoNotSleepWithTheirPoller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -1,4 +1,4 @@
-// The part of the fault table that is about the process: its surroundings, its signals and its readers.
+// The part of the fault table about the process: its environment, signals and readers.
 
 package exporter_test
 
@@ -29,7 +29,7 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// inShell is the exporter as a process that a line of shell prepares; the line ends with exec "$0" "$@".
+// inShell runs the exporter as a process after a line of shell that ends with exec "$0" "$@".
 func inShell(t *testing.T, line string, env []string, args ...string) (log *testbed.Log, base string) {
 	t.Helper()
 	c := exec.Command("sh", append([]string{"-c", line, os.Args[0]}, args...)...)
@@ -43,7 +43,7 @@ var fast = []string{"--simulate", "--coingecko.interval=100ms"}
 
 const usd = `coingecko_exchange_rate{currency="usd",kind="fiat"}`
 
-// The real address, through a proxy that leads to the test's own CoinGecko.
+// CoinGecko's real address, through a proxy that leads to the test's server.
 func proxied(t *testing.T) {
 	u := newUpstream(t, "127.0.0.1:0", true)
 	u.certificate = u.ca.issue(t, time.Now().Add(time.Hour), "api.coingecko.com")
@@ -89,7 +89,7 @@ func proxied(t *testing.T) {
 	}
 }
 
-// Nothing is written: no file, no cache, no home. Where mounts may be changed, all of them are read-only.
+// The exporter writes no files. If the test may change mounts, all of them are read-only.
 func readOnly(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o555); err != nil {
@@ -115,8 +115,7 @@ func readOnly(t *testing.T) {
 	}
 }
 
-// The poller keeps the connection that it has. Scrapes wait until idle connections go, which the exporter
-// sees to itself after five seconds.
+// The poller keeps its connection. Scrapes wait until the exporter closes idle connections after five seconds.
 func fewDescriptors(t *testing.T) {
 	log, base := inShell(t, `ulimit -n 64; exec "$0" "$@"`, nil, fast...)
 	testbed.Until(t, "rates", func() bool { return up(t, base) })
@@ -201,7 +200,7 @@ func littleMemory(t *testing.T) {
 	}
 }
 
-// As a machine that sleeps: whoever asks in the meantime gets no old rates when it goes on.
+// A suspended machine: requests sent meanwhile get no expired rates when it continues.
 func stopped(t *testing.T) {
 	const maxAge = 3 * time.Second // a busy machine may be as slow
 	p := process(t, append(fast, "--rates.max-age="+maxAge.String())...)
@@ -228,8 +227,7 @@ func stopped(t *testing.T) {
 	})
 }
 
-// ended waits for a process that got a signal. However busy the machine is, it must not wait for a time-out of its own: those
-// of the tests are an hour.
+// ended waits for a process that got a signal. The process must not wait for one of its own timeouts, which are an hour in tests.
 func ended(t *testing.T, p *testbed.Exporter) *os.ProcessState {
 	t.Helper()
 	select {
@@ -247,7 +245,7 @@ func terminate(t *testing.T, p *testbed.Exporter) {
 	}
 }
 
-// In the first milliseconds the signal ends the process as it ends any other; later, the exit code is 0.
+// In the first milliseconds the signal kills the process; later, the exit code is 0.
 func endsWhileStarting(t *testing.T) {
 	clean := 0
 	for i := range 12 {
@@ -297,14 +295,13 @@ func endsBetweenPolls(t *testing.T) {
 	}
 }
 
-// A request of which only the half has come when the signal does is answered, too.
+// A request of which half has arrived before the signal is answered too.
 func endsInScrape(t *testing.T) {
 	// On a machine that is busy the signal may take longer than a request is waited for: then it was no scrape that ended.
 	testbed.Until(t, "a signal in the midst of a request", func() bool { return scrapedToTheEnd(t) })
 }
 
-// scrapedToTheEnd sends one half of a request before SIGTERM and the other one after it. It says whether that was soon enough for
-// the request to be one.
+// scrapedToTheEnd sends half of a request before SIGTERM and the rest after it. It reports whether the rest was in time.
 func scrapedToTheEnd(t *testing.T) bool {
 	t.Helper()
 	p := process(t, append(fast, "--web.shutdown-timeout=1h")...)
@@ -348,7 +345,7 @@ func scrapedToTheEnd(t *testing.T) bool {
 	return true
 }
 
-// Whoever asks a second time does not want to wait.
+// A second signal ends the process at once.
 func endsTwice(t *testing.T) {
 	p := process(t, "--simulate", "--web.shutdown-delay=1h")
 	terminate(t, p)
@@ -365,7 +362,7 @@ func endsTwice(t *testing.T) {
 	}
 }
 
-// goesOn says that polls and well-behaved readers go on, whatever else is under way: each is answered in time.
+// goesOn checks that polls and well-behaved readers are answered in time, whatever else happens.
 func goesOn(t *testing.T, e *running) {
 	t.Helper()
 	c := &http.Client{Transport: &http.Transport{}, Timeout: testbed.Patience}
@@ -383,7 +380,7 @@ func goesOn(t *testing.T, e *running) {
 	}
 }
 
-// crowd opens connections, says something on each, and closes them with the test.
+// crowd opens connections, writes something on each, and closes them at the end of the test.
 func crowd(t *testing.T, e *running, n int, say string) []net.Conn {
 	t.Helper()
 	var all []net.Conn
@@ -400,7 +397,7 @@ func crowd(t *testing.T, e *running, n int, say string) []net.Conn {
 	return all
 }
 
-// Each has asked for more than the sockets hold, and takes none of it.
+// Each requests more than the socket buffers hold, and reads nothing.
 func slowReaders(t *testing.T) {
 	e := start(t, fast...)
 	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
@@ -421,8 +418,7 @@ func halfOpen(t *testing.T) {
 	}
 }
 
-// Too many at once are refused quickly. Probes and polls are not among them, and whoever comes when there
-// is room is served.
+// Too many concurrent requests are refused quickly. Probes and polls are not, and later requests are served.
 func flooded(t *testing.T) {
 	e := start(t, append(fast, "--web.max-requests=4")...)
 	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
@@ -480,7 +476,7 @@ func flooded(t *testing.T) {
 	}
 }
 
-// Nothing is left of exporters that have ended, STARTS of them (200): no goroutine, no descriptor.
+// After STARTS (200) exporters have ended, no goroutine and no file descriptor is left.
 func TestStartsAndStops(t *testing.T) {
 	u := newUpstream(t, "127.0.0.1:0", false)
 	u.anew() // connections that are kept end with the process
@@ -506,7 +502,7 @@ func TestStartsAndStops(t *testing.T) {
 	})
 }
 
-// Whoever has not the right to read is refused, and the log of the default level says nothing about it.
+// Unauthorised readers are refused, and nothing is logged at the default level.
 func TestWebConfig(t *testing.T) {
 	dir := t.TempDir()
 	ca, stranger := newAuthority(t), newAuthority(t)
@@ -576,7 +572,7 @@ func TestWebConfig(t *testing.T) {
 	curl(t, base, dir, ca, known)
 }
 
-// curl is a client that others wrote.
+// curl is an independent client.
 func curl(t *testing.T, base, dir string, ca *authority, known *tls.Certificate) {
 	t.Helper()
 	tool, err := exec.LookPath("curl")
@@ -606,7 +602,7 @@ func curl(t *testing.T, base, dir string, ca *authority, known *tls.Certificate)
 	}
 }
 
-// piped is the exporter with its log in a pipe of 4 KiB.
+// piped runs the exporter with its log in a pipe of 4 KiB.
 func piped(t *testing.T, args ...string) (p *exec.Cmd, log *os.File, base string) {
 	t.Helper()
 	log, w, err := os.Pipe()
@@ -637,7 +633,7 @@ func piped(t *testing.T, args ...string) (p *exec.Cmd, log *os.File, base string
 	}
 }
 
-// endsInOrder says that SIGTERM ends the process as it should, whatever became of its log.
+// endsInOrder checks that SIGTERM ends the process gracefully, whatever happened to its log.
 func endsInOrder(t *testing.T, p *exec.Cmd) {
 	t.Helper()
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
@@ -655,7 +651,7 @@ func endsInOrder(t *testing.T, p *exec.Cmd) {
 	}
 }
 
-// pollsOn waits for polls, each of which writes a line at this level.
+// pollsOn waits for polls, each of which logs a message at this level.
 func pollsOn(t *testing.T, base string, polls float64) {
 	t.Helper()
 	count := func() float64 { return series(t, base)[`coingecko_polls_total{upstream="coingecko"}`] }

@@ -1,5 +1,5 @@
-// The fault table: what goes wrong upstream, what is seen then, and that it passes. Each row of
-// docs/reliability.md is a subtest of TestFaults, or names the test that it is.
+// The fault table: faults of the upstream, their symptoms, and the recovery. Each row of docs/reliability.md is a subtest of TestFaults,
+// or names its test.
 
 package exporter_test
 
@@ -33,7 +33,7 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// fault is a row of the table.
+// fault is a row of the fault table.
 type fault struct {
 	group string // which begins with this row
 	name  string
@@ -64,7 +64,7 @@ type fault struct {
 	hour     bool                // the next poll is an hour away, and nobody waits for it here
 }
 
-// usual is what the screen says, by reason.
+// usual is the screen's text by reason.
 var usual = map[coingecko.Reason]string{
 	coingecko.Timeout:      "CoinGecko did not answer in time.",
 	coingecko.Network:      "CoinGecko cannot be reached.",
@@ -74,7 +74,7 @@ var usual = map[coingecko.Reason]string{
 	coingecko.BadPayload:   "CoinGecko sent an invalid answer.",
 }
 
-// short is the time-out of polls that are to time out. On a machine that is busy others may, too.
+// short is the timeout of polls that should time out. On a busy machine, others may time out too.
 const short = 2 * time.Second
 
 const shownAtAnyJump = "`coingecko_up` 1; with `--rates.max-jump=0` shown as it was sent, and otherwise a jump: see below"
@@ -220,7 +220,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// test lets the fault strike twice: at the start, when no rates are known, and in the midst of good polls.
+// test triggers the fault twice: at start, without rates, and between good polls.
 func (f *fault) test(t *testing.T) {
 	address := "127.0.0.1:0"
 	if f.at != "" {
@@ -281,12 +281,12 @@ func (f *fault) test(t *testing.T) {
 	}
 }
 
-// failures is the counter of a reason.
+// failures returns the counter of a reason.
 func failures(r coingecko.Reason) string {
 	return fmt.Sprintf(`coingecko_poll_failures_total{reason="%s",upstream="coingecko"}`, r)
 }
 
-// moment is what was seen before the upstream broke; the zero value is before the exporter began.
+// moment is the state before the fault; the zero value is that before the exporter started.
 type moment struct {
 	series map[string]float64
 	logged int
@@ -294,7 +294,7 @@ type moment struct {
 
 func now(t *testing.T, e *running) moment { return moment{series(t, e.url), len(e.log.String())} }
 
-// fails says what is seen when polls fail.
+// fails checks the symptoms of failing polls.
 func (f *fault) fails(t *testing.T, e *running, u *upstream, before moment) {
 	t.Helper()
 	known := before.series != nil // so there are rates from before
@@ -335,7 +335,7 @@ func (f *fault) fails(t *testing.T, e *running, u *upstream, before moment) {
 	f.waits(t, u, log)
 }
 
-// saysSo looks at the log and at what people and other exporters see.
+// saysSo checks the log, the screen and the relay endpoint.
 func (f *fault) saysSo(t *testing.T, e *running, log string, known bool) {
 	t.Helper()
 	lines := strings.Count(log, `msg="Poll failed"`)
@@ -369,7 +369,7 @@ func (f *fault) saysSo(t *testing.T, e *running, log string, known bool) {
 
 var next = regexp.MustCompile(`ts=(\S+).*msg="Poll failed".* next=(\S+)`)
 
-// waits says whether the upstream was left alone as it asked.
+// waits checks that the exporter waits as the upstream requested.
 func (f *fault) waits(t *testing.T, u *upstream, log string) {
 	t.Helper()
 	if f.pause >= time.Second {
@@ -394,7 +394,7 @@ func (f *fault) waits(t *testing.T, u *upstream, log string) {
 	}
 }
 
-// isStrange says what is seen when polls succeed with a strange entry in them.
+// isStrange checks the symptoms of answers with a strange entry.
 func (f *fault) isStrange(t *testing.T, e *running, u *upstream) {
 	t.Helper()
 	logged := len(e.log.String())
@@ -450,8 +450,8 @@ func (f *fault) isStrange(t *testing.T, e *running, u *upstream) {
 	}
 }
 
-// recovers mends the upstream: the next poll makes everything good, and the log says so once. At most so
-// many polls may fail yet.
+// recovers repairs the upstream and checks that the next poll recovers and that this is logged once. A limited number of polls may
+// still fail.
 func recovers(t *testing.T, e *running, u *upstream, most float64) {
 	t.Helper()
 	_, told := outages(t, e.log.String())
@@ -488,7 +488,7 @@ func recovers(t *testing.T, e *running, u *upstream, most float64) {
 	}
 }
 
-// secret looks for the key wherever somebody may look.
+// secret checks that the key appears nowhere.
 func secret(t *testing.T, e *running) {
 	t.Helper()
 	seen := e.log.String()
@@ -501,7 +501,7 @@ func secret(t *testing.T, e *running) {
 	}
 }
 
-// byName has the upstream asked by a name, which does not resolve when it is broken.
+// byName gives the upstream a name, which does not resolve during the fault.
 func byName(code byte) func(*testing.T, *upstream) {
 	return func(_ *testing.T, u *upstream) {
 		name := fmt.Sprintf("coingecko-%d.test", code)
@@ -513,7 +513,7 @@ func byName(code byte) func(*testing.T, *upstream) {
 	}
 }
 
-// refusing closes the port, and opens it again.
+// refusing closes the port during the fault.
 func refusing(t *testing.T, u *upstream) {
 	u.anew()
 	first := u.inner.Listener.Addr().String()
@@ -531,21 +531,21 @@ func refusing(t *testing.T, u *upstream) {
 	}
 }
 
-// certified has the upstream show another certificate when it is broken.
+// certified gives the upstream a different certificate during the fault.
 func certified(valid time.Duration, host string) func(*testing.T, *upstream) {
 	return func(t *testing.T, u *upstream) {
 		u.brokenCertificate = u.ca.issue(t, time.Now().Add(valid), host)
 	}
 }
 
-// redirecting leads to a thief, who must not be asked.
+// redirecting redirects to a thief, which must not get a request.
 func redirecting(t *testing.T, u *upstream) {
 	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the thief got %v", r.Header) }))
 	t.Cleanup(thief.Close)
 	u.answer = answers(302, "", "Location: "+thief.URL+exporter.RelayPath)
 }
 
-// hint is a refusal until two seconds from now.
+// hint is a 429 for two seconds.
 func hint(header, layout string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		answers(429, "", header+": "+time.Now().Add(2*time.Second).UTC().Format(layout))(w, nil)
@@ -560,7 +560,7 @@ func zipped(s string) string {
 	return b.String()
 }
 
-// bomb is 256 MiB of spaces, packed: the parts of a gzip stream may follow each other.
+// bomb is 256 MiB of spaces, compressed; a gzip stream may consist of several parts.
 var bomb = sync.OnceValue(func() string { return strings.Repeat(zipped(strings.Repeat(" ", 1<<20)), 256) })
 
 func flood(w io.Writer, what string) (sent int) {
@@ -574,7 +574,7 @@ func flood(w io.Writer, what string) (sent int) {
 	return sent
 }
 
-// huge promises 2 GiB, and would send them. Beyond what the sockets hold, nobody takes them.
+// huge announces 2 GiB and would send them. Nobody reads more than the socket buffers hold.
 func huge(t *testing.T, u *upstream) {
 	var most atomic.Int64
 	u.answer = func(w http.ResponseWriter, _ *http.Request) {
@@ -596,7 +596,7 @@ func entries(n int) string {
 	return b.String()
 }
 
-// rotating withdraws the key, and puts the new one into the file as Kubernetes does: by a rename.
+// rotating revokes the key, and replaces the key file by a rename, as Kubernetes does.
 func rotating(t *testing.T, u *upstream) {
 	var want atomic.Value
 	want.Store(rightKey)
@@ -619,7 +619,7 @@ func rotating(t *testing.T, u *upstream) {
 	}
 }
 
-// keyGone takes the file away. Nobody is asked without a key.
+// keyGone removes the key file. The exporter must not poll without a key.
 func keyGone(t *testing.T, u *upstream) {
 	u.answer = func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("x-cg-demo-api-key") == "" { // one that was under way has it
@@ -631,7 +631,7 @@ func keyGone(t *testing.T, u *upstream) {
 	u.onMend = func() { os.Rename(u.home+"/gone", u.home+"/key") }
 }
 
-// From the start it would be all there is. Later it is refused, as long as the whole list is still shown.
+// At start, half a list is accepted. Later it is refused until the complete list has expired.
 func halfGone(t *testing.T) {
 	u := newUpstream(t, "127.0.0.1:0", false)
 	u.answer = answers(200, poisoned("")[:len(`{"rates":{"btc":{"value":1,"type":"crypto"}`)]+"}}")
@@ -644,7 +644,7 @@ func halfGone(t *testing.T) {
 	recovers(t, e, u, 1)
 }
 
-// A rate that jumps, to another value each time, is on no surface. What was believed before is compared with.
+// A rate that jumps to a different value each time is shown nowhere.
 func jumps(t *testing.T) {
 	u := newUpstream(t, "127.0.0.1:0", false)
 	var n atomic.Int64
@@ -679,8 +679,8 @@ func jumps(t *testing.T) {
 	}
 }
 
-// Rates that no longer change are no failure: the exporter cannot know. Their time goes on, and an alert
-// compares the values.
+// Rates that no longer change are not a failure, because the exporter cannot know. Their timestamp advances, and an alert compares the
+// values.
 func frozen(t *testing.T) {
 	sim := simulate(t, simulator.Options{Refresh: 20 * time.Millisecond})
 	e := hasty(t, 0, "--coingecko.url="+sim.URL())
@@ -704,7 +704,7 @@ func frozen(t *testing.T) {
 	}
 }
 
-// Old rates vanish everywhere, and are back with the next good poll.
+// Expired rates disappear everywhere, and the next good poll brings new ones.
 func outage(t *testing.T) {
 	u := newUpstream(t, "127.0.0.1:0", false)
 	u.answer = answers(502, "")
@@ -746,8 +746,8 @@ func outage(t *testing.T) {
 	}
 }
 
-// outages counts what a log says of them. Each is said to begin and to end once, however many there are: on a
-// machine that is too busy to poll, rates expire without any fault.
+// outages counts the outages in a log. Each must begin and end once, however many there are: on a machine that is too busy to poll, rates
+// expire without a fault.
 func outages(t *testing.T, log string) (expired, over int) {
 	t.Helper()
 	down, old := false, false
@@ -774,7 +774,7 @@ func outages(t *testing.T, log string) (expired, over int) {
 
 const reliability = "../docs/reliability.md"
 
-// The document's table is made from this one. Its other rows name tests that are there.
+// The document's table is generated from the fault table. Its other rows must name existing tests.
 func TestReliabilityDocument(t *testing.T) {
 	var b strings.Builder
 	for _, f := range faults {
@@ -827,7 +827,7 @@ func TestReliabilityDocument(t *testing.T) {
 	}
 }
 
-// seen says what the test of a row looks for.
+// seen returns the symptoms that the test of a row checks.
 func (f *fault) seen() string {
 	screen := f.screen
 	if screen == "" {
@@ -853,7 +853,7 @@ func (f *fault) seen() string {
 	}
 }
 
-// recovery says when a row is over once the upstream is well again.
+// recovery returns when a fault ends after the upstream has recovered.
 func (f *fault) recovery() string {
 	switch {
 	case f.over != "":

@@ -1,5 +1,4 @@
-// The other side of the fault table: a CoinGecko over real sockets that can be broken and mended, with the
-// name server and the certificates that this takes.
+// The upstream of the fault table: a CoinGecko over real sockets that can fail and recover, with a name server and certificates.
 
 package exporter_test
 
@@ -37,7 +36,7 @@ const (
 	poison   = "666"                       // values of answers that must not be used
 )
 
-// upstream answers well, each time with prices of its own, until it is broken.
+// upstream answers each request with different prices, until it fails.
 type upstream struct {
 	url   string   // for --coingecko.url
 	args  []string // more flags for the exporter
@@ -59,7 +58,7 @@ type upstream struct {
 	foul  []string    // what it saw and must not have seen
 }
 
-// newUpstream plays CoinGecko on an address, by https when secure.
+// newUpstream serves as CoinGecko on an address, over HTTPS if secure.
 func newUpstream(t *testing.T, address string, secure bool) *upstream {
 	t.Helper()
 	u := &upstream{home: t.TempDir(), onBreak: func() {}, onMend: func() {}}
@@ -102,7 +101,7 @@ func (u *upstream) file(t *testing.T, name, content string) string {
 	return path
 }
 
-// anew makes each request come by a connection of its own, so that breaking it breaks no request.
+// anew gives each request a new connection, so that a broken connection does not affect other requests.
 func (u *upstream) anew() { u.inner.Config.SetKeepAlivesEnabled(false) }
 
 func (u *upstream) breaks() {
@@ -136,7 +135,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, u.prices(eth))
 }
 
-// prices are a good answer. All of its values tell from which answer they are. The entry of eth can be another.
+// prices returns a good answer whose values identify it. The entry of eth can be replaced.
 func (u *upstream) prices(eth string) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -152,8 +151,8 @@ func (u *upstream) prices(eth string) string {
 
 var base = map[string]int{"eth": 2_000, "usd": 70_000, "eur": 60_000, "xau": 1_000}
 
-// shown says from which good answer the rates of a scrape are; 0 is none. Rates that were never sent, or
-// not together, are an error. Where a row breaks eth, that one is left to the row.
+// shown returns the number of the good answer with the rates of a scrape; 0 for none. Rates that were never sent, or not together, are an
+// error. If a row changes eth, the row itself checks it.
 func (u *upstream) shown(t testing.TB, s map[string]float64) int {
 	t.Helper()
 	u.mu.Lock()
@@ -188,7 +187,7 @@ func (u *upstream) shown(t testing.TB, s map[string]float64) int {
 	return 0
 }
 
-// gate is a listener whose connections can be taken out of the server's hands.
+// gate is a listener whose connections can bypass the server.
 type gate struct {
 	net.Listener
 	*upstream
@@ -207,7 +206,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// raw is a connection on which the request is read, these bytes are sent, and then it ends as it says.
+// raw reads the request from a connection, sends bytes, and then ends the connection with a function.
 func raw(sent string, end func(net.Conn)) func(net.Conn) {
 	return func(c net.Conn) {
 		defer c.Close()
@@ -217,16 +216,16 @@ func raw(sent string, end func(net.Conn)) func(net.Conn) {
 	}
 }
 
-// resets makes the end of a connection an RST.
+// resets ends a connection with RST.
 func resets(c net.Conn) {
 	time.Sleep(10 * time.Millisecond) // what was sent before shall arrive
 	c.(*net.TCPConn).SetLinger(0)
 }
 
-// holds waits for the other side to give up.
+// holds waits until the client closes the connection.
 func holds(c net.Conn) { io.Copy(io.Discard, c) } // that is what is waited for
 
-// mode is a simulator that fails in one way.
+// mode is a simulator in a failure mode.
 func mode(m simulator.Mode) http.HandlerFunc {
 	sim := simulator.New(simulator.Options{RetryAfter: time.Second})
 	if err := sim.Fail(m); err != nil {
@@ -235,7 +234,7 @@ func mode(m simulator.Mode) http.HandlerFunc {
 	return sim.Handler().ServeHTTP
 }
 
-// answers is a fixed answer: a status, a body, and header lines.
+// answers returns a fixed answer with a status, a body and header lines.
 func answers(status int, body string, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for _, h := range headers {
@@ -247,12 +246,12 @@ func answers(status int, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
-// poisoned is a good list whose every value is one that must not be shown, with more entries behind it.
+// poisoned returns a good list whose values must not be shown, with further entries after it.
 func poisoned(more string) string {
 	return `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":` + poison + `,"type":"fiat"},"eur":{"value":` + poison + `,"type":"fiat"}` + more + `}}`
 }
 
-// authority signs certificates.
+// authority is a CA.
 type authority struct {
 	file string // its own certificate
 	tls  tls.Certificate
@@ -269,7 +268,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// issue makes a certificate for hosts, or that of the authority itself.
+// issue creates a certificate for hosts, or that of the CA itself.
 func (a *authority) issue(t *testing.T, until time.Time, hosts ...string) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -312,8 +311,8 @@ func (a *authority) pool() *x509.CertPool {
 	return p
 }
 
-// names is a name server for this process: names under .test are 127.0.0.1, or what the test says.
-// It is put in place before any test runs, because the resolver belongs to the whole process.
+// names is a name server for this process: names under .test resolve to 127.0.0.1, or to what the test sets. It is set up before any
+// test runs, because the resolver is global.
 var names = func() *nameServer {
 	n := &nameServer{codes: map[string]byte{}}
 	c, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", "127.0.0.1:0")
@@ -344,7 +343,7 @@ func (n *nameServer) set(name string, code byte) {
 	n.codes[name] = code
 }
 
-// serve answers as RFC 1035, section 4, says. Queries hold one question, of type A or AAAA.
+// serve answers according to RFC 1035, section 4. Queries have one question of type A or AAAA.
 func (n *nameServer) serve(c net.PacketConn) {
 	query := make([]byte, 1500)
 	for {
@@ -398,7 +397,7 @@ func writePEM(t *testing.T, dir string, c tls.Certificate) {
 	}
 }
 
-// hasty is the exporter with its waits cut to milliseconds. It takes the upstreams for CoinGecko.
+// hasty runs the exporter with waits of milliseconds. It treats upstreams as CoinGecko.
 func hasty(t testing.TB, maxAge time.Duration, args ...string) *running {
 	t.Helper()
 	return launch(t, func(ctx context.Context, log io.Writer) int {

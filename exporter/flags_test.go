@@ -88,7 +88,7 @@ func TestUsableSettings(t *testing.T) {
 	}
 }
 
-// The interval that the warning recommends is no longer warned of.
+// The interval that the warning recommends causes no warning.
 func TestRecommendedInterval(t *testing.T) {
 	if n := coingecko.PollsPerMonth(4*time.Minute + 29*time.Second); n > 10_000 {
 		t.Errorf("%d polls", n)

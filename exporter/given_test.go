@@ -9,7 +9,7 @@ import (
 	"unicode/utf16"
 )
 
-// fails runs --config.check with settings that are wrong, and gives what it says: one line, and exit code 2.
+// fails runs --config.check with invalid settings and returns its error: one line, with exit code 2.
 func fails(t *testing.T, environ []string, args ...string) string {
 	t.Helper()
 	var stdout, stderr strings.Builder
@@ -40,8 +40,7 @@ const (
 	noKey    = "; keys look like CG- and 24 letters and digits, get one at https://www.coingecko.com/en/developers/dashboard"
 )
 
-// Wrong values of each flag, and what is said about each. The line begins with what was given, and ends with the example
-// where the problem has none of its own.
+// Invalid values of each flag and their errors. The error begins with the setting and ends with an example, unless it has one already.
 var wrongValues = []struct{ flag, value, problem string }{
 	{"web.systemd-socket", "yes", "must be true or false"},
 	{"web.systemd-socket", "on", "must be true or false"},
@@ -231,7 +230,7 @@ func TestEveryFlagExplainsItself(t *testing.T) {
 	}
 }
 
-// What no single value is to blame for.
+// Errors that do not concern a single value.
 func TestWrongSettings(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {
@@ -338,7 +337,7 @@ func TestWrongSettings(t *testing.T) {
 	}
 }
 
-// A key with something around it is no key, wherever it comes from.
+// Keys with anything around them are invalid, whether from a file or a variable.
 func TestKeys(t *testing.T) {
 	var utf16le strings.Builder
 	utf16le.WriteString("\xFF\xFE")
@@ -380,7 +379,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// What images, Compose files and Kubernetes set keeps nothing from starting, and what is mistyped is told.
+// Variables that images, Compose files and Kubernetes set do not prevent a start, and misspelt ones cause warnings.
 func TestVariablesThatAreNoSettings(t *testing.T) {
 	env := newEnvironment([]string{
 		"COINGECKO_EXPORTER_VERSION=1.2.3", "COINGECKO_EXPORTER_HELP=yes", "COINGECKO_EXPORTER_HELP_MAN=x", "COINGECKO_EXPORTER_COMPLETION_BASH=x",
@@ -422,7 +421,7 @@ coingecko_exporter_simulate is ignored; did you mean COINGECKO_EXPORTER_SIMULATE
 	}
 }
 
-// What can be run, and probably should not.
+// Settings that are valid but probably wrong.
 func TestWarnings(t *testing.T) {
 	for args, want := range map[string]string{
 		"--coingecko.url=https://www.coingecko.com/api/v3":           "--coingecko.url=https://www.coingecko.com/api/v3: no plan uses this host; CoinGecko's API is at https://api.coingecko.com/api/v3",

@@ -54,8 +54,8 @@ func TestHealthCheck(t *testing.T) {
 	}
 }
 
-// A proxy for the way to CoinGecko is none for the way to oneself, whatever the address. It takes a process, because
-// Go reads these variables once, and an address that is not loopback, which Go never asks a proxy for.
+// The health check never uses the proxy for CoinGecko. The test needs a process, because Go reads these variables once, and an address
+// that is not loopback, because Go never uses a proxy for loopback.
 func TestHealthCheckUsesNoProxy(t *testing.T) {
 	var proxied atomic.Bool
 	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxied.Store(true) }))

@@ -31,7 +31,7 @@ import (
 
 var load = flag.Duration("load", 0, "load whole processes for so long each, and print what they do: a benchmark and no test")
 
-// A process of the test binary can be one of the things that the exporter is compared with.
+// A process of the test binary can serve as a baseline.
 const (
 	asBare = "TEST_AS_BARE" // serves the files of a folder from memory, by a bare net/http handler
 	asText = "promhttp"     // of these, this one is promhttp itself on the same series, without a cache
@@ -81,7 +81,7 @@ func serveBare(dir string) {
 	panic(http.Serve(l, mux))
 }
 
-// shipped is the exporter as it is shipped.
+// shipped is the released exporter.
 func shipped(t *testing.T) string {
 	t.Helper()
 	b := os.Getenv("EXPORTER_BINARY")
@@ -106,7 +106,7 @@ func pinned(t *testing.T, env, program string, args ...string) (pid int, url str
 	return c.Process.Pid, "http://" + listening.FindStringSubmatch(log.String())[1]
 }
 
-// measured is what wrk says.
+// measured is the result of wrk.
 type measured struct {
 	rate float64 // requests per second
 	cost float64 // microseconds of processor time for a request: hardly depends on what else the machine does
@@ -121,7 +121,7 @@ var (
 	errorLine = regexp.MustCompile(`(?m)^\s*(Socket errors:.*|Non-2xx.*)$`)
 )
 
-// wrk asks a process from the second core.
+// wrk loads a process from the second core.
 func wrk(t *testing.T, pid, connections int, url string, headers ...string) measured {
 	t.Helper()
 	args := []string{"-c", "1", "wrk", "-t1", "-c" + strconv.Itoa(connections), "-d" + load.String(), "--latency", "--timeout", "30s"}
@@ -180,7 +180,7 @@ func proc(t *testing.T, pid int, field string) int {
 	return n
 }
 
-// state is a letter: T for a process that was stopped.
+// state returns the state letter of a process: T for a stopped one.
 func state(t *testing.T, pid int) string {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -200,7 +200,7 @@ func descriptors(t *testing.T, pid int) int {
 	return len(f)
 }
 
-// ticks is the processor time that a process has used, in hundredths of a second.
+// ticks returns the CPU time of a process in hundredths of a second.
 func ticks(t *testing.T, pid int) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -220,7 +220,7 @@ func ticks(t *testing.T, pid int) int {
 	return user + system
 }
 
-// TestLoad prints what docs/performance.md tells. It needs taskset, wrk and two cores.
+// TestLoad prints the figures of docs/performance.md. It needs taskset, wrk and two cores.
 func TestLoad(t *testing.T) {
 	if *load == 0 {
 		t.Skip("a benchmark: make bench runs it")
@@ -303,7 +303,7 @@ func TestLoad(t *testing.T) {
 	t.Log("\n" + out.String())
 }
 
-// firstScrape is how long a new process takes until it has answered a scrape.
+// firstScrape returns the time from the start of a process to its first answered scrape.
 func firstScrape(t *testing.T) time.Duration {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -16,8 +16,7 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// An exporter that was just started shows the day before, from a Prometheus that was not there at first. The history's
-// own test asks a real one.
+// A new exporter shows the last day from a Prometheus that is not available at first. The test of package history uses a real one.
 func TestPastComesBack(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Write(coingecko.Encode(simulator.RecordedRates()))

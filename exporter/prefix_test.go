@@ -16,7 +16,7 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// The log says where the screen is, whatever address was given.
+// The log has the address of the screen, whatever the listen address.
 func TestAnnounced(t *testing.T) {
 	for flag, path := range map[string]string{"--web.route-prefix=/rates": "/rates", "--web.external-url=https://shop.example/": ""} {
 		e := start(t, "--simulate", flag)
@@ -28,7 +28,7 @@ func TestAnnounced(t *testing.T) {
 	}
 }
 
-// behind puts a reverse proxy before an exporter, which serves it under /rates and nothing else.
+// behind starts a reverse proxy that serves an exporter only under /rates.
 func behind(t *testing.T, e *running, strip bool) *httptest.Server {
 	t.Helper()
 	target, err := url.Parse(e.url)
@@ -49,8 +49,7 @@ func behind(t *testing.T, e *running, strip bool) *httptest.Server {
 
 var inPage = regexp.MustCompile(`(?:href|src)="([^"#]*)"`)
 
-// Every link and asset of the screen leads somewhere, whatever a reverse proxy does with the prefix, and so does what
-// readers of the endpoints ask for.
+// Every link and asset of the screen and every endpoint works, whatever a reverse proxy does with the prefix.
 func TestBehindAPrefix(t *testing.T) {
 	for name, c := range map[string]struct {
 		flags []string

@@ -1,4 +1,4 @@
-// The exporter as a whole, over real sockets and as a process of its own.
+// The complete exporter over real sockets and as a separate process.
 
 package exporter_test
 
@@ -27,7 +27,7 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// openMetrics has Prometheus' own reader of OpenMetrics look at a scrape.
+// openMetrics parses a scrape with Prometheus' OpenMetrics parser.
 func openMetrics(t *testing.T, body string) {
 	t.Helper()
 	tool, err := exec.LookPath("promtool")
@@ -142,7 +142,7 @@ func TestTLSAndBasicAuth(t *testing.T) {
 	}
 }
 
-// process runs the exporter as a process of its own, on a free port of loopback.
+// process runs the exporter as a separate process, on a free port of loopback.
 func process(t *testing.T, args ...string) *testbed.Exporter {
 	t.Helper()
 	return spawn(t, exec.Command(os.Args[0], args...))
@@ -155,8 +155,7 @@ func spawn(t *testing.T, c *exec.Cmd) *testbed.Exporter {
 	return testbed.StartExporter(t, c)
 }
 
-// Every request that was accepted is answered, whole, and the exit code is 0: with new connections
-// and with old ones, with a delay and without.
+// Every accepted request gets a complete answer, and the exit code is 0: on new and on kept-alive connections, with and without a delay.
 func TestSIGTERMUnderLoad(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
@@ -217,8 +216,8 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	}
 }
 
-// isRefused says that there is nobody any more to accept a connection. A connection that the kernel had
-// taken for a listener which closed before it looked is reset before anything was sent back.
+// isRefused reports that nothing accepts connections any more. A connection in the backlog of a closed listener is reset before any data
+// is sent.
 func isRefused(err error) bool {
 	if err == nil {
 		return false
@@ -226,7 +225,7 @@ func isRefused(err error) bool {
 	return strings.Contains(err.Error(), "connection refused") || strings.Contains(err.Error(), "connection reset by peer")
 }
 
-// A socket that systemd hands over is served, and no other.
+// Only a socket that systemd passes is served.
 func TestSocketActivation(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -259,7 +258,7 @@ func TestSocketActivation(t *testing.T) {
 	}
 }
 
-// A scrape waits for nobody, least of all for an upstream that does not answer.
+// A scrape never waits, not even for an upstream that does not answer.
 func TestScrapeDoesNotWaitForThePoll(t *testing.T) {
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(hanging.Close)

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write the list of flags into the README
 
 const readme = "../README.md"
 
-// The README's list of flags is made from the program.
+// The README's table of flags is generated from the program.
 func TestReadmeFlags(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the toolkit has flags on Linux that it has nowhere else")
@@ -66,7 +66,7 @@ func inCode(s string) string {
 	return "`" + s + "`"
 }
 
-// The README knows every metric of the exporter, its type and its labels, and none that is not there.
+// The README has every metric of the exporter with its type and labels, and no others.
 func TestReadmeMetrics(t *testing.T) {
 	e := start(t, "--simulate")
 	var body string

@@ -27,7 +27,7 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// answered is a status that brought rates.
+// answered is a status with rates.
 func answered(age time.Duration) poller.Status {
 	now := time.Date(2026, 11, 23, 14, 3, 22, 500e6, time.UTC)
 	return poller.Status{
@@ -163,8 +163,8 @@ func TestReadiness(t *testing.T) {
 	})
 }
 
-// TestRefusedIsNeverReady: unlike an outage, a refusal keeps a new process from being ready for as long as it lasts,
-// also when the network fails before and in between. Rates that are here make it ready, whatever comes later.
+// Unlike an outage, a refusal keeps a new process from becoming ready while it lasts, even if the network also fails. Once there have
+// been rates, the process stays ready.
 func TestRefusedIsNeverReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var answer atomic.Pointer[func() (*http.Response, error)]
@@ -249,13 +249,13 @@ func TestMaxRequests(t *testing.T) {
 	first.Wait()
 }
 
-// slowCollector is a collector that takes its time, and collects nothing.
+// slowCollector is a slow collector without metrics.
 type slowCollector func()
 
 func (slowCollector) Describe(chan<- *prometheus.Desc)   {}
 func (c slowCollector) Collect(chan<- prometheus.Metric) { c() }
 
-// A reader that never ends does not keep the process for longer than it was told.
+// A request that never ends delays shutdown only until the timeout.
 func TestShutdownTimeout(t *testing.T) {
 	s := &settings{shutdownTimeout: 50 * time.Millisecond}
 	var log testbed.Log
@@ -275,7 +275,7 @@ func TestShutdownTimeout(t *testing.T) {
 	}
 }
 
-// A shutdown that begins before anything listens does not wait for what will never come.
+// A shutdown that begins before anything listens does not wait for requests.
 func TestShutdownBeforeListening(t *testing.T) {
 	s := &settings{shutdownTimeout: time.Hour, logger: slog.New(slog.DiscardHandler)}
 	d := newDrainer(http.NotFoundHandler(), 0, s.logger)
@@ -299,7 +299,7 @@ func TestShutdownBeforeListening(t *testing.T) {
 	}
 }
 
-// TestSocketBuffers: the kernel keeps no more than so much for a connection, with and without TLS.
+// The kernel buffers only a limited amount for a connection, with and without TLS.
 func TestSocketBuffers(t *testing.T) {
 	for name, starter := range map[string]func(*httptest.Server){"plain": (*httptest.Server).Start, "TLS": (*httptest.Server).StartTLS} {
 		sizes := make(chan [2]int, 1)

@@ -34,7 +34,7 @@ func endpoint(t testing.TB, base string, upstream coingecko.Upstream) coingecko.
 	return coingecko.Endpoint{URL: u, Upstream: upstream}
 }
 
-// client asks one upstream that plays CoinGecko.
+// client returns a client of one upstream that serves as CoinGecko.
 func client(t testing.TB, base string, change ...func(*coingecko.Options)) *coingecko.Client {
 	t.Helper()
 	o := coingecko.Options{
@@ -141,7 +141,7 @@ func TestClientReusesItsConnection(t *testing.T) {
 	}
 }
 
-// The simulator's modes are what clients of CoinGecko have met.
+// The simulator's modes are failures that clients of CoinGecko have observed.
 func TestClientSortsWhatCoinGeckoDoes(t *testing.T) {
 	for mode, want := range map[simulator.Mode]struct {
 		reason  coingecko.Reason
@@ -197,7 +197,7 @@ func TestClientSortsWhatCoinGeckoDoes(t *testing.T) {
 	}
 }
 
-// Bodies and headers as they were recorded from CoinGecko.
+// Bodies and headers recorded from CoinGecko.
 func TestClientReadsRecordedErrors(t *testing.T) {
 	for file, want := range map[string]struct {
 		status int

@@ -28,8 +28,8 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// wire passes on what is said between a client and a server, until a connection falls silent: it stays open,
-// and nothing comes through it any more, as behind a firewall that has forgotten it.
+// wire forwards data between a client and a server until a connection falls silent: it stays open but forwards nothing, as behind a
+// firewall that has dropped its state.
 type wire struct {
 	net.Listener
 	mu     sync.Mutex
@@ -83,7 +83,7 @@ func newWire(t *testing.T, to string) *wire {
 	return w
 }
 
-// fallSilent makes every open connection silent; new ones are good.
+// fallSilent makes every open connection silent; new ones work.
 func (w *wire) fallSilent() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,7 +91,7 @@ func (w *wire) fallSilent() {
 	w.silent = new(bool)
 }
 
-// A connection on which nothing comes any more costs one poll, over HTTP/2 as over HTTP/1.1.
+// A silent connection fails one poll, over HTTP/2 and over HTTP/1.1.
 func TestClientLeavesASilentConnection(t *testing.T) {
 	for _, http2 := range []bool{true, false} {
 		t.Run(fmt.Sprintf("HTTP2=%v", http2), func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestClientLeavesASilentConnection(t *testing.T) {
 	}
 }
 
-// certificate is signed by a CA, or by itself without one.
+// certificate returns a certificate signed by a CA, or self-signed without one.
 func certificate(t *testing.T, name string, until time.Time, ca *tls.Certificate) *tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -154,7 +154,7 @@ func certificate(t *testing.T, name string, until time.Time, ca *tls.Certificate
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// Why there is no connection is told apart, where what to do differs.
+// Causes of failed connections are distinguished if the advice differs.
 func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 	quiet := func(s *httptest.Server) *httptest.Server {
 		s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -248,7 +248,7 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 	}
 }
 
-// The dot of the root, which ends the search through the domains of resolv.conf, stays out of what is sent.
+// A trailing dot, which avoids the search domains of resolv.conf, is not sent to the server.
 func TestClientAsksANameWithADot(t *testing.T) {
 	var host string
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -276,7 +276,7 @@ func TestClientAsksANameWithADot(t *testing.T) {
 	}
 }
 
-// RFC 8259, section 8.1: a reader may ignore a byte order mark.
+// RFC 8259, section 8.1: a parser may ignore a byte order mark.
 func TestClientIgnoresAByteOrderMark(t *testing.T) {
 	status := 200
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {

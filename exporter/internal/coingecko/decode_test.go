@@ -25,7 +25,7 @@ func recorded(t testing.TB, name string) []byte {
 	return b
 }
 
-// The counts stand in the list of the recordings' origin, and were counted by hand.
+// The counts are from the list of the recordings and were counted by hand.
 func TestDecodeRecordedAnswers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer []byte
@@ -96,7 +96,7 @@ func TestEncodeIsReadBack(t *testing.T) {
 	coingecko.Encode([]coingecko.Rate{{Code: "usd", Value: math.Inf(1)}})
 }
 
-// one puts an entry for usd beside a good one for btc.
+// one returns an answer with an entry for usd and a good one for btc.
 func one(usd string) string {
 	return `{"rates":{"btc":{"name":"Bitcoin","unit":"BTC","value":1.0,"type":"crypto"},"usd":` + usd + `}}`
 }
@@ -211,7 +211,7 @@ func TestDecodeRefusesWhole(t *testing.T) {
 	}
 }
 
-// A refused answer still tells what was wrong with its entries.
+// A refused answer still counts its dropped entries.
 func TestDecodeCountsBesideAnError(t *testing.T) {
 	_, rejected, err := coingecko.Decode([]byte(`{"rates":{"usd":{"value":null},"eur":{"value":"1"}}}`))
 	want := map[coingecko.Rejection]int{coingecko.Missing: 1, coingecko.NotNumber: 1}
@@ -226,7 +226,7 @@ func TestDecodeCountsBesideAnError(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever comes, what is let through is fit to be shown, and can be passed on unchanged.
+// FuzzDecode checks that decoded rates are valid and survive encoding unchanged.
 func FuzzDecode(f *testing.F) {
 	for _, pattern := range []string{"testdata/*.json", "testdata/errors/*"} {
 		files, err := filepath.Glob(pattern)

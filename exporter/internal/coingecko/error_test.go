@@ -7,7 +7,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// What is said depends on who refused, and whether a key was sent, and where it came from.
+// The text depends on the upstream, on whether a key was sent, and on where the key came from.
 func TestExplain(t *testing.T) {
 	const (
 		file = "--coingecko.api-key-file"

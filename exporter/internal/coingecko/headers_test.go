@@ -154,7 +154,7 @@ func TestWithheldHeader(t *testing.T) {
 	}
 }
 
-// Of whatever stands in the headers, nothing makes an answer younger than it was said to be at most.
+// No headers make an answer younger than the largest declared age.
 func FuzzHeaders(f *testing.F) {
 	f.Add("119", "2025-07-25 14:54:00 +0000", "max-age=30, public", "17", "eth, usd", "true")
 	f.Add("Fri, 25 Jul 2025 14:55:00 GMT", "", `max-age="60"`, "5\n300", "none", "0")

@@ -27,7 +27,7 @@ var (
 	plan = coingecko.Plans()[1]
 )
 
-// status is that of a demo plan, a moment after a poll.
+// status is the status of a demo plan shortly after a poll.
 func status(s poller.Status) poller.Status {
 	s.Now, s.Interval, s.MaxAge = now, 5*time.Minute, 15*time.Minute
 	return s
@@ -131,7 +131,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// Both forms of the histogram are there, and no sample has a time of its own.
+// Both forms of the histogram are exported, and no sample has a timestamp.
 func TestHistogramAndTimestamps(t *testing.T) {
 	c := New(Options{Status: func() poller.Status { return status(poller.Status{}) }})
 	c.Polled(poller.Poll{Upstream: coingecko.CoinGecko, Duration: 300 * time.Millisecond})
@@ -158,7 +158,7 @@ func TestHistogramAndTimestamps(t *testing.T) {
 	}
 }
 
-// Texts that are no UTF-8 cannot come from the client; if one did, the other series must not suffer.
+// The client never returns invalid UTF-8. If it did, the other series must still be exported.
 func TestBadTextCostsOneSeries(t *testing.T) {
 	bad := &poller.Snapshot{Rates: []coingecko.Rate{{Code: "btc", Name: "\xff", Value: 1}}}
 	c := New(Options{Status: func() poller.Status { return status(poller.Status{Snapshot: bad}) }})

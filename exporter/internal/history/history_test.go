@@ -16,7 +16,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
-// fetched is when the newest rates of these tests left CoinGecko.
+// fetched is when the newest rates of the tests left CoinGecko.
 var fetched = time.Date(2026, 6, 15, 14, 3, 22, 0, time.UTC)
 
 // tiny is an answer in which one bitcoin costs the given number of usd.
@@ -24,8 +24,7 @@ func tiny(usd float64) []coingecko.Rate {
 	return []coingecko.Rate{{Code: "btc", Type: "crypto", Value: 1}, {Code: "usd", Value: usd}}
 }
 
-// filled has samples at the times given, counted back from fetched. Each costs as many usd as it is
-// seconds back.
+// filled returns a history with samples at times before fetched. The price of each in usd is the number of seconds before fetched.
 func filled(back ...time.Duration) *History {
 	h := &History{}
 	for _, b := range back {
@@ -134,7 +133,7 @@ func TestCurrenciesComeAndGo(t *testing.T) {
 	}
 }
 
-// draws turns a curve into text: "x=usd", and " | " where it is interrupted.
+// draws formats a curve as text: "x=usd", with " | " for gaps.
 func draws(points []Point) string {
 	var parts []string
 	for _, p := range points {

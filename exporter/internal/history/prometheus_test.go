@@ -20,13 +20,13 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// scraped is one exporter as a Prometheus saw it.
+// scraped is an exporter as scraped by a Prometheus.
 type scraped struct {
 	labels string
 	at     func(minute int) map[string]float64 // metric or currency to value, minutes before fetched; nil for no scrape
 }
 
-// backfill makes a Prometheus that has scraped exporters each minute in the day before fetched, and runs it.
+// backfill runs a Prometheus that has scraped exporters each minute in the day before fetched.
 func backfill(t *testing.T, exporters ...scraped) *url.URL {
 	t.Helper()
 	prometheus, promtool := testbed.Tool(t, "prometheus"), testbed.Tool(t, "promtool")
@@ -70,7 +70,7 @@ func backfill(t *testing.T, exporters ...scraped) *url.URL {
 	return u
 }
 
-// left is what a scrape m minutes before fetched says of rates that were fetched some seconds before it.
+// left returns the timestamp in a scrape m minutes before fetched of rates that were fetched some seconds earlier.
 func left(m int, before time.Duration) float64 {
 	return float64(fetched.Add(-time.Duration(m)*time.Minute-before).UnixMilli()) / 1000
 }
@@ -217,7 +217,7 @@ func TestAnswersThatWouldNotBeBelievedAreLeftOut(t *testing.T) {
 	}
 }
 
-// A wrong rate that is repeated stays out; a real move comes in with the answer after it.
+// A repeated wrong rate is omitted; a real change is included with the next answer.
 func TestRatesThatJumpAreBelievedWhenAnotherAnswerConfirmsThem(t *testing.T) {
 	p := past{source: Source{MaxAge: 10 * time.Minute, Jump: 1.5}, beliefs: map[string]belief{}}
 	got := ""
@@ -253,7 +253,7 @@ func TestRestoreKeepsWhatIsThere(t *testing.T) {
 	}
 }
 
-// Errors of a Prometheus that is away or that somebody else answers for: plain, and without the password.
+// Errors of a Prometheus that cannot be reached or is replaced by another server, without the password.
 func TestFetchErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc // nil for none

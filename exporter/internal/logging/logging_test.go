@@ -26,7 +26,7 @@ func logger(t *testing.T, level, format string) (*slog.Logger, *bytes.Buffer) {
 	return l, &b
 }
 
-// nest undoes the prefixes that stand for groups, for slogtest.
+// nest converts prefixes back into groups, for slogtest.
 func nest(flat map[string]any) map[string]any {
 	out := map[string]any{}
 	for key, v := range flat {
@@ -121,7 +121,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// broken is an error without a text.
+// broken is an error whose text panics.
 type broken struct{ text string }
 
 func (b *broken) Error() string {
@@ -131,13 +131,13 @@ func (b *broken) Error() string {
 	return b.text
 }
 
-// wrong cannot be written, whoever tries.
+// wrong cannot be encoded.
 type wrong string
 
 func (wrong) String() string               { panic("no text") }
 func (wrong) MarshalText() ([]byte, error) { panic("no text") }
 
-// What a terminal obeys reaches no log, neither as it is nor for a program that decodes the line.
+// Characters that control a terminal reach no log, neither raw nor after decoding.
 func TestNothingForATerminal(t *testing.T) {
 	const hostile = "a\x00\x07\x1b[2J\x7f\u0085\u009b31m\u200e\u202e\u2066\u2069z\tb\nc\xff"
 	for _, format := range Formats() {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// reader is a log's reader who may stop to read.
+// reader is the reader of a log, which may stop reading.
 type reader struct {
 	mu   sync.Mutex
 	read chan struct{} // nil: reads at once
@@ -37,7 +37,7 @@ func (r *reader) String() string {
 	return r.b.String()
 }
 
-// A line that was logged has been written, as without a queue.
+// A logged line is written when the call returns, as without a queue.
 func TestQueueWritesAtOnce(t *testing.T) {
 	r := &reader{}
 	l, q, err := NewQueued(r, "info", "logfmt")
@@ -53,7 +53,7 @@ func TestQueueWritesAtOnce(t *testing.T) {
 	}
 }
 
-// Whoever logs waits for a second at most, once, and what was dropped is told.
+// Logging blocks at most a second, once, and dropped lines are reported.
 func TestQueueIsNotStoppedByItsReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{read: make(chan struct{})}
@@ -86,7 +86,7 @@ func TestQueueIsNotStoppedByItsReader(t *testing.T) {
 	})
 }
 
-// The end does not wait for a reader who has gone away.
+// Close does not wait for a stuck reader.
 func TestQueueCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, lines := range []int{0, 1, 2 * queued} {

@@ -13,7 +13,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// scripted answers what the test says, with the headers that it says.
+// scripted answers with the body and headers that the test sets.
 type scripted struct {
 	header http.Header
 	body   string
@@ -28,7 +28,7 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, s.body)
 }
 
-// say is an answer with these rates, by pairs of code and value, beside btc.
+// say returns an answer with btc and pairs of code and value.
 func (s *scripted) say(pairs ...any) {
 	s.status, s.body = 0, `{"rates":{"btc":{"value":1}`
 	for i := 0; i < len(pairs); i += 2 {
@@ -37,7 +37,7 @@ func (s *scripted) say(pairs ...any) {
 	s.body += `}}`
 }
 
-// values are those of rates, without btc.
+// values returns the values of rates, without btc.
 func values(rates []coingecko.Rate) map[string]float64 {
 	m := map[string]float64{}
 	for _, r := range rates {
@@ -48,7 +48,7 @@ func values(rates []coingecko.Rate) map[string]float64 {
 	return m
 }
 
-// now is what a status shows, as text that is the same for the same.
+// now formats the rates of a status as text for comparison.
 func (r *rig) now() string {
 	s := r.Status()
 	if s.Snapshot == nil {
@@ -64,7 +64,7 @@ func (r *rig) expect(t *testing.T, when, want string) {
 	}
 }
 
-// Only an answer with other rates is a second witness: CoinGecko repeats one until it refreshes.
+// Only an answer with other rates is a confirmation: CoinGecko repeats one until it refreshes.
 func TestPrevious(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		up := &scripted{}
@@ -108,7 +108,7 @@ func TestPrevious(t *testing.T) {
 	})
 }
 
-// The mark of simulated rates is that of the answer at hand. Rates of two worlds are never compared.
+// The mark of simulated rates is that of the current answer. Simulated and real rates are never compared.
 func TestSimulatedMark(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		mark := http.Header{"X-Rates-Simulated": {"true"}}
@@ -183,7 +183,7 @@ func TestSameContent(t *testing.T) {
 
 func withJump(o *Options, _ *coingecko.Endpoint) { o.MaxJump = 1.5 }
 
-// A rate that jumps is shown when a second answer, with other content, says nearly the same.
+// A rate that jumps is shown once a second, different answer has a similar rate.
 func TestImplausibleRates(t *testing.T) {
 	type step struct {
 		answer []any // pairs of code and value; nil for the same again
@@ -285,7 +285,7 @@ func TestImplausibleRates(t *testing.T) {
 	}
 }
 
-// After an outage that is longer than max-age there is nothing left to compare with.
+// After an outage longer than max-age, there is nothing to compare with.
 func TestImplausibleAfterAnOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		up := &scripted{}
@@ -305,8 +305,8 @@ func TestImplausibleAfterAnOutage(t *testing.T) {
 	})
 }
 
-// Who keeps back what is implausible says so, and its readers do not do it again: a move would be a jump at each
-// of them, one answer later than at the one before.
+// An exporter that withholds rates says so, and its relays do not withhold them again: otherwise a change would be delayed by one answer
+// at each hop.
 func TestRelayTakesTheWordOfWhoChecks(t *testing.T) {
 	checked := func(withheld string) http.Header { return http.Header{"X-Rates-Withheld": {withheld}} }
 	bubble(t, func(t *testing.T) {

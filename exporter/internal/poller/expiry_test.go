@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// An upstream that asks for an hour's pause must not keep the log from saying that the rates have expired, nor a suspend.
+// The log says when rates expire, even if the upstream requests an hour's wait or the machine was suspended.
 func TestExpiryIsToldWhenItHappens(t *testing.T) {
 	count := func(p *rig, message string) int { return strings.Count(p.log.String(), message) }
 	const expired, again = "Rates have expired", "Rates are fresh again"

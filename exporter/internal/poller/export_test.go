@@ -2,7 +2,7 @@ package poller
 
 import "time"
 
-// SetClock gives a poller the two clocks of a machine, to be moved apart.
+// SetClock sets the two clocks of a poller, which tests move apart.
 func (o *Options) SetClock(read func() (wall time.Time, mono time.Duration)) {
 	o.clock = func() instant {
 		wall, mono := read()

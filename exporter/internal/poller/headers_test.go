@@ -13,8 +13,8 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// Whatever the headers of an answer say, nothing makes a relay younger than its rates are, or silent for longer than a
-// third of max-age. An upstream that is well answers first, then one that says whatever it likes with each status.
+// Whatever the headers of an answer, a relay's age is never below the true one, and it never pauses longer than a third of max-age. A
+// healthy upstream answers first, then one with arbitrary headers and statuses.
 func FuzzRelay(f *testing.F) {
 	for _, age := range []string{"", "0", "17", "-5", "99999999999999999999", "5\n300", "5, 300", "soon", "1e9", "+3", "0x10"} {
 		for _, control := range []string{"", "max-age=-1", "max-age=99999999999999999999", "max-age=3600\nmax-age=5", `public, max-age="60"`, "max-age=soon"} {
@@ -75,7 +75,7 @@ func FuzzRelay(f *testing.F) {
 	})
 }
 
-// declared is the largest age among headers, up to what is told apart.
+// declared returns the largest age among headers, up to the limit.
 func declared(headers []string) time.Duration {
 	oldest := 0.0
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {

@@ -27,7 +27,7 @@ import (
 
 // All tests here run in the simulated time of testing/synctest, over a transport without sockets.
 
-// rig is a poller and what it talks to.
+// rig is a poller with its upstream.
 type rig struct {
 	*Poller
 	log   *bytes.Buffer
@@ -42,8 +42,8 @@ func (r *rig) Polled(p Poll) {
 	r.seen = append(r.seen, r.Status().LastPoll)
 }
 
-// turn is what the goroutines of a test hand each other. They never run at the same time, because time
-// stands still while one of them does; the race detector sees that only where they share a lock.
+// turn is a lock that the goroutines of a test hand over. They never run at the same time, because time stands still while one runs, but the
+// race detector only sees that through a lock.
 var turn sync.Mutex
 
 func takeTurn() {
@@ -51,7 +51,7 @@ func takeTurn() {
 	defer turn.Unlock()
 }
 
-// clock is that of the bubble, with the wall clock shifted.
+// clock is the clock of the bubble, with the wall clock shifted.
 func (r *rig) clock() instant {
 	takeTurn()
 	i := systemClock()
@@ -63,7 +63,7 @@ type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// start polls upstream until the test ends. It must be called within a bubble.
+// start polls the upstream until the test ends. It must be called within a bubble.
 func start(t *testing.T, upstream http.Handler, change ...func(*Options, *coingecko.Endpoint)) *rig {
 	t.Helper()
 	r := &rig{log: &bytes.Buffer{}}
@@ -135,7 +135,7 @@ func bubble(t *testing.T, f func(*testing.T)) {
 	synctest.Test(t, f)
 }
 
-// A scrape that is kept for a moment must not hold the rates of one poll and the counters of the one before.
+// A cached scrape must not have the rates of one poll and the counters of the previous one.
 func TestPollsAreCountedBeforeTheyShow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, good) }))
@@ -184,7 +184,7 @@ func TestFirstPoll(t *testing.T) {
 	})
 }
 
-// A slow upstream must not stretch the interval: a month's quota is counted in polls.
+// A slow upstream must not lengthen the interval: the monthly quota counts polls.
 func TestPollsFromBeginToBegin(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -242,7 +242,7 @@ func TestRatesExpireAndComeBack(t *testing.T) {
 	})
 }
 
-// What an answer says about when to come again.
+// When an answer says that newer rates are due.
 func TestWaits(t *testing.T) {
 	limited := func(header, value string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -396,7 +396,7 @@ func TestRefusesHalfAList(t *testing.T) {
 	})
 }
 
-// The two clocks of a machine disagree after a suspend, and when somebody sets the wall clock.
+// The two clocks of a machine differ after a suspend or a change of the wall clock.
 func TestAgeByTheLargerClock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, good) }))
@@ -422,7 +422,7 @@ func TestAgeByTheLargerClock(t *testing.T) {
 	})
 }
 
-// relayed plays another exporter: rates that left at a time, newer ones each interval.
+// relayed simulates another exporter with newer rates each interval.
 type relayed struct {
 	left     time.Time
 	interval time.Duration
@@ -472,7 +472,7 @@ func TestRelayCarriesTheAge(t *testing.T) {
 	})
 }
 
-// Rates that are too old when they come are not shown, and make nobody ready.
+// Rates that are expired when they arrive are not shown and do not make the exporter ready.
 func TestRelayWithExpiredRates(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		up := &relayed{left: time.Now().Add(-time.Hour), interval: time.Minute, price: 1}
@@ -552,7 +552,7 @@ func TestLogDoesNotFlood(t *testing.T) {
 	})
 }
 
-// A poll that the end of the program cuts off is nobody's failure.
+// A poll that is interrupted by shutdown is not a failure.
 func TestStopsInThePoll(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		client, err := coingecko.New(coingecko.Options{

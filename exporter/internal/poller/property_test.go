@@ -32,7 +32,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
-// setting is a number from the environment.
+// setting returns a number from the environment.
 func setting(t *testing.T, name string, otherwise int) int {
 	t.Helper()
 	s := os.Getenv(name)
@@ -49,7 +49,7 @@ func setting(t *testing.T, name string, otherwise int) int {
 // poison is the value of every entry that must not be used.
 const poison = 666.5
 
-// world is a hostile upstream and a machine whose clocks are moved.
+// world is a hostile upstream and a machine whose clocks change.
 type world struct {
 	*rand.Rand
 	t        *testing.T
@@ -80,13 +80,13 @@ type world struct {
 	status           func() poller.Status
 }
 
-// reading is what the two clocks said.
+// reading is a reading of the two clocks.
 type reading struct {
 	wall time.Time
 	mono time.Duration
 }
 
-// since is how old the poller takes something for.
+// since returns the age that the poller computes.
 func (r reading) since(then reading) time.Duration {
 	return max(r.wall.Sub(then.wall), r.mono-then.mono, 0)
 }
@@ -103,13 +103,13 @@ type sent struct {
 	shown   map[string]bool // once it was taken
 }
 
-// shot is a value that was shown.
+// shot is a shown value.
 type shot struct {
 	value float64
 	known reading
 }
 
-// truth is the time that has passed.
+// truth returns the time that has really passed.
 func (w *world) truth() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -128,7 +128,7 @@ func (w *world) read() reading {
 	return reading{wall, mono}
 }
 
-// Polled checks what the poller believes of an answer that it took. Status still tells of the one before.
+// Polled checks which rates of an accepted answer the poller believes. Status still returns the previous one.
 func (w *world) Polled(p poller.Poll) {
 	defer w.polls.Add(1)
 	before, now := w.status(), w.read()
@@ -166,7 +166,7 @@ func (w *world) Polled(p poller.Poll) {
 	w.taken = s
 }
 
-// judge says whether a value is shown that must not be, or is not shown that must be.
+// judge reports a value that is shown but must not be, or the reverse.
 func (w *world) judge(code string, value float64, s, last *sent, compared bool, now reading) {
 	var confirmed, said, shownBefore bool
 	if compared {
@@ -200,13 +200,13 @@ func (w *world) near(a, b float64) bool { return a <= b*w.jump && b <= a*w.jump 
 
 func (w *world) chance(p float64) bool { return w.Float64() < p }
 
-// upTo is a duration below d, often a short one.
+// upTo returns a random duration below d, often a short one.
 func (w *world) upTo(d time.Duration) time.Duration {
 	f := w.Float64()
 	return time.Duration(f * f * float64(d))
 }
 
-// transport takes its time before an answer is made and after, now and then too much.
+// transport delays answers before and after they are created, sometimes beyond the timeout.
 func (w *world) transport(r *http.Request) (*http.Response, error) {
 	now := w.read()
 	w.mu.Lock()
@@ -284,13 +284,13 @@ func (w *world) answer(r *http.Request) (*http.Response, error) {
 	return rec.Result(), nil
 }
 
-// freshest says whether the poller surely holds rates that are shown, and will after this poll.
+// freshest reports whether the poller certainly has unexpired rates, now and after this poll.
 func (w *world) freshest() bool {
 	s := w.status()
 	return s.Snapshot != nil && s.Age+11*time.Second < s.MaxAge && len(s.Snapshot.Rates) > 2
 }
 
-// move changes the market: mostly by a little, now and then by a factor.
+// move changes the market: mostly slightly, sometimes by a factor.
 func (w *world) move() {
 	all := w.chance(0.5) // as when bitcoin's own price moves
 	by := w.factor()
@@ -304,12 +304,12 @@ func (w *world) move() {
 	}
 }
 
-// factor is by how much a wrong value, or a great move, is away.
+// factor returns the factor of a wrong value or a large change.
 func (w *world) factor() float64 { return math.Exp((w.Float64() - 0.5) * 6) } // from a twentieth to twenty times
 
 var currencies = []string{"usd", "eur", "eth"}
 
-// content makes new values. No two answers share one of them, but for btc.
+// content creates new values. No two answers share a value except that of btc.
 func (w *world) content(s *sent) {
 	s.content, s.rates, s.wrong = s.number, map[string]float64{"btc": 1}, map[string]bool{}
 	w.move()
@@ -323,8 +323,7 @@ func (w *world) content(s *sent) {
 	}
 }
 
-// good is an answer to be used: perhaps one that was there before, perhaps with values that are wrong, perhaps with
-// entries that must be dropped.
+// good returns a usable answer, which may be a repetition, have wrong values, or have entries that must be dropped.
 func (w *world) good(rec *httptest.ResponseRecorder) {
 	now := w.truth()
 	w.mu.Lock()
@@ -368,7 +367,7 @@ func (w *world) good(rec *httptest.ResponseRecorder) {
 	io.WriteString(rec, `{"rates":{`+entries+`}}`)
 }
 
-// check compares what is shown with the truth.
+// check compares the shown rates with the truth.
 func (w *world) check(c *collector.Collector, isRate func(prometheus.Metric) bool) {
 	shown := map[string]float64{}
 	metrics := make(chan prometheus.Metric, 100)
@@ -418,7 +417,7 @@ func (w *world) check(c *collector.Collector, isRate func(prometheus.Metric) boo
 	}
 }
 
-// epoch is a poller's life.
+// epoch is the lifetime of a poller.
 func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 	t.Helper()
 	w := &world{
@@ -489,8 +488,7 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 	return w
 }
 
-// locked is a source for several goroutines. In simulated time no two of them run at one moment, but for
-// those that wake in the same nanosecond.
+// locked is a random source for several goroutines. In simulated time, only those that wake in the same nanosecond run concurrently.
 type locked struct {
 	mu   sync.Mutex
 	from rand.Source
@@ -506,8 +504,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestProperty makes PROPERTY_POLLS polls (20,000) in simulated time. A failure names its seed, which
-// PROPERTY_SEED repeats.
+// TestProperty makes PROPERTY_POLLS polls (20,000) in simulated time. A failure prints its seed, which PROPERTY_SEED repeats.
 func TestProperty(t *testing.T) {
 	polls := setting(t, "PROPERTY_POLLS", 20_000)
 	seed := setting(t, "PROPERTY_SEED", int(time.Now().UnixNano()&(1<<32-1)))

@@ -1,4 +1,4 @@
-// Days of polls, scrapes and page views with faults among them, in simulated time: what is kept does not grow.
+// Days of polls, scrapes and page views with faults, in simulated time: memory does not grow.
 
 package poller_test
 
@@ -24,7 +24,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
-// use is what the process holds.
+// use is the process's resource usage.
 type use struct {
 	heap       uint64
 	goroutines int
@@ -38,12 +38,12 @@ func used() use {
 	return use{m.HeapAlloc, runtime.NumGoroutine()}
 }
 
-// lines counts lines of a log.
+// lines counts the lines of a log.
 type lines int
 
 func (l *lines) Write(p []byte) (int, error) { *l++; return len(p), nil }
 
-// TestSoak goes on for SOAK_DAYS simulated days (2). The screen's history is full after one.
+// TestSoak runs for SOAK_DAYS simulated days (2). The screen's history is full after one.
 func TestSoak(t *testing.T) {
 	days := setting(t, "SOAK_DAYS", 2)
 	interval := time.Minute

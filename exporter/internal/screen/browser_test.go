@@ -1,4 +1,4 @@
-// The page in a real Chromium: what the script does, and whether everything fits.
+// The page in a real Chromium: the script and the layout.
 
 package screen
 
@@ -33,8 +33,8 @@ import (
 
 var shots = flag.String("screenshots", "", "folder for pictures of the page in its states, to look at")
 
-// TestMain lets the tests of the browser run side by side on small machines too: mostly they wait. More at a time, and pages
-// on a busy machine would run out of their patience.
+// TestMain runs browser tests in parallel even on small machines, because they mostly wait. With more at a time, pages on a busy machine
+// would time out.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("test.parallel", "4"); err != nil {
@@ -43,10 +43,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// soon is when something happens that the page does at once or within its patience, on a machine that is busy.
+// soon is the timeout for what the page does at once or within its own timeout, on a busy machine.
 const soon = testbed.Patience
 
-// exporter is a screen behind a web server that can go wrong.
+// exporter is a screen behind a web server that can fail.
 type exporter struct {
 	*httptest.Server
 	screen  atomic.Pointer[Screen]
@@ -55,7 +55,7 @@ type exporter struct {
 	fails   atomic.Pointer[http.HandlerFunc] // answers in the screen's place
 }
 
-// serve starts an exporter that polls every 2 s, so that its pages ask every 2 s.
+// serve starts an exporter that polls every 2 s, so that its pages refresh every 2 s.
 func serve(t *testing.T, o Options) *exporter {
 	t.Helper()
 	e := &exporter{}
@@ -80,22 +80,21 @@ func serve(t *testing.T, o Options) *exporter {
 	return e
 }
 
-// whileRuns ends what is still asked when the test ends: the page goes on asking, and an answer that hangs would keep the
-// server from closing.
+// whileRuns cancels requests when the test ends: the page keeps sending them, and a hanging answer would keep the server from closing.
 func whileRuns(t *testing.T) func(net.Listener) context.Context {
 	return func(net.Listener) context.Context { return t.Context() }
 }
 
 func (e *exporter) fail(f http.HandlerFunc) { e.fails.Store(&f) }
 
-// change publishes another status.
+// change modifies the status.
 func (e *exporter) change(f func(*poller.Status)) {
 	st := *e.status.Load()
 	f(&st)
 	e.status.Store(&st)
 }
 
-// restart brings an exporter back that was closed, at its old address.
+// restart restarts a closed exporter at its old address.
 func (e *exporter) restart(t *testing.T) {
 	t.Helper()
 	l, err := net.Listen("tcp", e.Listener.Addr().String())
@@ -106,13 +105,13 @@ func (e *exporter) restart(t *testing.T) {
 	e.Start()
 }
 
-// tab is a page in the browser.
+// tab is a tab of the browser.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// open opens a tab beside another, or the first one in a browser.
+// open opens a tab in the browser of another tab, or the first one in a new browser.
 func open(beside context.Context, t *testing.T) tab {
 	t.Helper()
 	ctx, closeTab := chromedp.NewContext(beside)
@@ -145,7 +144,7 @@ func (b tab) ask(expression string) (string, error) {
 	return strings.Trim(string(got), `"`), err
 }
 
-// until waits for an expression to become true, and fails when it takes too long.
+// until waits until an expression is true, and fails the test if it takes too long.
 func (b tab) until(limit time.Duration, expression string) {
 	b.t.Helper()
 	// While a page is loaded anew, there may be no body yet, or nobody to ask.
@@ -161,7 +160,7 @@ func (b tab) until(limit time.Duration, expression string) {
 	}
 }
 
-// What can be seen of prices, and of what stands in their place.
+// Whether prices are visible, and the notice in their place.
 const (
 	priced = `/\d,\d{3}|\d\.\d\d/.test(document.body.innerText)`
 	says   = `document.getElementById('notice').textContent.includes`
@@ -247,7 +246,7 @@ func changesInPlace(t *testing.T, b tab, e *exporter) {
 	}
 }
 
-// gone lets three exporters go at once: one ends, one hangs, and somebody else answers for one.
+// gone tests three exporters: one ends, one hangs, and another server answers for one.
 func gone(t *testing.T, b tab, ended *exporter) {
 	hung, replaced := serve(t, Options{}), serve(t, Options{})
 	h, r := open(b.ctx, t), open(b.ctx, t)
@@ -367,14 +366,14 @@ func agesAlike(t *testing.T, b tab, e *exporter) {
 	}
 }
 
-// hears makes a page remember what it says of the exporter.
+// hears makes a page record its notices.
 func (b tab) hears() {
 	b.t.Helper()
 	b.is(`window.heard = ''; new MutationObserver(() => { heard += document.body.dataset.state + ' ' + document.getElementById('notice').textContent + '|' })
 		.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true}); 1`)
 }
 
-// frozen stops a page for longer than its patience, while the exporter goes on.
+// frozen freezes a page for longer than its timeout while the exporter runs.
 func frozen(t *testing.T, b tab, e *exporter) {
 	b.do(chromedp.Navigate(e.URL))
 	b.until(soon, priced)
@@ -395,7 +394,7 @@ func frozen(t *testing.T, b tab, e *exporter) {
 	b.until(soon, `!`+priced)
 }
 
-// slowLoad has a page take longer than its patience to load.
+// slowLoad delays the load of a page beyond its timeout.
 func slowLoad(t *testing.T, b tab, e *exporter) {
 	e.fail(func(w http.ResponseWriter, r *http.Request) {
 		e.fails.Store(nil)
@@ -416,7 +415,7 @@ func slowLoad(t *testing.T, b tab, e *exporter) {
 	}
 }
 
-// cutOff has the first load end within the page, before a text; the next one is whole.
+// cutOff truncates the first load of the page before a text; the next one is complete.
 func cutOff(before string) func(*testing.T, tab, *exporter) {
 	return func(_ *testing.T, b tab, e *exporter) {
 		e.fail(func(w http.ResponseWriter, r *http.Request) {
@@ -442,7 +441,7 @@ func cutOff(before string) func(*testing.T, tab, *exporter) {
 	}
 }
 
-// misfit lists what leaves its tile, the tiles that leave the screen, and a page that is too wide.
+// misfit lists elements outside their tile, tiles outside the screen, and a page that is too wide.
 const misfit = `(() => {
   const bad = [];
   const wall = innerWidth >= 1100;
@@ -534,7 +533,7 @@ func fits(t *testing.T, b tab) {
 	}
 }
 
-// shoot takes a picture, if pictures are wanted.
+// shoot takes a screenshot if screenshots are enabled.
 func shoot(b tab, name string) {
 	b.t.Helper()
 	if *shots == "" {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// luminance is the relative luminance of a colour such as "#0a0e13".
+// luminance returns the relative luminance of a colour such as "#0a0e13".
 // Source: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance
 func luminance(t *testing.T, colour string) float64 {
 	t.Helper()
@@ -27,8 +27,8 @@ func luminance(t *testing.T, colour string) float64 {
 	return 0.2126*channel(16) + 0.7152*channel(8) + 0.0722*channel(0)
 }
 
-// TestContrast computes the contrast of every text and mark on what it stands on. WCAG 2.2 AA wants
-// 4.5 for text and 3 for what else carries meaning.
+// TestContrast computes the contrast of every text and mark with its background. WCAG 2.2 AA requires 4.5 for text and 3 for other
+// meaningful elements.
 func TestContrast(t *testing.T) {
 	colours := map[string]string{}
 	for _, m := range regexp.MustCompile(`--([a-z-]+): (#[0-9a-f]+);`).FindAllStringSubmatch(style, -1) {

@@ -1,4 +1,4 @@
-// What the tests look at: the recorded answer of June 2026, and a day that led to it.
+// Fixtures: the recorded answer of June 2026 and the day before it.
 
 package screen
 
@@ -13,13 +13,13 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
-// fetched is when the recorded answer is taken to have left CoinGecko.
+// fetched is when the recorded answer left CoinGecko in these tests.
 var fetched = time.Date(2026, 6, 15, 14, 3, 22, 0, time.UTC)
 
 // notYet is the status before the first poll.
 var notYet = poller.Status{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute}
 
-// with is rates with one of them put in or replaced.
+// with returns rates with one of them added or replaced.
 func with(rates []coingecko.Rate, r coingecko.Rate) []coingecko.Rate {
 	rates = slices.DeleteFunc(slices.Clone(rates), func(o coingecko.Rate) bool { return o.Code == r.Code })
 	i := 0
@@ -29,7 +29,7 @@ func with(rates []coingecko.Rate, r coingecko.Rate) []coingecko.Rate {
 	return slices.Insert(rates, i, r)
 }
 
-// moved is rates as they might have been some minutes before: coins and bitcoin go their own ways.
+// moved returns rates as they might have been some minutes earlier: coins and bitcoin move independently.
 func moved(rates []coingecko.Rate, minutes int) []coingecko.Rate {
 	rates = slices.Clone(rates)
 	m := float64(minutes)
@@ -46,7 +46,7 @@ func moved(rates []coingecko.Rate, minutes int) []coingecko.Rate {
 	return rates
 }
 
-// remember gives a screen the minutes before the recorded answer, but for those in the gap.
+// remember gives a screen the minutes before the recorded answer, except those in a gap.
 func remember(s *Screen, rates []coingecko.Rate, minutes int, gap func(int) bool) {
 	for m := minutes; m > 0; m-- {
 		if gap == nil || !gap(m) {
@@ -84,7 +84,7 @@ func overdue(st poller.Status, err *coingecko.Error, age time.Duration) poller.S
 	return st
 }
 
-// withheld is a status in which the rates of some codes are not confirmed.
+// withheld is a status with withheld rates.
 func withheld(st poller.Status, codes ...string) poller.Status {
 	of := *st.Snapshot
 	of.Rates = nil
@@ -100,7 +100,7 @@ func withheld(st poller.Status, codes ...string) poller.Status {
 	return st
 }
 
-// simulated is a status whose rates are not real.
+// simulated is a status with simulated rates.
 func simulated(st poller.Status) poller.Status {
 	st.Simulated = true
 	return st
@@ -110,7 +110,7 @@ func refusedKey() *coingecko.Error {
 	return &coingecko.Error{Reason: coingecko.Unauthorized, Upstream: coingecko.CoinGecko, Host: "api.coingecko.com", Status: 401, Key: "--coingecko.api-key-file"}
 }
 
-// newScreen shows one status until the test says another.
+// newScreen returns a screen with one status until the test sets another.
 func newScreen(t testing.TB, o Options, st poller.Status) *Screen {
 	t.Helper()
 	if o.Status == nil {

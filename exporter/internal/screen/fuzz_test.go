@@ -10,8 +10,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
 
-// FuzzQuery: whatever stands behind the question mark, the page has the tags that it always has, and prices
-// in a currency that is there or none.
+// FuzzQuery checks that for any query, the page has its usual tags, and prices in a known quote or none.
 func FuzzQuery(f *testing.F) {
 	rates := simulator.RecordedRates()
 	s := newScreen(f, Options{}, healthy(some(rates)))

@@ -103,7 +103,7 @@ func TestSignificant(t *testing.T) {
 	}
 }
 
-// ages are also what the script must write.
+// ages are also the expected output of the script.
 var ages = map[time.Duration]string{
 	0:                                     "0 s",
 	999 * time.Millisecond:                "0 s",

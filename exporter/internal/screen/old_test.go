@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestOldBrowsers looks for what Chromium 64 does not know. It was tried there; this keeps it so.
+// TestOldBrowsers looks for features that Chromium 64 does not support. The screen was tried there.
 func TestOldBrowsers(t *testing.T) {
 	for name, c := range map[string]struct{ text, newer string }{
 		"style sheet": {style, `\b(?:min|max|clamp)\(|:is\(|:where\(|:has\(|\binset:|@container|@layer|container-type|\d(?:cqw|cqh|cqi|dvh|svh)\b|(?m:^\s*aspect-ratio:)|(?m:^\s*(?:row-|column-)?gap:)|; gap:`},

@@ -31,7 +31,7 @@ func served(s *Screen) http.Handler {
 	return mux
 }
 
-// get asks a screen as a browser does, through the routes that it registers.
+// get requests a screen like a browser, through its routes.
 func get(t testing.TB, s *Screen, target string) *http.Response {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -48,10 +48,10 @@ func body(t testing.TB, r *http.Response) string {
 	return string(b)
 }
 
-// bare is a page without the texts that all pages have in themselves.
+// bare returns a page without the inline texts of all pages.
 func bare(page string) string { return strings.NewReplacer(style, "", script, "").Replace(page) }
 
-// some are few enough rates to read a whole page of them.
+// some are few rates, so that a complete page is readable.
 func some(rates []coingecko.Rate) []coingecko.Rate {
 	var few []coingecko.Rate
 	codes := strings.Fields("btc eth xlm bits sats usd eur jpy lbp cop xau")
@@ -63,7 +63,7 @@ func some(rates []coingecko.Rate) []coingecko.Rate {
 	return few
 }
 
-// pageCase is a screen that somebody asks for.
+// pageCase is a request for a screen.
 type pageCase struct {
 	options Options
 	status  poller.Status
@@ -71,7 +71,7 @@ type pageCase struct {
 	target  string
 }
 
-// show asks for the page of a case, over rates that are few enough to read.
+// show requests the page of a case with few rates.
 func (c pageCase) show(t *testing.T, all []coingecko.Rate) *http.Response {
 	t.Helper()
 	s := newScreen(t, c.options, c.status)
@@ -127,7 +127,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// Pages that differ from those of the golden files in these words.
+// Pages that differ from those of the golden files in some texts.
 func TestWords(t *testing.T) {
 	all := simulator.RecordedRates()
 	ok := healthy(some(all))
@@ -164,7 +164,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// price is anything that could be taken for one.
+// price matches anything that looks like a price.
 var price = regexp.MustCompile(`\d,\d{3}|\d\.\d\d`)
 
 func TestNoPriceWithoutFreshRates(t *testing.T) {
@@ -264,7 +264,7 @@ func TestPricesThatAreNoNumbersAreDashes(t *testing.T) {
 	}
 }
 
-// policies reads what a page may use.
+// policies parses the content security policy of a page.
 var policies = regexp.MustCompile(`script-src '(sha256-[^']+)' '(sha256-[^']+)'; style-src '(sha256-[^']+)' '(sha256-[^']+)'`)
 
 func TestHeaders(t *testing.T) {
@@ -368,8 +368,8 @@ func TestPollsAreRemembered(t *testing.T) {
 	}
 }
 
-// A relay may be turned from simulated rates to real ones and back. No curve and no change joins the two, and neither
-// takes the other's past away.
+// A relay's upstream may change between simulated and real rates. Curves and changes never mix the two, and neither deletes the other's
+// history.
 func TestSimulatedAndRealRatesHaveNoCommonPast(t *testing.T) {
 	rates := simulator.RecordedRates()
 	s := newScreen(t, Options{Coins: []string{"eth"}}, poller.Status{})
@@ -416,7 +416,7 @@ func TestBuildChangesWithTheVersion(t *testing.T) {
 	}
 }
 
-// deaf is a browser that goes away.
+// deaf is a browser that disconnects.
 type deaf struct{ http.ResponseWriter }
 
 func (deaf) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }

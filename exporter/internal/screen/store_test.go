@@ -35,7 +35,7 @@ func TestParseThresholds(t *testing.T) {
 	}
 }
 
-// Without a flag, the screen marks what the rules as shipped warn of.
+// The default thresholds of the screen are the warning thresholds of the shipped rules.
 func TestDefaultThresholdsAreTheShops(t *testing.T) {
 	text, err := os.ReadFile("../../../alerts/store.rules.yaml")
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// serve starts a simulator whose time stands at start until the clock moves it.
+// serve starts a simulator whose time is start until the clock is moved.
 func serve(t *testing.T, o Options) (*Simulator, *clock) {
 	t.Helper()
 	c := &clock{t: start}
@@ -39,7 +39,7 @@ func serve(t *testing.T, o Options) (*Simulator, *clock) {
 	return s, c
 }
 
-// client is a plain one, whose connections end with the test.
+// client returns a plain client whose connections are closed at the end of the test.
 func client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{}
@@ -53,7 +53,7 @@ type answer struct {
 	body   string
 }
 
-// ask sends a request with a good User-Agent unless header says otherwise, and reads all of the answer.
+// ask sends a request with a good User-Agent, unless header has another, and reads the complete answer.
 func ask(t *testing.T, c *http.Client, method, url string, header map[string]string) (answer, error) {
 	t.Helper()
 	r, err := http.NewRequest(method, url, nil)
@@ -288,7 +288,7 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// Close must not wait for a client that is patient.
+// Close must not wait for a patient client.
 func TestCloseEndsStall(t *testing.T) {
 	s, _, c, url := failing(t, Stall, Options{})
 	done := make(chan error)
@@ -348,7 +348,7 @@ func TestCutoff(t *testing.T) {
 	}
 }
 
-// Modes that answer whole, each as a client sees it.
+// Modes with complete answers, as a client sees them.
 func TestFailingAnswers(t *testing.T) {
 	for _, test := range []struct {
 		mode        Mode
@@ -387,7 +387,7 @@ func TestServerError(t *testing.T) {
 	}
 }
 
-// Modes whose answer is whole and has status 200, but must not be used, or not all of it.
+// Modes with complete answers of status 200 that must not be used, or only in part.
 func TestSpoiltAnswers(t *testing.T) {
 	all := len(recordedRates())
 	for _, test := range []struct {
@@ -449,13 +449,13 @@ func TestFreeze(t *testing.T) {
 	}
 }
 
-// A request that CoinGecko would refuse is refused in a mode that spoils answers, too.
+// A request that CoinGecko would refuse is also refused in a mode that spoils answers.
 func TestSpoilingChecksFirst(t *testing.T) {
 	_, _, c, url := failing(t, Empty, Options{})
 	mustAsk(t, c, http.MethodGet, url, map[string]string{"User-Agent": ""}).want(t, 403, jsonType, "error_code")
 }
 
-// A presenter, a poller and a screen at once: for the race detector.
+// A presenter, a poller and a screen at the same time, for the race detector.
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	s, clock := serve(t, Options{QuotaPerMinute: 10})

@@ -85,7 +85,7 @@ func TestControlRefuses(t *testing.T) {
 	}
 }
 
-// A page on another site must not be able to make a simulation fail.
+// A page of another site must not be able to control the simulator.
 func TestControlRefusesOtherSites(t *testing.T) {
 	t.Parallel()
 	s, _ := serve(t, Options{})

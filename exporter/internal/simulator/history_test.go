@@ -151,7 +151,7 @@ func TestOpenMetrics(t *testing.T) {
 	}
 }
 
-// The text takes the way that the stack takes: through promtool into blocks.
+// The text is imported with promtool, as in stack/.
 func TestPromtoolTakesHistory(t *testing.T) {
 	promtool := testbed.Tool(t, "promtool")
 	t.Parallel()
@@ -236,7 +236,7 @@ func TestHistoryLabels(t *testing.T) {
 	}
 }
 
-// A client that goes away must not keep the simulator at work.
+// The simulator stops work if the client disconnects.
 func TestHistoryStops(t *testing.T) {
 	s, _ := at(Options{})
 	gone := make(chan struct{})
@@ -261,7 +261,7 @@ func TestHistoryStops(t *testing.T) {
 	}
 }
 
-// full is a client that takes nothing.
+// full is a client that reads nothing.
 type full struct{ writes int }
 
 func (f *full) Header() http.Header { return http.Header{} }
@@ -286,7 +286,7 @@ func BenchmarkHistory(b *testing.B) {
 	})
 }
 
-// nowhere takes everything.
+// nowhere discards everything.
 type nowhere struct{}
 
 func (nowhere) Header() http.Header         { return http.Header{} }

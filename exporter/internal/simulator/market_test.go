@@ -16,7 +16,7 @@ import (
 // start is a Wednesday, so that the currencies move.
 var start = time.Date(2026, 6, 10, 12, 0, 0, 0, time.UTC)
 
-// clock is a time that a test sets.
+// clock is a settable time.
 type clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -34,7 +34,7 @@ func (c *clock) add(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// at makes a simulator whose time stands at start, and the clock that moves it.
+// at returns a simulator whose time is start, and the clock that moves it.
 func at(o Options) (*Simulator, *clock) {
 	c := &clock{t: start}
 	o.Now = c.now
@@ -50,7 +50,7 @@ func value(t *testing.T, rates []coingecko.Rate, code string) float64 {
 	return r.Value
 }
 
-// price of one unit of code in US dollars.
+// price returns the price of one unit of code in US dollars.
 func price(t *testing.T, rates []coingecko.Rate, code string) float64 {
 	t.Helper()
 	return value(t, rates, "usd") / value(t, rates, code)
@@ -162,7 +162,7 @@ func TestPegsAndConstants(t *testing.T) {
 	}
 }
 
-// course is a history as prices in usd.
+// course returns a history as prices in usd.
 type course struct {
 	times  []time.Time
 	prices map[string][]float64
@@ -181,7 +181,7 @@ func courseOf(t *testing.T, s *Simulator, span, step time.Duration) course {
 	return c
 }
 
-// moves are the absolute changes of one price over so many steps, sorted; keep can choose among them.
+// moves returns the sorted absolute changes of a price over a number of steps; keep can filter them.
 func (c course) moves(code string, steps int, keep func(from, to time.Time) bool) []float64 {
 	var moves []float64
 	p := c.prices[code]
@@ -194,7 +194,7 @@ func (c course) moves(code string, steps int, keep func(from, to time.Time) bool
 	return moves
 }
 
-// within is the share of sorted values from low up to high.
+// within returns the share of sorted values between low and high.
 func within(sorted []float64, low, high float64) float64 {
 	a, _ := slices.BinarySearch(sorted, low)
 	b, _ := slices.BinarySearch(sorted, high)
@@ -275,7 +275,7 @@ func correlation(x, y []float64) float64 {
 	return (sxy - sx*sy/n) / math.Sqrt((sxx-sx*sx/n)*(syy-sy*sy/n))
 }
 
-// The way from history to live is as smooth as any other step.
+// The step from history to live is as smooth as any other.
 func TestJoinAtStart(t *testing.T) {
 	for seed := range uint64(20) {
 		s, _ := at(Options{Seed: seed})
@@ -292,7 +292,7 @@ func TestJoinAtStart(t *testing.T) {
 	}
 }
 
-// summits finds how far each swing moved its coin: the market against the same market without them.
+// summits returns the size of each swing: the market compared with the same market without swings.
 func summits(t *testing.T, seed uint64, from, to time.Time, step time.Duration) (sizes []float64) {
 	t.Helper()
 	wild, _ := at(Options{Seed: seed})
