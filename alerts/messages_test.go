@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,9 @@ func TestMessages(t *testing.T) {
 	simulated := swing("CoinGeckoPriceSwingCritical", "critical", "eth", "SIMULATED ETH fell 10.6 % in 1 h to 1,646 USD", "SIMULATED.")
 	simulated.Labels["simulated"] = "true"
 
+	restless := swing("CoinGeckoUnusualVolatility", "notice", "ltc", "LTC is unusually restless: 0.6 % in a typical 15 min", "Half of the 15-minute moves of the last two hours were at least that large.")
+	teams := knowsTeams(t, alertmanager)
+
 	type step struct {
 		what    string
 		alerts  func() []posted
@@ -122,12 +126,26 @@ func TestMessages(t *testing.T) {
 			}},
 		},
 		"simulated": {{what: "a simulated coin falls", alerts: fire(simulated)}},
+		"a notice": {
+			{what: "LTC is restless", alerts: fire(restless)},
+			{what: "it is over", alerts: func() []posted { return []posted{restless.over(restless.Annotations["summary"])} }},
+		},
+		// With the titles and texts that come with Alertmanager. They name labels, so a title has the coin, and neither direction nor
+		// size: those change while an alert fires. Where there is a text, it has the alert's own.
+		byDefault: {
+			{what: "ETH falls", alerts: fire(warning)},
+			{what: "it gets worse", alerts: fire(warning, critical)},
+			{what: "all fall, and it is over", alerts: func() []posted {
+				return []posted{market, warning.over("ETH is calm again at 1,655 USD"), critical.over("ETH is calm again at 1,655 USD")}
+			}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			box := newMailbox(t)
 			dir := t.TempDir()
-			args := []string{"--config.file=" + exampleTo(t, dir, box), "--storage.path=" + filepath.Join(dir, "data"), "--cluster.listen-address="}
+			args := []string{"--config.file=" + exampleTo(t, dir, box, teams, name == byDefault), "--storage.path=" + filepath.Join(dir, "data"), "--cluster.listen-address=",
+				"--web.external-url=http://alertmanager.example.com"}
 			address := testbed.FreeAddress(t)
 			am := testbed.Serve(t, address, alertmanager, args...)
 			var b strings.Builder
@@ -154,10 +172,16 @@ func TestMessages(t *testing.T) {
 				if len(said) == 0 {
 					b.WriteString("Nobody is told anything.\n\n")
 				}
+				if name == byDefault {
+					said = inShort(said)
+				}
 				b.WriteString(strings.Join(said, ""))
 			}
 			golden := filepath.Join("testdata", "messages", strings.ReplaceAll(name, " ", "-")+".txt")
 			if *update {
+				if !teams {
+					t.Fatal("the golden files hold what Microsoft Teams gets: write them with Alertmanager 0.28 or later")
+				}
 				if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -169,12 +193,71 @@ func TestMessages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if !teams {
+				want = withoutTeams(want)
+			}
 			if diff := cmp.Diff(string(want), b.String()); diff != "" {
 				t.Errorf("%s is not what is received (-update writes it anew):\n%s", golden, diff)
 			}
 		})
 	}
 }
+
+// byDefault is the case with Alertmanager's own templates.
+const byDefault = "default templates"
+
+// inShort gives of messages in Alertmanager's own layout, which differs from version to version, the title and how far the text says
+// that a price moved. A webhook has no layout.
+func inShort(said []string) []string {
+	var short []string
+	for _, message := range said {
+		lines := strings.Split(message, "\n")
+		switch {
+		case strings.HasPrefix(message, "## Webhook"):
+			continue
+		case strings.HasPrefix(message, "## E-mail"): // its title is the heading
+			lines = append(lines[:2], "")
+		default:
+			lines = append(lines[:3], "")
+		}
+		size := regexp.MustCompile(`(fell|rose) \d+\.\d %|is calm again`).FindString(message)
+		short = append(short, fmt.Sprintf("%s%q is in the text.\n\n", strings.Join(lines, "\n"), size))
+	}
+	return slices.Compact(short)
+}
+
+// knowsTeams says whether an Alertmanager has the receiver for Microsoft Teams' workflows: from 0.28 on.
+func knowsTeams(t *testing.T, alertmanager string) bool {
+	t.Helper()
+	version := regexp.MustCompile(`version (\d+)\.(\d+)`).FindStringSubmatch(testbed.Run(t, alertmanager, "--version"))
+	if version == nil {
+		t.Fatalf("%s --version names no version", alertmanager)
+	}
+	major, _ := strconv.Atoi(version[1])
+	minor, _ := strconv.Atoi(version[2])
+	if major == 0 && minor < 28 {
+		t.Logf("Alertmanager %s.%s does not know Microsoft Teams: what it gets is not compared", version[1], version[2])
+		return false
+	}
+	return true
+}
+
+// withoutTeams leaves out what only Microsoft Teams gets.
+func withoutTeams(golden []byte) []byte {
+	var kept bytes.Buffer
+	leave := false
+	for line := range bytes.Lines(golden) {
+		if bytes.HasPrefix(line, []byte("# ")) || bytes.HasPrefix(line, []byte("## ")) {
+			leave = bytes.HasPrefix(line, []byte(teamsHeading))
+		}
+		if !leave {
+			kept.Write(line)
+		}
+	}
+	return kept.Bytes()
+}
+
+const teamsHeading = "## Microsoft Teams"
 
 func postAlerts(t *testing.T, address string, alerts []posted) {
 	t.Helper()
@@ -201,8 +284,8 @@ func postAlerts(t *testing.T, address string, alerts []posted) {
 	}
 }
 
-// exampleTo is the shipped example with its receivers at the mailbox, and impatient.
-func exampleTo(t *testing.T, dir string, box *mailbox) string {
+// exampleTo is the shipped example with its receivers at the mailbox, and impatient; with Microsoft Teams, or without the templates.
+func exampleTo(t *testing.T, dir string, box *mailbox, teams, plain bool) string {
 	t.Helper()
 	text, err := os.ReadFile("alertmanager.example.yaml")
 	if err != nil {
@@ -216,9 +299,16 @@ func exampleTo(t *testing.T, dir string, box *mailbox) string {
 		return path
 	}
 	config := string(text)
+	if teams {
+		config = regexp.MustCompile(`(?m)^    # (msteamsv2_configs:|  (- webhook_url_file:|  \w+:))`).ReplaceAllString(config, "    $1")
+		if !strings.Contains(config, "\n    msteamsv2_configs:") {
+			t.Fatal("the example has no receiver for Microsoft Teams")
+		}
+	}
 	for _, change := range [][2]string{
 		{"templates: [templates/*.tmpl]", fmt.Sprintf("templates: [%q]", absolute(t, "templates/*.tmpl"))},
 		{"/etc/alertmanager/slack-url", secret("slack-url", box.web.URL+"/slack")},
+		{"/etc/alertmanager/teams-url", secret("teams-url", box.web.URL+"/teams")},
 		{"/etc/alertmanager/mail-password", secret("mail-password", "none")},
 		{"/etc/alertmanager/pagerduty-key", secret("pagerduty-key", "none") + "\n        url: " + box.web.URL + "/pagerduty"},
 		{"mail.example.com:587", box.smtp + "\n        require_tls: false"},
@@ -229,7 +319,10 @@ func exampleTo(t *testing.T, dir string, box *mailbox) string {
 		if !strings.Contains(config, change[0]) {
 			t.Fatalf("the example does not hold %q", change[0])
 		}
-		config = strings.Replace(config, change[0], change[1], 1)
+		config = strings.ReplaceAll(config, change[0], change[1])
+	}
+	if plain {
+		config = regexp.MustCompile(`(?m)^.*\{\{ template "coingecko\..*\n`).ReplaceAllString(config, "")
 	}
 	config = regexp.MustCompile(`group_(wait|interval): \d+[smh]\n`).ReplaceAllString(config, "group_$1: 1s\n")
 	return secret("alertmanager.yaml", config)
@@ -294,6 +387,9 @@ func (m *mailbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Attachments []struct {
 			Color, Title, Fallback, Text string
 			TitleLink                    string `json:"title_link"`
+			Content                      struct {
+				Body []struct{ Text, Color string }
+			} // Microsoft Teams
 		}
 		// PagerDuty
 		EventAction string `json:"event_action"`
@@ -302,7 +398,7 @@ func (m *mailbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Links       []struct{ Href, Text string }
 		Payload     struct {
 			Summary, Severity string
-			Details           map[string]string `json:"custom_details"`
+			Details           map[string]any `json:"custom_details"`
 		}
 		// Webhook
 		Status      string
@@ -323,6 +419,10 @@ func (m *mailbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			m.add("## Slack, %s\n\n%s\n%s\n%s\n\n", a.Color, a.Title, a.TitleLink, a.Text)
 		}
 		_, _ = io.WriteString(w, "ok")
+	case "/teams":
+		for _, a := range message.Attachments {
+			m.add("%s, %s\n\n%s\n%s\n\n", teamsHeading, a.Content.Body[0].Color, a.Content.Body[0].Text, a.Content.Body[1].Text)
+		}
 	case "/pagerduty":
 		w.WriteHeader(http.StatusAccepted)
 		var b strings.Builder
@@ -330,7 +430,12 @@ func (m *mailbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(&b, "%s: %s\n", l.Text, l.Href)
 		}
 		if message.EventAction != "resolve" {
-			fmt.Fprintf(&b, "%s\n", message.Payload.Details["text"])
+			// Alertmanager adds details of its own, which differ from version to version.
+			text, ours := message.Payload.Details["text"]
+			if !ours {
+				text = message.Payload.Details
+			}
+			fmt.Fprintf(&b, "%v\n", text)
 		}
 		m.add("## PagerDuty, %s %s\n\n%s\n%s\n", message.EventAction, message.Payload.Severity, message.Payload.Summary, b.String())
 	case "/webhook":
@@ -412,7 +517,12 @@ func (m *mailbox) mail(in io.Reader) {
 			return
 		}
 		kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
-		fmt.Fprintf(&b, "%s:\n%s\n", kind, strings.ReplaceAll(strings.TrimSpace(string(text)), "\r\n", "\n"))
+		shown := strings.ReplaceAll(strings.TrimSpace(string(text)), "\r\n", "\n")
+		if strings.Contains(shown, "<style") { // Alertmanager's own: what is to be read in it
+			shown = regexp.MustCompile(`(?s)<head>.*</head>|<[^>]*>`).ReplaceAllString(shown, "")
+			shown = regexp.MustCompile(`\s*\n\s*`).ReplaceAllString(strings.TrimSpace(shown), "\n")
+		}
+		fmt.Fprintf(&b, "%s:\n%s\n", kind, shown)
 	}
 	m.add("## E-mail, %s\n\n%s\n", subject, b.String())
 }
