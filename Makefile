@@ -31,6 +31,9 @@ RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 # Prometheus 3, in addition to the distribution's older version.
 PROMETHEUS3_MODULE := github.com/prometheus/prometheus@v0.313.1
 PROMETHEUS3        := $(TOOLS)/$(notdir $(PROMETHEUS3_MODULE))
+# Likewise Alertmanager. Later versions need npm for their web pages.
+ALERTMANAGER_MODULE := github.com/prometheus/alertmanager@v0.31.1
+ALERTMANAGER        := $(TOOLS)/$(notdir $(ALERTMANAGER_MODULE))
 
 COVERAGE := 95 # minimum statement coverage of exporter/, in percent
 FUZZTIME ?= 10m
@@ -136,8 +139,8 @@ soak: ## Test a million polls with faults, 30 days in simulated time, and 1,000 
 	PROPERTY_POLLS=1000000 SOAK_DAYS=30 go test -run='^(TestProperty|TestSoak)$$' -timeout=$(PATIENCE) -v ./exporter/internal/poller
 	STARTS=1000 go test -timeout=$(PATIENCE) -run='^TestStartsAndStops$$' -v ./exporter
 
-prometheus3: $(PROMETHEUS3) ## Test rules and dashboards with Prometheus 3
-	PATH="$(PROMETHEUS3):$$PATH" go test -count=1 -timeout $(PATIENCE) ./alerts/... ./dashboards/...
+prometheus3: $(PROMETHEUS3) $(ALERTMANAGER) ## Test rules and dashboards with Prometheus 3 and a newer Alertmanager
+	PATH="$(PROMETHEUS3):$(ALERTMANAGER):$$PATH" go test -count=1 -timeout $(PATIENCE) ./alerts/... ./dashboards/...
 
 verify: fuzz soak prometheus3 bench ## Run the checks that take too long for every change
 
@@ -162,6 +165,10 @@ $(BENCHSTAT):
 $(PROMETHEUS3):
 	@mkdir -p $@.new && cd "$(call module,$(PROMETHEUS3_MODULE))" && \
 		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_PACKAGE).Version=3.13.1' -o $@.new/ ./cmd/prometheus ./cmd/promtool && mv $@.new $@
+
+$(ALERTMANAGER):
+	@mkdir -p $@.new && cd "$(call module,$(ALERTMANAGER_MODULE))" && \
+		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_PACKAGE).Version=0.31.1' -o $@.new/ ./cmd/alertmanager ./cmd/amtool && mv $@.new $@
 
 # The folder of the module $(1), downloaded if necessary.
 module = $$(cd / && go mod download -json $(1) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
