@@ -1,7 +1,7 @@
-# What has to be there before Terraform can keep states in S3, and before a pipeline can run it: once per account.
+# Prerequisites of Terraform states in S3 and of the pipeline. Applied once per account.
 
 locals {
-  # The pipeline of no environment may write the state of this root, which makes the pipeline's rights.
+  # No pipeline can write the state of this root, because this root defines the pipelines' permissions.
   buckets = setunion(var.environments, ["bootstrap"])
 }
 
@@ -116,7 +116,7 @@ data "aws_iam_policy_document" "bucket" {
     }
   }
 
-  # A backend with encrypt = true and no kms_key_id asks for a key of S3 instead of the bucket's own.
+  # A backend with encrypt = true and without kms_key_id requests an S3-managed key instead of the bucket's default key.
   statement {
     sid       = "OwnKey"
     effect    = "Deny"

@@ -1,25 +1,25 @@
 output "state_buckets" {
-  description = "Bucket of the states of each environment, and of this root."
+  description = "State buckets of each environment and of this root."
   value       = { for environment, bucket in aws_s3_bucket.state : environment => bucket.bucket }
 }
 
 output "deploy_role_arns" {
-  description = "Role of each GitHub environment, for its variable AWS_DEPLOY_ROLE and for kubernetes.admin_principal_arns."
+  description = "ARN of the deploy role of each environment, for its GitHub variable AWS_DEPLOY_ROLE and for kubernetes.admin_principal_arns."
   value       = { for environment, role in aws_iam_role.deploy : environment => role.arn }
 }
 
 output "plan_role_arn" {
-  description = "Role of pull requests, for the repository's variable AWS_PLAN_ROLE."
+  description = "ARN of the plan role of pull requests, for the repository's variable AWS_PLAN_ROLE."
   value       = aws_iam_role.plan.arn
 }
 
 output "permissions_boundaries" {
-  description = "For permissions_boundary in environments/*.tfvars: the pipeline of an environment makes no role without it."
+  description = "Permissions boundary of each environment, for permissions_boundary in environments/*.tfvars. The pipeline cannot create roles without it."
   value       = { for environment, policy in aws_iam_policy.boundary : environment => policy.name }
 }
 
 output "backend" {
-  description = "Backend of this root's own state: terraform output -raw backend > backend.tf && terraform init -migrate-state"
+  description = "Backend of this root's own state: run terraform output -raw backend > backend.tf && terraform init -migrate-state"
   value       = <<-EOT
     terraform {
       backend "s3" {

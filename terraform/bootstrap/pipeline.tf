@@ -1,5 +1,5 @@
-# Who the pipeline is, and what it may do. GitHub's token stands for a repository and an environment; there is no key to keep.
-# One role for each environment applies; one role plans for pull requests, and changes nothing.
+# Roles and permissions of the pipeline. GitHub's tokens identify a repository and an environment, so there are no stored keys.
+# Each environment has a deploy role. Pull requests have a read-only plan role.
 
 data "aws_partition" "current" {}
 data "aws_caller_identity" "current" {}
@@ -10,20 +10,20 @@ locals {
   issuer  = "token.actions.githubusercontent.com"
   github  = var.create_github_oidc_provider ? aws_iam_openid_connect_provider.github[0].arn : "${local.arn}:iam::${local.account}:oidc-provider/${local.issuer}"
 
-  # How GitHub's tokens name the repository. Since 15 July 2026 a repository that is made, renamed or transferred has the ids of owner and
-  # repository in it (https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens).
+  # The repository in the subject of GitHub's tokens. For a repository that was created, renamed or transferred since 15 July 2026, it includes
+  # the IDs of owner and repository (https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens).
   repository = split("/", var.github_repository)
   subjects = concat(
     var.github_repository_ids == null || var.trust_subject_without_ids ? ["repo:${var.github_repository}"] : [],
     [for ids in [var.github_repository_ids] : "repo:${local.repository[0]}@${ids.owner}/${local.repository[1]}@${ids.repository}" if ids != null],
   )
 
-  # Tags of what the pipeline of an environment must leave alone. The key of the states is bootstrap's.
+  # Environment tags that the pipeline of an environment must not touch. The KMS key of the states has the tag bootstrap.
   others = { for environment in var.environments : environment => setsubtract(["bootstrap", "dev", "staging", "production"], [environment]) }
 
   eks_kinds = ["cluster", "nodegroup", "addon", "access-entry", "podidentityassociation"]
 
-  # What Terraform asks on each plan. No secret can be read by these.
+  # Read-only actions of every plan. None of them reads the value of a secret.
   reads = [
     "aps:DescribeLoggingConfiguration", "aps:DescribeWorkspace", "aps:ListTagsForResource",
     "budgets:ListTagsForResource", "budgets:ViewBudget",
@@ -92,11 +92,11 @@ data "aws_iam_policy_document" "plan" {
   }
 }
 
-# The path keeps the pipeline's roles out of reach of its own rights, which are for roles without a path.
+# The path protects the pipeline's roles from its own permissions, which only cover roles without a path.
 resource "aws_iam_role" "plan" {
   name               = "${var.name}-plan"
   path               = "/pipeline/"
-  description        = "Plans for pull requests of ${var.github_repository}"
+  description        = "Plans pull requests of ${var.github_repository}"
   assume_role_policy = data.aws_iam_policy_document.trust["plan"].json
 }
 
@@ -106,8 +106,8 @@ resource "aws_iam_role_policy" "plan" {
   policy = data.aws_iam_policy_document.plan.json
 }
 
-# Whatever policies the pipeline of an environment gives to a role that it makes, the role can do no more than this, and nothing to what is
-# tagged as another environment's. What has no such tag is within reach: an account of its own for production is the stronger wall.
+# The permissions boundary of all roles that the pipeline of an environment creates. It limits them regardless of their policies, and denies
+# access to resources with another environment's tag. Resources without such a tag are accessible: a separate account for production is safer.
 data "aws_iam_policy_document" "boundary" {
   for_each = var.environments
 
@@ -154,7 +154,7 @@ data "aws_iam_policy_document" "boundary" {
     }
   }
 
-  # Volumes are encrypted with AWS's own key, which has no tag of ours.
+  # Volumes are encrypted with an AWS-managed key, which has no tag of this project.
   statement {
     sid       = "VolumeKeys"
     actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"]
@@ -185,7 +185,7 @@ data "aws_iam_policy_document" "boundary" {
     resources = ["${local.arn}:secretsmanager:${var.region}:${local.account}:secret:${var.name}-${each.key}/*"]
   }
 
-  # Auto Mode makes the instance profile of its nodes itself, and gives it the node's role.
+  # Auto Mode creates the instance profile of its nodes and assigns the node role to it.
   statement {
     sid       = "InstanceProfiles"
     actions   = ["iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:GetInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:TagInstanceProfile"]
@@ -234,7 +234,7 @@ resource "aws_iam_policy" "boundary" {
   for_each = var.environments
 
   name        = "${var.name}-${each.key}-boundary"
-  description = "The most that a role made by the pipeline of ${var.name} can do in ${each.key}"
+  description = "Limits the roles that the pipeline of ${var.name} creates in ${each.key}"
   policy      = data.aws_iam_policy_document.boundary[each.key].json
 }
 
@@ -247,7 +247,7 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["*"]
   }
 
-  # EC2 has few ARNs to tell environments by. Region and tags do so below.
+  # Most EC2 ARNs do not identify an environment. The region and tags below do.
   statement {
     sid = "Network"
     actions = [
@@ -275,7 +275,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid         = "OtherEnvironments"
     effect      = "Deny"
-    not_actions = concat(local.reads, ["kms:Decrypt", "kms:GenerateDataKey"]) # of the states' key, see StateKey
+    not_actions = concat(local.reads, ["kms:Decrypt", "kms:GenerateDataKey"]) # for the key of the states, see StateKey
     resources   = ["*"]
 
     condition {
@@ -291,7 +291,7 @@ data "aws_iam_policy_document" "deploy" {
     }
   }
 
-  # A cluster that is not there yet has no ARN for IAM to look at.
+  # A cluster that does not exist yet has no ARN for IAM to match.
   statement {
     sid       = "NewCluster"
     actions   = ["eks:CreateCluster"]
@@ -360,14 +360,14 @@ data "aws_iam_policy_document" "deploy" {
     "${local.arn}:logs:${var.region}:${local.account}:log-group:${group}*"]
   }
 
-  # Without these, EC2 and EKS deliver no logs.
+  # EC2 and EKS need these to deliver logs.
   statement {
     sid       = "LogDelivery"
     actions   = ["logs:CreateLogDelivery", "logs:DeleteLogDelivery"]
     resources = ["*"]
   }
 
-  # What is being created has no tags yet: the tags of the request count.
+  # New resources have no tags yet, so the conditions check the tags of the request.
   statement {
     sid       = "NewKeys"
     actions   = ["kms:CreateKey", "kms:TagResource"]
@@ -434,7 +434,7 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}", "${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}-account"]
   }
 
-  # The secret, and never its value.
+  # Manages the secret, but cannot read its value.
   statement {
     sid       = "Secret"
     actions   = ["secretsmanager:CreateSecret", "secretsmanager:DeleteSecret", "secretsmanager:TagResource", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret"]

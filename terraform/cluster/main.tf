@@ -1,4 +1,4 @@
-# All that one environment has in AWS. What runs in the cluster is in ../platform.
+# All AWS resources of one environment. ../platform contains the workloads of the cluster.
 
 data "aws_partition" "current" {}
 data "aws_caller_identity" "current" {}
@@ -7,9 +7,9 @@ locals {
   name     = "${var.name}-${var.environment}"
   boundary = var.permissions_boundary == null ? null : "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:policy/${var.permissions_boundary}"
 
-  # Where kube-prometheus-stack runs its Prometheus; ../platform installs it so.
+  # Namespace and service account of kube-prometheus-stack's Prometheus, as in ../platform.
   prometheus = { namespace = "monitoring", service_account = "prometheus" }
-  # Where the External Secrets Operator's chart runs by default.
+  # The defaults of the External Secrets Operator's chart.
   external_secrets = { namespace = "external-secrets", service_account = "external-secrets" }
 }
 

@@ -1,5 +1,5 @@
 output "platform" {
-  description = "What platform/ needs, in the form of its variable: terraform output -json platform > ../platform/cluster.auto.tfvars.json"
+  description = "Input of platform/, in the format of its variable. Run terraform output -json platform > ../platform/cluster.auto.tfvars.json"
   value = {
     cluster = {
       environment                = var.environment
@@ -17,21 +17,21 @@ output "platform" {
 }
 
 output "kubeconfig" {
-  description = "Command that writes the kubeconfig of whoever may come in."
+  description = "Command that writes a kubeconfig for the cluster."
   value       = "aws eks update-kubeconfig --region ${var.region} --name ${module.eks.cluster_name}"
 }
 
 output "image_repository" {
-  description = "Where exporter.image_from_registry takes the exporter's image from."
+  description = "Image repository that exporter.image_from_registry uses."
   value       = one(values(module.registry.repository_urls))
 }
 
 output "nat_public_ips" {
-  description = "Addresses that CoinGecko sees."
+  description = "Public addresses of outgoing traffic, as CoinGecko sees them."
   value       = module.network.nat_public_ips
 }
 
 output "query_url" {
-  description = "Amazon Managed Prometheus, for queries; null where it is off."
+  description = "Query URL of Amazon Managed Prometheus, or null if it is disabled."
   value       = one(module.metrics[*].query_url)
 }

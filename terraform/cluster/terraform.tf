@@ -8,11 +8,11 @@ terraform {
     }
   }
 
-  # Bucket and region come from environments/*.backend.hcl: each environment has a bucket of its own.
+  # Bucket and region are set in environments/*.backend.hcl. Each environment has its own bucket.
   backend "s3" {
     key          = "cluster.tfstate"
     use_lockfile = true
-    # No encrypt: it would ask S3 for a key of its own, where the bucket's default is the key of bootstrap/.
+    # Without encrypt, which would request an S3-managed key instead of the bucket's default, the key of bootstrap/.
   }
 }
 

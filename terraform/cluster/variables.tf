@@ -1,25 +1,25 @@
-# Every attribute of these objects has to be given: a misspelt one is missing, and that is an error.
+# All attributes of these objects are required, so a misspelt attribute is an error.
 
 variable "name" {
-  description = "Name of the project: all names begin with it and the environment."
+  description = "Name of the project. All resource names begin with it and the environment."
   type        = string
   default     = "coingecko-exporter"
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,28}[a-z0-9]$", var.name))
-    error_message = "name is ${var.name}. Use 3 to 30 small letters, digits and hyphens, a letter first: with the environment and a purpose it becomes the name of roles, which end at 64."
+    error_message = "name is ${var.name}. Use 3 to 30 lower-case letters, digits and hyphens, beginning with a letter: it is the prefix of role names, which have at most 64 characters."
   }
 }
 
 variable "environment" {
-  description = "dev, staging or production."
+  description = "Environment: dev, staging or production."
   type        = string
   nullable    = false
 
   validation {
     condition     = contains(["dev", "staging", "production"], var.environment)
-    error_message = "environment is ${var.environment}. There are dev, staging and production, each with its file in environments/."
+    error_message = "environment is ${var.environment}. Use dev, staging or production, with its file in environments/."
   }
 }
 
@@ -30,18 +30,18 @@ variable "region" {
 }
 
 variable "tags" {
-  description = "Tags on everything, beside Project, Environment and ManagedBy."
+  description = "Tags of all resources, in addition to Project, Environment and ManagedBy."
   type        = map(string)
   nullable    = false
 }
 
 variable "permissions_boundary" {
-  description = "Name of the policy in this account that bounds every role made here, or null. The pipeline may make none without it."
+  description = "Name of the policy in this account that is the permissions boundary of all roles, or null. The pipeline cannot create roles without it."
   type        = string
 }
 
 variable "network" {
-  description = "As in modules/network."
+  description = "Inputs of modules/network."
   type = object({
     cidr                       = string
     azs                        = list(string)
@@ -55,22 +55,22 @@ variable "network" {
 
   validation {
     condition     = var.environment != "production" || length(var.network.azs) >= 3
-    error_message = "production has ${length(var.network.azs)} availability zone(s). Give three in network.azs: with two, the loss of one takes half of the pods."
+    error_message = "production has ${length(var.network.azs)} availability zone(s). Set three in network.azs: with two, the failure of one affects half of the pods."
   }
 
   validation {
     condition     = var.environment != "production" || !var.network.single_nat_gateway
-    error_message = "production has one NAT gateway for all zones, so the loss of its zone cuts off the others, and rates stop. Set network.single_nat_gateway = false."
+    error_message = "production has one NAT gateway for all zones. If its zone fails, the others lose access to the internet and to rates. Set network.single_nat_gateway = false."
   }
 
   validation {
     condition     = alltrue([for z in var.network.azs : startswith(z, var.region)])
-    error_message = "network.azs names zones that are not of ${var.region}: ${join(", ", [for z in var.network.azs : z if !startswith(z, var.region)])}."
+    error_message = "network.azs has zones outside ${var.region}: ${join(", ", [for z in var.network.azs : z if !startswith(z, var.region)])}."
   }
 }
 
 variable "kubernetes" {
-  description = "As in modules/eks."
+  description = "Inputs of modules/eks."
   type = object({
     version                       = string
     service_ipv4_cidr             = string
@@ -89,35 +89,35 @@ variable "kubernetes" {
 
   validation {
     condition     = var.environment != "production" || alltrue([for c in var.kubernetes.endpoint_public_access_cidrs : try(split("/", c)[1] >= 16, true)])
-    error_message = "The Kubernetes API of production is open to ${join(", ", var.kubernetes.endpoint_public_access_cidrs)}. In kubernetes.endpoint_public_access_cidrs give networks of yours, none wider than /16; better, set kubernetes.endpoint_public_access = false and come in by endpoint_private_access_cidrs."
+    error_message = "The Kubernetes API of production is open to ${join(", ", var.kubernetes.endpoint_public_access_cidrs)}. Set kubernetes.endpoint_public_access = false and use endpoint_private_access_cidrs, or limit kubernetes.endpoint_public_access_cidrs to your networks, none wider than /16."
   }
 
   validation {
     condition     = var.environment != "production" || alltrue([for g in var.kubernetes.node_groups : g.capacity_type != "SPOT"])
-    error_message = "production has spot nodes, which AWS takes back with two minutes' notice, all of a kind at once: ${join(", ", [for name, g in var.kubernetes.node_groups : name if g.capacity_type == "SPOT"])}. Set capacity_type = \"ON_DEMAND\" in kubernetes.node_groups."
+    error_message = "production has spot nodes, which AWS can reclaim all at once with two minutes' notice: ${join(", ", [for name, g in var.kubernetes.node_groups : name if g.capacity_type == "SPOT"])}. Set capacity_type = \"ON_DEMAND\" in kubernetes.node_groups."
   }
 
   validation {
     condition = try(cidrsubnet("${split("/", var.network.cidr)[0]}/${min(split("/", var.network.cidr)[1], split("/", var.kubernetes.service_ipv4_cidr)[1])}", 0, 0) !=
     cidrsubnet("${split("/", var.kubernetes.service_ipv4_cidr)[0]}/${min(split("/", var.network.cidr)[1], split("/", var.kubernetes.service_ipv4_cidr)[1])}", 0, 0), true)
-    error_message = "kubernetes.service_ipv4_cidr ${var.kubernetes.service_ipv4_cidr} overlaps network.cidr ${var.network.cidr}. Services would hide machines. Change one of them."
+    error_message = "kubernetes.service_ipv4_cidr ${var.kubernetes.service_ipv4_cidr} overlaps network.cidr ${var.network.cidr}. Addresses in both would be unreachable. Change one of them."
   }
 }
 
 variable "temporary_api_cidrs" {
-  description = "Networks from which the Kubernetes API can be reached for the time being, beside the settings: for a first apply, or for help in an emergency. The next apply without it closes the API again."
+  description = "Additional networks that can temporarily reach the Kubernetes API, for a first apply or an emergency. The next apply without it closes the API again."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for c in var.temporary_api_cidrs : can(cidrnetmask(c)) && try(split("/", c)[1] >= 24, false)])
-    error_message = "temporary_api_cidrs is [${join(", ", var.temporary_api_cidrs)}]. Give IPv4 networks of yours, none wider than /24, such as 198.51.100.7/32."
+    error_message = "temporary_api_cidrs is [${join(", ", var.temporary_api_cidrs)}]. Use your own IPv4 networks, none wider than /24, such as 198.51.100.7/32."
   }
 }
 
 variable "services" {
-  description = "What AWS runs beside the cluster: managed_prometheus, a workspace that the cluster's Prometheus writes to; external_secrets, the right of the External Secrets Operator to read the API key."
+  description = "AWS services. managed_prometheus: a workspace that the cluster's Prometheus writes to. external_secrets: permission for the External Secrets Operator to read the API key."
   type = object({
     managed_prometheus = bool
     external_secrets   = bool
@@ -126,7 +126,7 @@ variable "services" {
 }
 
 variable "budget" {
-  description = "US dollars a month of what is tagged with the environment, and of the whole account (null: no such budget), and who is told when they are about to be spent."
+  description = "Monthly limits in US dollars for the resources of the environment and for the whole account (null: no such budget), and the e-mail addresses that are notified."
   type = object({
     limit         = number
     account_limit = number
@@ -135,18 +135,18 @@ variable "budget" {
   nullable = false
 }
 
-# One file of settings serves both roots. These are for platform/.
+# Both roots read the same settings file. These variables are used in platform/.
 
 # tflint-ignore: terraform_unused_declarations
 variable "monitoring" {
-  description = "For platform/."
+  description = "Used in platform/."
   type        = any
   default     = null
 }
 
 # tflint-ignore: terraform_unused_declarations
 variable "exporter" {
-  description = "For platform/."
+  description = "Used in platform/."
   type        = any
   default     = null
 }

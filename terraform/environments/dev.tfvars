@@ -1,4 +1,4 @@
-# A cluster to break: one NAT gateway, two zones, spot nodes, the keyless plan.
+# dev, for experiments: one NAT gateway, two zones, spot nodes, the keyless plan.
 
 environment          = "dev"
 region               = "eu-central-1"
@@ -21,7 +21,7 @@ kubernetes = {
   compute_mode      = "managed"
   node_groups = {
     general = {
-      # Several types of one size: spot has a choice.
+      # Several types of one size, so that spot capacity is easier to find.
       instance_types = ["t4g.large", "m6g.large", "m7g.large"]
       capacity_type  = "SPOT"
       min_size       = 2
@@ -38,7 +38,7 @@ kubernetes = {
     aws-ebs-csi-driver     = "v1.63.1-eksbuild.1"
     metrics-server         = "v0.8.1-eksbuild.10"
   }
-  # From here people and pipelines reach the Kubernetes API: your own networks instead of this example.
+  # Networks of the people and pipelines that use the Kubernetes API. Replace the example.
   endpoint_public_access        = true
   endpoint_public_access_cidrs  = ["203.0.113.0/24"]
   endpoint_private_access_cidrs = []

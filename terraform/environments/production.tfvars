@@ -1,4 +1,4 @@
-# Three zones that share nothing, a private Kubernetes API, the pro plan, and samples that outlive the cluster.
+# production: three independent zones, a private Kubernetes API, the pro plan, and samples that outlive the cluster.
 
 environment          = "production"
 region               = "eu-central-1"
@@ -23,7 +23,7 @@ kubernetes = {
   addons                       = { metrics-server = "v0.8.1-eksbuild.10" }
   endpoint_public_access       = false
   endpoint_public_access_cidrs = []
-  # From here people and pipelines reach the Kubernetes API: your VPN and your runners instead of this example.
+  # Networks of the people and pipelines that use the Kubernetes API. Replace the example with your VPN and your runners.
   endpoint_private_access_cidrs = ["10.99.0.0/24"]
   admin_principal_arns          = []
   viewer_principal_arns         = []
@@ -49,7 +49,7 @@ monitoring = {
   retention           = "30d"
   volume_size         = 50
   keep_volumes        = true
-  alertmanager_secret = "alertmanager-routes" # who is told: step 6 of README.md makes it
+  alertmanager_secret = "alertmanager-routes" # receivers of alerts: created in step 6 of README.md
   alerts_reach_nobody = false
 }
 
@@ -61,6 +61,6 @@ exporter = {
   api_key_secret      = "coingecko-api-key"
   secret_store        = null
   relay               = { enabled = true, min_replicas = 3, max_replicas = 6 }
-  wall                = { host = "coingecko-wall.heycard.example", certificate_arn = null, viewer_cidrs = ["10.99.0.0/24"] } # your VPN or office instead of this example
+  wall                = { host = "coingecko-wall.heycard.example", certificate_arn = null, viewer_cidrs = ["10.99.0.0/24"] } # replace the example with your VPN or office
   values              = {}
 }

@@ -1,4 +1,4 @@
-# Production in small: Auto Mode, a demo key, one NAT gateway.
+# staging, a smaller production: Auto Mode, a demo key, one NAT gateway.
 
 environment          = "staging"
 region               = "eu-central-1"
@@ -21,7 +21,7 @@ kubernetes = {
   compute_mode      = "auto"
   node_groups       = {}
   addons            = { metrics-server = "v0.8.1-eksbuild.10" }
-  # From here people and pipelines reach the Kubernetes API: your own networks instead of this example.
+  # Networks of the people and pipelines that use the Kubernetes API. Replace the example.
   endpoint_public_access        = true
   endpoint_public_access_cidrs  = ["203.0.113.0/24"]
   endpoint_private_access_cidrs = []
@@ -61,6 +61,6 @@ exporter = {
   api_key_secret      = "coingecko-api-key"
   secret_store        = null
   relay               = { enabled = true, min_replicas = 2, max_replicas = 4 }
-  wall                = { host = "coingecko-wall.staging.heycard.example", certificate_arn = null, viewer_cidrs = ["10.99.0.0/24"] } # your VPN or office instead of this example
+  wall                = { host = "coingecko-wall.staging.heycard.example", certificate_arn = null, viewer_cidrs = ["10.99.0.0/24"] } # replace the example with your VPN or office
   values              = {}
 }

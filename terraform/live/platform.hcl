@@ -1,9 +1,9 @@
-# platform/ gets what cluster/ says of itself, comes after it, and goes before it.
+# Terragrunt configuration of the platform units: passes cluster/'s output to platform/, and sets their order.
 
 dependency "cluster" {
   config_path = "../cluster"
 
-  # For a plan before there is a cluster.
+  # For a plan before the cluster exists.
   mock_outputs_allowed_terraform_commands = ["init", "validate", "plan"]
   mock_outputs = {
     platform = {

@@ -1,5 +1,5 @@
-# What every unit has in common. The roots, their settings and their backends are those of the folders beside live/; here is
-# only what belongs together, and in which order. A unit's folder says what it is: ENVIRONMENT/ROOT.
+# Terragrunt configuration of all units. live/ is used by Terragrunt only: roots, settings and backends are those of the folders
+# next to it, and the units only define dependencies and order. A unit's path is ENVIRONMENT/ROOT.
 
 locals {
   root        = basename(path_relative_to_include())
@@ -7,10 +7,10 @@ locals {
 }
 
 terraform {
-  # The double slash brings modules/ along.
+  # The double slash includes modules/ in Terragrunt's copy.
   source = "${get_parent_terragrunt_dir()}/..//${local.root}"
 
-  # Terragrunt's copies are its own affair; nobody commits a lock file of them.
+  # Do not copy lock files back to the units, where nobody commits them.
   copy_terraform_lock_file = false
 
   extra_arguments "settings" {

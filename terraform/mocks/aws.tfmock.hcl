@@ -1,4 +1,4 @@
-# What the mocked AWS provider answers in every test, where a made-up string would not do.
+# Values that the mocked AWS provider returns in tests, for attributes where a generated string is invalid.
 mock_data "aws_region" {
   defaults = { id = "eu-central-1" }
 }

@@ -1,7 +1,7 @@
-# The exporter: one poller, relays in front of it, alerts, dashboards, and the wall.
+# The exporter: poller, relays, alerts, dashboards and the wall.
 
 locals {
-  # A folder has one version of a chart, and takes no address.
+  # A local folder contains one version of the chart, and has no repository URL.
   exporter_in_folder = !can(regex("^(oci|https)://", var.chart_repositories.coingecko_exporter))
 
   prometheus_url = "http://kube-prometheus-stack-prometheus.${var.cluster.prometheus.namespace}:9090"
@@ -9,8 +9,8 @@ locals {
   wall = var.exporter.wall.host != null
   tls  = var.exporter.wall.certificate_arn != null
 
-  # An internal load balancer. Auto Mode's controller and the one of every EKS cluster read different annotations.
-  # By way of nodes that have the pod, viewers keep their own addresses, which the network policy can tell from other pods'.
+  # An internal load balancer. Auto Mode's controller and the cloud controller of other EKS clusters read different annotations.
+  # externalTrafficPolicy Local keeps the viewers' addresses, so that the network policy can distinguish them from other pods.
   wall_annotations = { for key, value in {
     scheme      = local.auto ? "internal" : null
     target-type = local.auto ? "instance" : null
@@ -49,7 +49,7 @@ locals {
       podDisruptionBudget = { enabled = true }
     }
 
-    # Nothing comes to the exporter from outside the cluster, and to the wall only whoever is named.
+    # Nothing outside the cluster can reach the exporter, and only viewer_cidrs can reach the wall.
     networkPolicy = {
       enabled            = true
       ingressControllers = []
@@ -88,11 +88,11 @@ resource "helm_release" "exporter" {
   version          = var.exporter.chart_version
   values           = [yamlencode(local.exporter_values), yamlencode(var.exporter.values)]
 
-  # A first installation that fails leaves nothing behind; an upgrade that fails goes back.
+  # A failed installation is removed; a failed upgrade is rolled back.
   atomic      = true
   timeout     = 600
   max_history = 5
 
-  # Its ServiceMonitor and rules need the operator's API.
+  # ServiceMonitor and rules need the operator's API.
   depends_on = [helm_release.monitoring]
 }

@@ -1,7 +1,7 @@
-# Prometheus, Alertmanager and Grafana: kube-prometheus-stack, fitted to EKS.
+# Prometheus, Alertmanager and Grafana: kube-prometheus-stack with values for EKS.
 
 locals {
-  # Auto Mode has its own storage driver, and runs DNS and kube-proxy where nobody can scrape them.
+  # Auto Mode has its own storage driver. Its DNS and kube-proxy cannot be scraped.
   auto = var.cluster.compute_mode == "auto"
 
   gp3 = {
@@ -15,7 +15,7 @@ locals {
     reclaimPolicy        = "Delete"
   }
 
-  # Elsewhere the add-on's setting does it.
+  # Without Auto Mode, the add-on's configuration enables network policies.
   network_policy = {
     apiVersion = "v1"
     kind       = "ConfigMap"
@@ -29,7 +29,7 @@ locals {
   }
 
   monitoring_values = {
-    # AWS runs these, and lets nobody look in.
+    # AWS runs these, and they cannot be scraped.
     kubeControllerManager = { enabled = false }
     kubeScheduler         = { enabled = false }
     kubeEtcd              = { enabled = false }
@@ -49,12 +49,12 @@ locals {
 
     prometheus = {
       serviceAccount = { name = var.cluster.prometheus.service_account }
-      # Of several replicas, one answers all of a panel's queries.
+      # With several replicas, session affinity lets one replica answer all queries of a panel.
       service = { sessionAffinity = "ClientIP" }
 
       prometheusSpec = merge({
         replicas = var.monitoring.replicas
-        # Every ServiceMonitor and rule of the cluster counts, whoever made it.
+        # Select all ServiceMonitors and rules of the cluster.
         serviceMonitorSelectorNilUsesHelmValues = false
         podMonitorSelectorNilUsesHelmValues     = false
         probeSelectorNilUsesHelmValues          = false
@@ -62,7 +62,7 @@ locals {
         scrapeConfigSelectorNilUsesHelmValues   = false
 
         retention = var.monitoring.retention
-        # A full disk stops Prometheus. Old samples go first.
+        # A full disk stops Prometheus, so old samples are deleted first.
         retentionSize                        = "${floor(var.monitoring.volume_size * 0.85 * 1024)}MB"
         persistentVolumeClaimRetentionPolicy = local.volume_claim_retention
         storageSpec = {
@@ -77,14 +77,14 @@ locals {
         resources      = { requests = { cpu = "250m", memory = "1Gi" }, limits = { memory = "2Gi" } }
         externalLabels = { cluster = var.cluster.name, environment = var.environment }
         }, { for key, value in {
-          # By this label Amazon Managed Prometheus keeps the samples of one replica only.
+          # Amazon Managed Prometheus uses this label to deduplicate the samples of replicas.
           replicaExternalLabelName = "__replica__"
           remoteWrite = [{
             url           = var.cluster.remote_write_url
             sigv4         = { region = var.cluster.region }
             queueConfig   = { maxSamplesPerSend = 1000, maxShards = 200, capacity = 2500 }
             sendExemplars = false
-            # What is wanted for longer than the cluster lives. All of the cluster's metrics would cost some forty times as much.
+            # Only series that are needed for longer than the cluster exists. All metrics of the cluster would cost about forty times as much.
             writeRelabelConfigs = [{ sourceLabels = ["__name__"], regex = ".*coingecko.*|ALERTS", action = "keep" }]
           }]
       } : key => value if var.cluster.remote_write_url != null })
@@ -110,7 +110,7 @@ locals {
       } : key => value if var.monitoring.alertmanager_secret != null })
     }
 
-    # Without adminPassword the chart makes one up, in the cluster, and keeps it.
+    # Without adminPassword, the chart generates a password in the cluster and keeps it.
     grafana = {
       resources = { requests = { cpu = "50m", memory = "256Mi" }, limits = { memory = "512Mi" } }
       sidecar = {
@@ -155,7 +155,7 @@ resource "helm_release" "monitoring" {
   version          = var.monitoring.chart_version
   values           = [yamlencode(local.monitoring_values)]
 
-  # A first installation that fails leaves nothing behind; an upgrade that fails goes back.
+  # A failed installation is removed; a failed upgrade is rolled back.
   atomic      = true
   timeout     = 900
   max_history = 5

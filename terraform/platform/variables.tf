@@ -1,18 +1,18 @@
-# Every attribute of these objects has to be given: a misspelt one is missing, and that is an error.
+# All attributes of these objects are required, so a misspelt attribute is an error.
 
 variable "environment" {
-  description = "dev, staging or production."
+  description = "Environment: dev, staging or production."
   type        = string
   nullable    = false
 
   validation {
     condition     = contains(["dev", "staging", "production"], var.environment)
-    error_message = "environment is ${var.environment}. There are dev, staging and production, each with its file in environments/."
+    error_message = "environment is ${var.environment}. Use dev, staging or production, with its file in environments/."
   }
 }
 
 variable "cluster" {
-  description = "What cluster/ says of itself: terraform -chdir=../cluster output -json platform > cluster.auto.tfvars.json"
+  description = "Output of cluster/. Run terraform -chdir=../cluster output -json platform > cluster.auto.tfvars.json"
   type = object({
     environment                = string
     region                     = string
@@ -29,12 +29,12 @@ variable "cluster" {
 
   validation {
     condition     = var.cluster.environment == var.environment
-    error_message = "These are settings of ${var.environment}, and cluster.auto.tfvars.json is of ${var.cluster.environment}. Write it anew: terraform -chdir=../cluster output -json platform > cluster.auto.tfvars.json"
+    error_message = "The settings are those of ${var.environment}, but cluster.auto.tfvars.json is that of ${var.cluster.environment}. To write it again, run terraform -chdir=../cluster output -json platform > cluster.auto.tfvars.json"
   }
 }
 
 variable "kubeconfig" {
-  description = "File to reach the Kubernetes API by, where the AWS command line cannot: a bastion, or a cluster that is not EKS."
+  description = "Path of a kubeconfig, for access that the AWS CLI does not provide, such as through a bastion, or for a cluster other than EKS."
   type        = string
   default     = null
 }
@@ -47,7 +47,7 @@ variable "namespace" {
 }
 
 variable "chart_repositories" {
-  description = "Where the charts come from: an OCI or HTTPS address, or a folder."
+  description = "Chart repositories: OCI or HTTPS URLs, or folders."
   type = object({
     kube_prometheus_stack = optional(string, "oci://ghcr.io/prometheus-community/charts")
     coingecko_exporter    = optional(string, "oci://ghcr.io/heycard/charts")
@@ -57,7 +57,7 @@ variable "chart_repositories" {
 }
 
 variable "monitoring" {
-  description = "kube-prometheus-stack. install = false is for a cluster that has a Prometheus operator already, in the namespace and under the name that it would have here."
+  description = "kube-prometheus-stack. Set install = false if the cluster already has a Prometheus Operator with the same namespace and name."
   type = object({
     install             = bool
     chart_version       = string
@@ -72,22 +72,22 @@ variable "monitoring" {
 
   validation {
     condition     = can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+$", var.monitoring.chart_version))
-    error_message = "monitoring.chart_version is ${var.monitoring.chart_version}. Pin the chart to a full version such as 88.5.3, so that each run installs the same."
+    error_message = "monitoring.chart_version is ${var.monitoring.chart_version}. Set a full version such as 88.5.3, so that all runs install the same chart."
   }
 
   validation {
     condition     = can(regex("^[0-9]+(d|w|y)$", var.monitoring.retention)) && var.monitoring.retention != "0d"
-    error_message = "monitoring.retention is ${var.monitoring.retention}. Use days, weeks or years, such as 15d. Alerts on volatility look back seven days."
+    error_message = "monitoring.retention is ${var.monitoring.retention}. Use days, weeks or years, such as 15d. Volatility alerts need at least seven days."
   }
 
   validation {
     condition     = var.monitoring.replicas >= 1 && var.monitoring.volume_size >= 5
-    error_message = "monitoring.replicas is ${var.monitoring.replicas} and monitoring.volume_size is ${var.monitoring.volume_size}. There is at least one Prometheus, with at least 5 GiB."
+    error_message = "monitoring.replicas is ${var.monitoring.replicas} and monitoring.volume_size is ${var.monitoring.volume_size}. Set at least one replica and at least 5 GiB."
   }
 
   validation {
     condition     = var.environment != "production" || !var.monitoring.install || var.monitoring.alertmanager_secret != null || var.monitoring.alerts_reach_nobody
-    error_message = "monitoring.alertmanager_secret is null in production, so nobody would be told of any alert. Make a Secret with alertmanager.yaml in the namespace monitoring and name it there (step 6 of terraform/README.md), or say that you want it so: monitoring.alerts_reach_nobody = true."
+    error_message = "monitoring.alertmanager_secret is null in production, so alerts have no receiver. Create a Secret with alertmanager.yaml in the namespace monitoring and set its name (step 6 of terraform/README.md), or set monitoring.alerts_reach_nobody = true to accept this."
   }
 
   validation {
@@ -97,7 +97,7 @@ variable "monitoring" {
 }
 
 variable "exporter" {
-  description = "The exporter. api_key_secret names the Secret that holds the key of a demo or pro plan; secret_store, a ClusterSecretStore of the External Secrets Operator that makes it from Secrets Manager. values is for further values of the chart."
+  description = "The exporter. api_key_secret: name of the Secret with the API key of a demo or pro plan. secret_store: ClusterSecretStore of the External Secrets Operator that creates this Secret from Secrets Manager. values: additional values of the chart."
   type = object({
     chart_version       = string
     image_tag           = string
@@ -113,97 +113,97 @@ variable "exporter" {
 
   validation {
     condition     = can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+(-[0-9A-Za-z.-]+)?$", var.exporter.chart_version))
-    error_message = "exporter.chart_version is ${var.exporter.chart_version}. Pin the chart to a full version such as 0.1.0."
+    error_message = "exporter.chart_version is ${var.exporter.chart_version}. Set a full version such as 0.1.0."
   }
 
   validation {
     condition     = !contains(["latest", "main", "master", "edge"], coalesce(var.exporter.image_tag, "none"))
-    error_message = "exporter.image_tag is ${coalesce(var.exporter.image_tag, "none")}, which means another image every day, and nothing to roll back to. Use a version such as 0.1.0, or null for the chart's own."
+    error_message = "exporter.image_tag is ${coalesce(var.exporter.image_tag, "none")}, which is not a fixed version and cannot be rolled back. Use a version such as 0.1.0, or null for the chart's default."
   }
 
   validation {
     condition     = contains(["keyless", "demo", "pro"], var.exporter.plan)
-    error_message = "exporter.plan is ${var.exporter.plan}. CoinGecko's plans are keyless, demo and pro."
+    error_message = "exporter.plan is ${var.exporter.plan}. Use keyless, demo or pro."
   }
 
   validation {
     condition     = (var.exporter.plan == "keyless") == (var.exporter.api_key_secret == null && var.exporter.secret_store == null)
-    error_message = "exporter.plan is ${var.exporter.plan}. A demo or pro plan needs the key: name a Secret in exporter.api_key_secret, or a ClusterSecretStore in exporter.secret_store. The keyless plan has no key."
+    error_message = "exporter.plan is ${var.exporter.plan}. For demo or pro, set exporter.api_key_secret to a Secret or exporter.secret_store to a ClusterSecretStore. For keyless, set both to null."
   }
 
   validation {
     condition     = var.exporter.api_key_secret == null || var.exporter.secret_store == null
-    error_message = "exporter.api_key_secret and exporter.secret_store are both set. The key comes from one of them; set the other to null."
+    error_message = "exporter.api_key_secret and exporter.secret_store are both set. Set one of them to null."
   }
 
   validation {
     condition     = var.exporter.relay.min_replicas >= 2 && var.exporter.relay.max_replicas >= var.exporter.relay.min_replicas
-    error_message = "exporter.relay has ${var.exporter.relay.min_replicas} to ${var.exporter.relay.max_replicas} replicas. Two at least, so that one is there while the other moves, and no fewer at most."
+    error_message = "exporter.relay has ${var.exporter.relay.min_replicas} to ${var.exporter.relay.max_replicas} replicas. Set min_replicas to at least two, so that one serves while the other moves, and max_replicas to no less than min_replicas."
   }
 
   validation {
     condition     = var.exporter.wall.host != null || var.exporter.wall.certificate_arn == null
-    error_message = "exporter.wall.certificate_arn is set without exporter.wall.host. A certificate is for a name: set the host."
+    error_message = "exporter.wall.certificate_arn is set without exporter.wall.host. Set exporter.wall.host to the name in the certificate."
   }
 
   validation {
     condition     = (var.exporter.wall.host != null) == (length(var.exporter.wall.viewer_cidrs) > 0)
-    error_message = "exporter.wall.viewer_cidrs has ${length(var.exporter.wall.viewer_cidrs)} networks, and exporter.wall.host is ${coalesce(var.exporter.wall.host, "not set")}. Name the networks of those who look at a wall with a host, such as [\"10.99.0.0/24\"]; a wall without one is reached by a forwarded port, and has none."
+    error_message = "exporter.wall.viewer_cidrs has ${length(var.exporter.wall.viewer_cidrs)} networks, and exporter.wall.host is ${coalesce(var.exporter.wall.host, "not set")}. With a host, set the networks that can reach the wall, such as [\"10.99.0.0/24\"]. Without a host, the wall is reached through port forwarding: set no networks."
   }
 
   validation {
     condition     = alltrue([for cidr in var.exporter.wall.viewer_cidrs : can(cidrnetmask(cidr))])
-    error_message = "exporter.wall.viewer_cidrs has a range that is no IPv4 network: ${join(", ", [for cidr in var.exporter.wall.viewer_cidrs : cidr if !can(cidrnetmask(cidr))])}. Write first address and prefix, such as 10.99.0.0/24."
+    error_message = "exporter.wall.viewer_cidrs has invalid IPv4 networks: ${join(", ", [for cidr in var.exporter.wall.viewer_cidrs : cidr if !can(cidrnetmask(cidr))])}. Use the first address and prefix length, such as 10.99.0.0/24."
   }
 }
 
-# One file of settings serves both roots. These are for cluster/.
+# Both roots read the same settings file. These variables are used in cluster/.
 
 # tflint-ignore: terraform_unused_declarations
 variable "region" {
-  description = "For cluster/."
+  description = "Used in cluster/."
   type        = any
   default     = null
 }
 
 # tflint-ignore: terraform_unused_declarations
 variable "tags" {
-  description = "For cluster/."
+  description = "Used in cluster/."
   type        = any
   default     = null
 }
 
 # tflint-ignore: terraform_unused_declarations
 variable "permissions_boundary" {
-  description = "For cluster/."
+  description = "Used in cluster/."
   type        = any
   default     = null
 }
 
 # tflint-ignore: terraform_unused_declarations
 variable "network" {
-  description = "For cluster/."
+  description = "Used in cluster/."
   type        = any
   default     = null
 }
 
 # tflint-ignore: terraform_unused_declarations
 variable "kubernetes" {
-  description = "For cluster/."
+  description = "Used in cluster/."
   type        = any
   default     = null
 }
 
 # tflint-ignore: terraform_unused_declarations
 variable "services" {
-  description = "For cluster/."
+  description = "Used in cluster/."
   type        = any
   default     = null
 }
 
 # tflint-ignore: terraform_unused_declarations
 variable "budget" {
-  description = "For cluster/."
+  description = "Used in cluster/."
   type        = any
   default     = null
 }

@@ -1,5 +1,5 @@
-# Monthly budgets that tell people before the bill does: of what carries the tag, and of the whole account, since what controllers in the
-# cluster make (Auto Mode's nodes, volumes, load balancers) carries no tag of ours.
+# Monthly budgets: one of the resources with the tag, and one of the whole account, because resources that controllers in the cluster
+# create (Auto Mode's nodes, volumes, load balancers) lack the tag.
 
 locals {
   budgets = merge({ (var.name) = var.limit }, { for limit in [var.account_limit] : "${var.name}-account" => limit if limit != null })
@@ -10,7 +10,7 @@ resource "aws_budgets_budget" "this" {
 
   name         = each.key
   budget_type  = "COST"
-  limit_amount = format("%.1f", each.value) # As AWS gives it back; otherwise each plan shows a difference.
+  limit_amount = format("%.1f", each.value) # AWS's own format. Other formats show a change in each plan.
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
 

@@ -1,17 +1,17 @@
-# The control plane: its logs, its key, its role, and who may come in.
+# The control plane: logs, KMS key, role, and access.
 
 data "aws_partition" "current" {}
 data "aws_region" "current" {}
 data "aws_caller_identity" "current" {}
 
-# Of a role's session, the role.
+# Resolves a role session to its role.
 data "aws_iam_session_context" "current" {
   arn = data.aws_caller_identity.current.arn
 }
 
 locals {
-  # https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html, read in November 2026. Extended support begins
-  # on these days, and costs six times as much.
+  # From https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html in November 2026. Extended support, at six times
+  # the price, begins on these days.
   end_of_standard_support = {
     "1.33" = "2026-07-29T00:00:00Z"
     "1.34" = "2026-12-02T00:00:00Z"
@@ -23,7 +23,7 @@ locals {
   iam    = "arn:${data.aws_partition.current.partition}:iam::aws:policy"
   access = "arn:${data.aws_partition.current.partition}:eks::aws:cluster-access-policy"
 
-  # Auto Mode brings network, DNS, storage and Pod Identity with it.
+  # Auto Mode includes network, DNS, storage and Pod Identity.
   addons = toset(concat(["metrics-server"], local.auto ? [] : [
     "vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns", "aws-ebs-csi-driver",
   ]))
@@ -47,7 +47,7 @@ data "aws_iam_policy_document" "cluster_trust" {
 
 resource "aws_iam_role" "cluster" {
   name                 = "${var.name}-cluster"
-  description          = "The control plane of ${var.name}"
+  description          = "Control plane of ${var.name}"
   assume_role_policy   = data.aws_iam_policy_document.cluster_trust.json
   permissions_boundary = var.permissions_boundary
 }
@@ -107,7 +107,7 @@ resource "aws_kms_alias" "this" {
   target_key_id = aws_kms_key.this[0].key_id
 }
 
-# EKS itself would make this group, and would keep the logs for ever.
+# If EKS creates this group itself, it never expires logs.
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/eks/${var.name}/cluster"
   retention_in_days = var.cloudwatch_log_group_retention_in_days
@@ -153,12 +153,12 @@ resource "aws_eks_cluster" "this" {
     }
   }
 
-  # At the end of standard support AWS upgrades the cluster, instead of sending the bill of extended support.
+  # At the end of standard support, AWS upgrades the cluster instead of charging for extended support.
   upgrade_policy {
     support_type = "STANDARD"
   }
 
-  # Lets AWS, or you, move traffic away from a zone in trouble. It costs nothing.
+  # Zonal shift moves traffic away from an impaired zone. It is free.
   zonal_shift_config {
     enabled = true
   }
@@ -178,11 +178,11 @@ resource "aws_eks_cluster" "this" {
   depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.this]
 }
 
-# A warning and no error: after that day AWS has upgraded the cluster, and every other change must go on.
+# A warning, not an error: AWS upgrades the cluster on that day, and other changes must still be possible.
 check "support" {
   assert {
     condition     = timecmp(local.end_of_standard_support[var.kubernetes_version], timeadd(plantimestamp(), "1440h")) > 0
-    error_message = "Kubernetes ${var.kubernetes_version} leaves the standard support of EKS on ${substr(local.end_of_standard_support[var.kubernetes_version], 0, 10)}. AWS upgrades the cluster then. Before that day raise kubernetes_version by one minor version; after it, set the version that `aws eks describe-cluster` prints."
+    error_message = "Kubernetes ${var.kubernetes_version} leaves standard support of EKS on ${substr(local.end_of_standard_support[var.kubernetes_version], 0, 10)}, and AWS upgrades the cluster then. Before that day, raise kubernetes_version by one minor version. After it, set the version that `aws eks describe-cluster` prints."
   }
 }
 
@@ -204,7 +204,7 @@ resource "aws_eks_access_entry" "this" {
   principal_arn = each.key
 }
 
-# With nobody named, whoever made the cluster is its administrator, and stays so whoever runs Terraform later.
+# Without admin_principal_arns, the principal that created the cluster is its administrator, and remains so if others run Terraform later.
 resource "aws_eks_access_entry" "creator" {
   count = length(var.admin_principal_arns) == 0 ? 1 : 0
 

@@ -1,4 +1,4 @@
-# What runs pods: Auto Mode's nodes or managed node groups, and the add-ons that either needs.
+# Nodes (Auto Mode or managed node groups) and add-ons.
 
 data "aws_default_tags" "current" {}
 
@@ -34,7 +34,7 @@ resource "aws_launch_template" "node" {
   description            = "Nodes of the group ${each.key} of ${var.name}"
   update_default_version = true
 
-  # With one hop, no pod gets hold of the node's credentials.
+  # With a hop limit of one, pods cannot get the node's credentials.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
@@ -52,7 +52,7 @@ resource "aws_launch_template" "node" {
     }
   }
 
-  # Default tags end at the launch template.
+  # Default tags are not passed on from the launch template.
   dynamic "tag_specifications" {
     for_each = ["instance", "volume", "network-interface"]
 
@@ -95,7 +95,7 @@ resource "aws_eks_node_group" "this" {
     version = aws_launch_template.node[each.key].latest_version
   }
 
-  # An autoscaler, if there is one, has the say about the number of nodes.
+  # Leave the number of nodes to an autoscaler, if there is one.
   lifecycle {
     ignore_changes = [scaling_config[0].desired_size]
   }
@@ -119,7 +119,7 @@ module "addon_role" {
   permissions_boundary = var.permissions_boundary
 }
 
-# Without these a node never gets ready.
+# Nodes are not ready without these.
 resource "aws_eks_addon" "before_nodes" {
   for_each = setintersection(local.addons, ["vpc-cni", "kube-proxy", "eks-pod-identity-agent"])
 
@@ -133,7 +133,7 @@ resource "aws_eks_addon" "before_nodes" {
   depends_on = [module.addon_role]
 }
 
-# Without nodes these never get ready.
+# These are not ready without nodes.
 resource "aws_eks_addon" "after_nodes" {
   for_each = setsubtract(local.addons, ["vpc-cni", "kube-proxy", "eks-pod-identity-agent"])
 

@@ -1,8 +1,8 @@
-# Amazon Managed Prometheus, and the right of one Prometheus to write into it.
+# An Amazon Managed Prometheus workspace, and a role for one Prometheus that writes to it.
 
 data "aws_region" "current" {}
 
-# Known to the provider, and not asked of AWS.
+# Read from the provider's data, not from AWS.
 data "aws_service" "this" {
   service_id = "aps"
   region     = data.aws_region.current.id
@@ -14,7 +14,7 @@ resource "aws_prometheus_workspace" "this" {
   lifecycle {
     precondition {
       condition     = data.aws_service.this.supported
-      error_message = "Amazon Managed Prometheus is not in ${data.aws_region.current.id}. Choose another region, or set services.managed_prometheus = false."
+      error_message = "Amazon Managed Prometheus is not available in ${data.aws_region.current.id}. Choose another region, or set services.managed_prometheus = false."
     }
   }
 }

@@ -1,10 +1,10 @@
 output "remote_write_url" {
-  description = "URL that Prometheus writes to, signed with SigV4."
+  description = "URL for remote write, with SigV4 signatures."
   value       = "${aws_prometheus_workspace.this.prometheus_endpoint}api/v1/remote_write"
 }
 
 output "query_url" {
-  description = "URL for a Prometheus data source of Grafana, signed with SigV4."
+  description = "URL for a Prometheus data source in Grafana, with SigV4 signatures."
   value       = aws_prometheus_workspace.this.prometheus_endpoint
 }
 
@@ -14,6 +14,6 @@ output "workspace_arn" {
 }
 
 output "writer_role_arn" {
-  description = "ARN of the role that writes."
+  description = "ARN of the role for remote write."
   value       = module.writer.role_arn
 }

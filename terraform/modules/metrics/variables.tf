@@ -1,11 +1,11 @@
 variable "name" {
-  description = "Alias of the workspace, and the beginning of the role's name."
+  description = "Alias of the workspace, and prefix of the role's name."
   type        = string
   nullable    = false
 }
 
 variable "cluster_name" {
-  description = "Name of the EKS cluster whose Prometheus writes."
+  description = "Name of the EKS cluster whose Prometheus writes to the workspace."
   type        = string
   nullable    = false
 }
@@ -29,7 +29,7 @@ variable "service_account" {
 }
 
 variable "permissions_boundary" {
-  description = "ARN of the permissions boundary of the role that writes, or null."
+  description = "ARN of the permissions boundary of the role, or null."
   type        = string
   default     = null
 }

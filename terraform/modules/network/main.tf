@@ -8,12 +8,12 @@ locals {
   nat_zones = toset(var.single_nat_gateway ? slice(var.azs, 0, 1) : var.azs)
 
   subnets = concat(var.private_subnets, var.public_subnets)
-  # Widened to the VPC's prefix, a range within the VPC is the VPC's.
+  # A range is within the VPC if its network with the VPC's prefix length equals the VPC's.
   outside = [
     for s in local.subnets : s
     if try(split("/", s)[1] < split("/", var.cidr)[1] || cidrsubnet("${split("/", s)[0]}/${split("/", var.cidr)[1]}", 0, 0) != var.cidr, false)
   ]
-  # Of two ranges that overlap, the narrower one, widened to the other's prefix, is the other.
+  # Two ranges overlap if the network of the narrower one with the other's prefix length equals the other.
   overlaps = flatten([
     for i, a in local.subnets : [
       for b in slice(local.subnets, i + 1, length(local.subnets)) : "${a} and ${b}"
@@ -32,17 +32,17 @@ resource "aws_vpc" "this" {
   lifecycle {
     precondition {
       condition     = length(local.outside) == 0
-      error_message = "These subnets lie outside of the VPC's ${var.cidr}: ${join(", ", local.outside)}. Choose ranges within it, or widen cidr."
+      error_message = "These subnets are outside the VPC's ${var.cidr}: ${join(", ", local.outside)}. Use ranges within it, or widen cidr."
     }
 
     precondition {
       condition     = length(local.overlaps) == 0
-      error_message = "Subnets overlap: ${join("; ", local.overlaps)}. Change private_subnets or public_subnets so that no address is in two of them."
+      error_message = "Subnets overlap: ${join("; ", local.overlaps)}. Change private_subnets or public_subnets so that their ranges do not overlap."
     }
   }
 }
 
-# Nothing uses the group that each VPC is born with, so it lets nothing in and nothing out.
+# Nothing uses the VPC's default security group, so it allows no traffic.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 
@@ -144,7 +144,7 @@ resource "aws_route_table_association" "private" {
   route_table_id = aws_route_table.private[each.key].id
 }
 
-# Image layers come from S3. Through this endpoint they cost nothing; through NAT they cost by the gigabyte.
+# Image layers come from S3. Traffic through this endpoint is free; NAT charges by the gigabyte.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id
   service_name      = "com.amazonaws.${data.aws_region.current.id}.s3"
@@ -249,6 +249,6 @@ resource "aws_flow_log" "this" {
 
   tags = { Name = var.name }
 
-  # A flow log that may not write yet gives up with an access error.
+  # A flow log that is created before its permissions fails with an access error.
   depends_on = [aws_iam_role_policy.flow]
 }

@@ -7,7 +7,7 @@ output "private_subnets" {
   description = "IDs of the private subnets, in the order of azs."
   value       = [for zone in var.azs : aws_subnet.private[zone].id]
 
-  # Nodes that start before their way out is there cannot join.
+  # Nodes that start before their route to the internet exists cannot join the cluster.
   depends_on = [aws_route.nat, aws_route_table_association.private, aws_vpc_endpoint.s3]
 }
 
@@ -17,6 +17,6 @@ output "public_subnets" {
 }
 
 output "nat_public_ips" {
-  description = "Addresses that the Internet sees, CoinGecko among it."
+  description = "Public addresses of outgoing traffic, as CoinGecko sees them."
   value       = [for zone in var.azs : aws_eip.nat[zone].public_ip if contains(local.nat_zones, zone)]
 }

@@ -1,4 +1,4 @@
-# A role that the pods of one service account get through EKS Pod Identity.
+# A role for the pods of one service account, through EKS Pod Identity.
 
 data "aws_iam_policy_document" "trust" {
   statement {
@@ -9,7 +9,7 @@ data "aws_iam_policy_document" "trust" {
       identifiers = ["pods.eks.amazonaws.com"]
     }
 
-    # Without these, whoever may write associations could hand the role to any pod.
+    # Without these conditions, anybody who can write associations could assign the role to any pod.
     condition {
       test     = "StringEquals"
       variable = "aws:RequestTag/eks-cluster-arn"

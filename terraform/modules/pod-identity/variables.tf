@@ -5,7 +5,7 @@ variable "name" {
 
   validation {
     condition     = length(var.name) <= 64
-    error_message = "The role's name ${var.name} has ${length(var.name)} characters; IAM takes 64. Shorten the name that it is made of."
+    error_message = "The role name ${var.name} has ${length(var.name)} characters, but IAM allows 64. Shorten the name or prefix that it is built from."
   }
 }
 
@@ -16,7 +16,7 @@ variable "cluster_name" {
 }
 
 variable "cluster_arn" {
-  description = "ARN of the EKS cluster: no other may hand out the role."
+  description = "ARN of the EKS cluster. No other cluster can assign the role."
   type        = string
   nullable    = false
 }
@@ -34,14 +34,14 @@ variable "service_account" {
 }
 
 variable "policy_arns" {
-  description = "Managed policies of the role, by a name of yours."
+  description = "ARNs of the role's managed policies, by a name of your choice."
   type        = map(string)
   default     = {}
   nullable    = false
 }
 
 variable "policies" {
-  description = "Own policies of the role, as JSON, by a name of yours."
+  description = "Inline policies of the role as JSON, by a name of your choice."
   type        = map(string)
   default     = {}
   nullable    = false

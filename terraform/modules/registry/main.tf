@@ -1,4 +1,4 @@
-# Private ECR repositories: tags that never move, a scan of each push, and an end to old images.
+# Private ECR repositories with immutable tags, a scan of each push, and expiry of old images.
 
 resource "aws_ecr_repository" "this" {
   for_each = var.repositories

@@ -1,4 +1,4 @@
-# A secret without its value: the value is put in by a person, and never is in a plan or a state.
+# A secret without its value. A person sets the value, so it is in no plan and no state.
 
 resource "aws_secretsmanager_secret" "this" {
   name                    = var.name

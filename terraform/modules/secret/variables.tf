@@ -5,25 +5,25 @@ variable "name" {
 }
 
 variable "description" {
-  description = "What the secret is, for whoever finds it in the console."
+  description = "Description of the secret in the console."
   type        = string
   nullable    = false
 }
 
 variable "recovery_window_in_days" {
-  description = "Days in which a deleted secret can be restored; 0 deletes at once, and frees the name."
+  description = "Days in which a deleted secret can be restored. 0 deletes it immediately and frees its name."
   type        = number
   default     = 7
   nullable    = false
 
   validation {
     condition     = var.recovery_window_in_days == 0 || (var.recovery_window_in_days >= 7 && var.recovery_window_in_days <= 30)
-    error_message = "recovery_window_in_days is ${var.recovery_window_in_days}. Secrets Manager takes 0, or 7 to 30."
+    error_message = "recovery_window_in_days is ${var.recovery_window_in_days}. Use 0, or between 7 and 30."
   }
 }
 
 variable "reader" {
-  description = "Service account that may read the secret, such as that of the External Secrets Operator; null for nobody."
+  description = "Service account that may read the secret, such as that of the External Secrets Operator, or null for none."
   type = object({
     cluster_name    = string
     cluster_arn     = string
