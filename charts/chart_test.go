@@ -1,4 +1,4 @@
-// Package charts tests what the chart makes of its values, as Kubernetes would get it.
+// Package charts tests the resources that the chart renders from its values.
 package charts
 
 import (
@@ -26,7 +26,7 @@ const chart = "coingecko-exporter"
 
 type object = map[any]any
 
-// render gives the objects that helm makes of the chart with these arguments.
+// render returns the objects that helm renders with these arguments.
 func render(t *testing.T, args ...string) []object {
 	t.Helper()
 	helm := os.Getenv("HELM")
@@ -53,7 +53,7 @@ func render(t *testing.T, args ...string) []object {
 	return objects
 }
 
-// at follows keys into maps; nil where there is nothing.
+// at returns the value at a path of keys, or nil.
 func at(v any, keys ...any) any {
 	for _, key := range keys {
 		m, _ := v.(object)
@@ -91,7 +91,7 @@ func parse(t *testing.T, file string) object {
 	return o
 }
 
-// TestFiles: what the chart packs are copies of what lies elsewhere, and no links, which Flux leaves out of what it fetches.
+// TestFiles: the packaged files are copies of the originals, not links, which Flux omits from what it fetches.
 func TestFiles(t *testing.T) {
 	wanted := map[string]string{}
 	for folder, pattern := range map[string]string{"rules": "../alerts/*.rules.yaml", "dashboards": "../dashboards/*.json"} {
@@ -100,7 +100,7 @@ func TestFiles(t *testing.T) {
 			t.Fatalf("found %s, %v", files, err)
 		}
 		for _, file := range files {
-			if filepath.Base(file) != "store.rules.yaml" { // which the chart writes from its values
+			if filepath.Base(file) != "store.rules.yaml" { // which the chart generates from its values
 				wanted[chart+"/files/"+folder+"/"+filepath.Base(file)] = file
 			}
 		}
@@ -121,8 +121,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestRules: Prometheus gets the rules that alerts/ tests, each selector with the release's namespace, and with the
-// default values the settings that lie there.
+// TestRules: the rules are those that alerts/ tests, with the release's namespace in each selector. The default values generate
+// the settings of alerts/store.rules.yaml.
 func TestRules(t *testing.T) {
 	objects := render(t, "--set=prometheusRule.enabled=true")
 	files, err := filepath.Glob("../alerts/*.rules.yaml")
@@ -148,7 +148,7 @@ func TestRules(t *testing.T) {
 				}
 			}
 		}
-		if topic == "store" { // settings have no order
+		if topic == "store" { // the order of settings is irrelevant
 			for _, o := range []object{got, want} {
 				sortRules(o)
 			}
@@ -166,7 +166,7 @@ var (
 	words  = strings.Fields("and or unless by on without ignoring group_left group_right offset bool start end Inf")
 )
 
-// TestScope: no selector of any rule sees another namespace. What is not a function, a keyword or a list of labels is a selector.
+// TestScope: no selector in a rule matches another namespace. Whatever is not a function, a keyword or a label list is a selector.
 func TestScope(t *testing.T) {
 	selectors := 0
 	for _, o := range render(t, "--set=prometheusRule.enabled=true") {
@@ -209,8 +209,8 @@ func sortRules(rules object) {
 	}
 }
 
-// TestDashboards: Grafana gets the generated files, but for what tells one shop's from another's: file, uid, title, links
-// and the namespace that they begin with.
+// TestDashboards: the dashboards are the generated files, except for the file name, UID, title, links and selected namespace, which
+// distinguish shops.
 func TestDashboards(t *testing.T) {
 	board := func(namespace, name string) (dashboard map[string]any) {
 		objects := render(t, "--namespace="+namespace, "--set=wall.enabled=true,wall.prometheusURL=http://prometheus")
@@ -268,7 +268,7 @@ func toJSON(t *testing.T, v any) string {
 	return string(text)
 }
 
-// TestNothingMoreThanNeeded: whatever is set, no object gives rights, no pod has a token, and each keeps to the
+// TestNothingMoreThanNeeded: with any values, no object grants permissions, no pod has a token, and all pods comply with the
 // restricted Pod Security Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 func TestNothingMoreThanNeeded(t *testing.T) {
 	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
@@ -330,7 +330,7 @@ func checkPod(t *testing.T, file string, spec any) {
 	}
 }
 
-// TestSchema: the schema has each value and no other, and every level is closed but those that Kubernetes defines.
+// TestSchema: the schema has exactly the values of values.yaml, and rejects unknown keys except where Kubernetes defines them.
 func TestSchema(t *testing.T) {
 	var schema map[string]any
 	if err := json.Unmarshal(read(t, chart+"/values.schema.json"), &schema); err != nil {
@@ -367,7 +367,7 @@ func compareSchema(t *testing.T, path string, schema map[string]any, values obje
 	}
 }
 
-// TestVersions: chart, image and program are of one version, that of the file VERSION.
+// TestVersions: chart, image and program have the version in the file VERSION.
 func TestVersions(t *testing.T) {
 	want := strings.TrimSpace(string(read(t, "../VERSION")))
 	about := parse(t, chart+"/Chart.yaml")
@@ -385,7 +385,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestPackage: what helm packs is what the chart needs.
+// TestPackage: the package contains the files that the chart needs, and no others.
 func TestPackage(t *testing.T) {
 	render(t)
 	dir := t.TempDir()
@@ -427,7 +427,7 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// TestIncomplete: a copy of the chart that lost files says so, and is not installed without alerts or dashboards.
+// TestIncomplete: an incomplete copy of the chart fails with an error, and is not installed without alerts or dashboards.
 func TestIncomplete(t *testing.T) {
 	render(t)
 	for what, spoil := range map[string]func(string) error{
@@ -452,7 +452,7 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// TestUmbrella: as a dependency it is switched by condition and by tag, and takes what the parent shares.
+// TestUmbrella: as a dependency, the chart respects condition and tags, and uses the parent's global values.
 func TestUmbrella(t *testing.T) {
 	render(t)
 	parent, err := filepath.Abs(chart)
@@ -503,7 +503,7 @@ func TestUmbrella(t *testing.T) {
 	}
 }
 
-// TestArguments: the program takes the flags that the chart gives it. Files that only a pod has are left out.
+// TestArguments: the program accepts the flags that the chart sets. Files that exist only in a pod are omitted.
 func TestArguments(t *testing.T) {
 	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
 	if err != nil {
@@ -537,8 +537,8 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestTwice: whoever renders again and again, as Argo CD does, gets the same, but for a password that is hashed anew;
-// and nothing is a hook but the test.
+// TestTwice: repeated rendering, as in Argo CD, gives the same result, except for the hash of a generated password. Only the test
+// is a hook.
 func TestTwice(t *testing.T) {
 	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
 	if err != nil {
@@ -557,8 +557,8 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// TestTwoShops: two releases in one Prometheus, with all defaults but the shop. Each has its quotes, coins and thresholds,
-// and no rule of one ends an evaluation of the other. Prometheus itself evaluates them.
+// TestTwoShops: two releases with different shops in one Prometheus. Each has its quotes, coins and thresholds,
+// and no rule of one breaks an evaluation of the other. Prometheus evaluates the rules.
 func TestTwoShops(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {

@@ -1,4 +1,4 @@
-# Every rule of tflint's own ruleset for Terraform.
+# All rules of tflint's ruleset for Terraform.
 plugin "terraform" {
   enabled = true
   preset  = "all"

@@ -29,7 +29,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 3 {
-		return errors.New("it wants OUT kubernetes SWAGGER.json, or OUT crds and files")
+		return errors.New("usage: schemas OUT kubernetes SWAGGER.json | OUT crds CRD.yaml")
 	}
 	out, files := args[0], args[2:]
 	if err := os.MkdirAll(out, 0o750); err != nil {
@@ -55,7 +55,7 @@ func run(args []string) error {
 	return nil
 }
 
-// kubernetes writes a file for each kind, with the definitions that it leads to.
+// kubernetes writes a file for each kind, with the definitions that it refers to.
 func kubernetes(out string, text []byte) error {
 	var api struct {
 		Definitions map[string]schema `json:"definitions"`
@@ -66,7 +66,7 @@ func kubernetes(out string, text []byte) error {
 	for name, definition := range api.Definitions {
 		kinds, _ := definition["x-kubernetes-group-version-kind"].([]any)
 		if len(kinds) != 1 {
-			continue // not an object of its own, or one of every group
+			continue // not a top-level object, or one that every group has
 		}
 		kind, _ := kinds[0].(schema)
 		used := schema{}
@@ -79,7 +79,7 @@ func kubernetes(out string, text []byte) error {
 	return nil
 }
 
-// collect adds a definition, made strict, and all that it refers to.
+// collect adds the strict form of a definition, and of all definitions that it refers to.
 func collect(name string, all map[string]schema, used schema) {
 	if used[name] != nil {
 		return
@@ -89,11 +89,11 @@ func collect(name string, all map[string]schema, used schema) {
 		used[name] = schema{"type": []any{"string", "number"}}
 		return
 	}
-	used[name] = true // a definition may lead back to itself
+	used[name] = true // definitions may be recursive
 	used[name] = strict(all[name], func(ref string) { collect(strings.TrimPrefix(ref, "#/definitions/"), all, used) })
 }
 
-// crds writes a file for each version of a definition of custom resources.
+// crds writes a file for each version of a custom resource definition.
 func crds(out string, text []byte) error {
 	for document := range strings.SplitSeq(string(text), "\n---\n") {
 		var crd struct {
@@ -120,7 +120,7 @@ func crds(out string, text []byte) error {
 		for _, version := range crd.Spec.Versions {
 			root, _ := strict(asJSON(version.Schema.OpenAPI), nil).(schema)
 			if properties, _ := root["properties"].(schema); properties != nil {
-				properties["metadata"] = schema{"type": "object"} // the API server's own, which a definition leaves open
+				properties["metadata"] = schema{"type": "object"} // defined by the API server, not by the definition
 			}
 			if err := write(out, crd.Spec.Names.Kind, crd.Spec.Group, version.Name, root); err != nil {
 				return err
@@ -130,7 +130,7 @@ func crds(out string, text []byte) error {
 	return nil
 }
 
-// asJSON turns YAML's maps into those of JSON.
+// asJSON converts YAML maps to JSON maps.
 func asJSON(v any) any {
 	switch v := v.(type) {
 	case map[any]any:
@@ -147,7 +147,7 @@ func asJSON(v any) any {
 	return v
 }
 
-// strict gives a copy of an OpenAPI schema that refuses fields which it does not name, and reports references.
+// strict returns a copy of an OpenAPI schema that rejects unknown fields, and reports references.
 func strict(v any, referred func(string)) any {
 	switch v := v.(type) {
 	case []any:

@@ -1,4 +1,4 @@
-// Package platform has no Go code but this check of the Helm values that main.tf makes.
+// Package platform only contains this check of the Helm values in main.tf.
 package platform
 
 import (
@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v2"
 )
 
-// TestKeys holds each key of the golden files against the values.yaml of the pinned chart: Helm itself takes a misspelt key in
-// silence. terraform/test runs it.
+// TestKeys compares each key in the golden files with the values.yaml of the pinned chart, because Helm ignores misspelt keys
+// silently. terraform/test runs it.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	stack, grafana := os.Getenv("KUBE_PROMETHEUS_STACK_VALUES"), os.Getenv("GRAFANA_VALUES")
@@ -22,8 +22,8 @@ func TestKeys(t *testing.T) {
 	known, text := read(t, stack)
 	grafanaKnown, grafanaText := read(t, grafana)
 	text += grafanaText
-	// A subchart takes its own values beside those that the stack names. Of these two values.yaml is not at hand; both have
-	// had resources since their first versions.
+	// Subcharts accept more values than the stack lists. The values.yaml of these two are not available; both have had
+	// resources since their first versions.
 	merge(known, map[string]any{
 		"grafana":                  grafanaKnown,
 		"kube-state-metrics":       map[string]any{"resources": map[string]any{}},
@@ -44,17 +44,17 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// unknown lists the paths of given that the chart does not have. Below an empty map, a list or a scalar of the chart everything
-// goes: what is there is Kubernetes' or Prometheus' own, and not the chart's.
+// unknown lists the paths of given that the chart does not have. Below an empty map, a list or a scalar of the chart, every key
+// is accepted, because Kubernetes or Prometheus defines it.
 func unknown(given, known map[string]any, text, path string) []string {
 	var out []string
 	for key, value := range given {
 		if path+key == "grafana.grafana.ini" {
-			continue // what is in it belongs to Grafana
+			continue // its contents are Grafana's
 		}
 		chart, ok := known[key]
 		if !ok {
-			// Optional keys stand in values.yaml as comments.
+			// values.yaml lists optional keys in comments.
 			if !regexp.MustCompile(`(?m)^\s*# ?` + regexp.QuoteMeta(key) + `:`).MatchString(text) {
 				out = append(out, path+key)
 			}
@@ -69,7 +69,7 @@ func unknown(given, known map[string]any, text, path string) []string {
 	return out
 }
 
-// merge adds to the map what it lacks of the other one, at any depth.
+// merge adds the missing keys of the other map, at any depth.
 func merge(to, from map[string]any) {
 	for key, value := range from {
 		here, isMap := to[key].(map[string]any)
@@ -95,7 +95,7 @@ func read(t *testing.T, file string) (map[string]any, string) {
 	return tree(out).(map[string]any), string(text)
 }
 
-// tree gives the maps of a YAML document the keys that they have here: strings.
+// tree converts the maps of a YAML document to maps with string keys.
 func tree(value any) any {
 	fields, ok := value.(map[any]any)
 	if !ok {

@@ -1,9 +1,9 @@
-// Command github answers as GitHub's API does where a release and the gates of a workflow ask it, for the tests of delivery:
+// Command github is a stand-in for GitHub's API for the tests of delivery. It serves the requests of a release and of the gates:
 //
 //	github [-fail=N] FOLDER
 //
-// It prints its address, keeps releases in memory, writes each published one to FOLDER/TAG (a file for each asset), and answers
-// what is asked about branches and environments with the files of FOLDER/settings. The upload of asset N fails.
+// It prints its address, keeps releases in memory, writes each published release to FOLDER/TAG (a file for each asset), and answers
+// requests about branches and environments with the files in FOLDER/settings. The upload of asset N fails.
 package main
 
 import (
@@ -83,7 +83,7 @@ func (s *server) locked(answer func(http.ResponseWriter, *http.Request)) http.Ha
 	}
 }
 
-// setting answers with the file settings/NAME.json.
+// setting serves the file settings/NAME.json.
 func (s *server) setting(w http.ResponseWriter, r *http.Request) {
 	http.ServeFile(w, r, filepath.Join(s.folder, "settings", filepath.Base(r.PathValue("name"))+".json"))
 }
@@ -98,7 +98,7 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	answer(w, status, map[string]any{"message": http.StatusText(status), "errors": []map[string]string{{"code": code}}})
 }
 
-// find gives the release that the request names by its number; nil, and the refusal is written, if there is none.
+// find returns the release with the ID in the request. If there is none, it writes an error and returns nil.
 func (s *server) find(w http.ResponseWriter, r *http.Request) *release {
 	for _, known := range s.all {
 		if strconv.FormatInt(known.ID, 10) == r.PathValue("id") {
@@ -120,7 +120,7 @@ func (s *server) published(tag string) *release {
 
 func (s *server) list(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.all) }
 
-// one answers with the assets of a release, or with the release of a tag; by its tag a draft is not known, as GitHub knows none.
+// one serves the assets of a release, or the release of a tag. As on GitHub, drafts are not found by tag.
 func (s *server) one(w http.ResponseWriter, r *http.Request) {
 	if r.PathValue("id") == "tags" {
 		if known := s.published(r.PathValue("what")); known != nil {

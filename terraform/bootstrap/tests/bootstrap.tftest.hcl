@@ -38,7 +38,7 @@ run "one_account_for_all" {
     error_message = "The key rotates."
   }
 
-  # Who may become which role.
+  # Trust policies.
   assert {
     condition = { for role, doc in data.aws_iam_policy_document.trust : role => [for c in doc.statement[0].condition : c.values[0] if endswith(c.variable, ":sub")] } == {
       dev        = ["repo:heycard/coingecko-exporter:environment:dev"]
@@ -53,7 +53,7 @@ run "one_account_for_all" {
     error_message = "Trust is exact: a wildcard would let other repositories in."
   }
 
-  # What the roles may do is evaluated in rights/.
+  # rights/ evaluates the permissions of the roles.
   assert {
     condition     = alltrue([for r in aws_iam_role.deploy : r.path == "/pipeline/"])
     error_message = "A pipeline that can reach its own role can widen it."

@@ -1,4 +1,4 @@
-# The policies as AWS gets them, for rights/rights.mjs. Everything that would be made in AWS is given here, so nothing is asked of it.
+# Renders the policies for rights/rights.mjs. Mocked values replace everything that AWS would return.
 provider "aws" {
   region                      = "eu-central-1"
   access_key                  = "none"

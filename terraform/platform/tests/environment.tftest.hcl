@@ -21,7 +21,7 @@ run "releases" {
     condition     = alltrue([for r in [helm_release.monitoring[0], helm_release.exporter] : r.atomic && r.create_namespace])
     error_message = "A release that fails must leave nothing half done."
   }
-  # The goldens are of the locals; this ties the releases to them.
+  # The golden files contain the locals. This checks that the releases use them.
   assert {
     condition     = helm_release.monitoring[0].values == tolist([yamlencode(local.monitoring_values)])
     error_message = "kube-prometheus-stack is installed with other values."
@@ -34,7 +34,7 @@ run "releases" {
     condition     = output.wall_url == { dev = "http://localhost:3000/", staging = "http://coingecko-wall.staging.heycard.example/", production = "http://coingecko-wall.heycard.example/" }[var.environment]
     error_message = "The wall's URL is not as the settings say."
   }
-  # The wall's Prometheus is the one that is installed, under the service account that may write to AWS.
+  # The wall uses the installed Prometheus, with the service account that can write to AWS.
   assert {
     condition     = local.exporter_values.wall.prometheusURL == "http://${helm_release.monitoring[0].name}-prometheus.${helm_release.monitoring[0].namespace}:9090"
     error_message = "The wall asks a Prometheus that is not there."

@@ -1,4 +1,4 @@
-# Settings that are refused, each against those of production: terraform test -filter=tests/refusals.tftest.hcl -var-file=../environments/production.tfvars -var-file=tests/cluster.production.json
+# Rejected settings, each in combination with those of production: terraform test -filter=tests/refusals.tftest.hcl -var-file=../environments/production.tfvars -var-file=tests/cluster.production.json
 
 mock_provider "helm" {}
 

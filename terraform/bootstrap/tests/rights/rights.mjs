@@ -1,9 +1,9 @@
-// Evaluates the policies of bootstrap/ the way IAM does: every request of a plan, an apply and a destroy must be allowed to the
-// role of its environment, and every way from one environment into another, or past the boundary, must be denied.
+// Evaluates the policies of bootstrap/ as IAM does: every request of a plan, an apply and a destroy must be allowed for the
+// role of its environment, and every access to another environment or beyond the boundary must be denied.
 // usage: terraform test -json -verbose -filter=tests/policies.tftest.hcl | node rights.mjs
 //
-// The simulator knows AWS's service authorization reference: it drops the context keys that an action on a resource does not have,
-// and refuses actions and resources that do not exist.
+// The simulator uses AWS's service authorization reference: it drops context keys that an action does not support,
+// and rejects unknown actions and resources.
 
 import { runSimulation } from '@cloud-copilot/iam-simulate'
 import { text } from 'node:stream/consumers'
@@ -31,11 +31,11 @@ const arn = (service, rest) => `arn:aws:${service}:${region}:${account}:${rest}`
 const ec2 = (rest) => arn('ec2', rest)
 const iam = (rest) => `arn:aws:iam::${account}:${rest}`
 
-// What a request knows of the tags of its resource, and of those that it sets.
+// The context keys of a resource's tags and of the tags in the request.
 const tagged = (environment) => ({ 'aws:ResourceTag/Project': name, 'aws:ResourceTag/Environment': environment })
 const tagging = (environment) => ({ 'aws:RequestTag/Project': name, 'aws:RequestTag/Environment': environment, 'aws:TagKeys': ['Project', 'Environment'] })
 
-// A key whose policy leaves everything to IAM, as Terraform makes them and AWS does by default.
+// A KMS key whose policy delegates to IAM, the default of Terraform and AWS.
 const keyPolicy = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: { AWS: iam('root') }, Action: 'kms:*', Resource: '*' }] }
 
 async function decide(role, action, resource, context, { boundary } = {}) {
@@ -56,8 +56,8 @@ async function decide(role, action, resource, context, { boundary } = {}) {
   return overallResult === 'Allowed'
 }
 
-// What Terraform asks for when it makes, tags, changes and removes each resource of cluster/: actions, and the resources and tags that each
-// of them is evaluated with. Sources: AWS's service authorization reference; the calls that the test against the emulator logs.
+// The requests of Terraform when it creates, tags, changes and deletes each resource of cluster/: actions, with the resources and tags of
+// their evaluation. Sources: AWS's service authorization reference, and the API calls in the log of the emulator test.
 function work(environment) {
   const own = tagged(environment)
   const make = tagging(environment)
@@ -75,7 +75,7 @@ function work(environment) {
     for (const action of [actions].flat()) for (const resource of [resources].flat()) rows.push([action, resource, Object.assign({}, ...contexts)])
   }
 
-  // Network. What is made has no tags but those of the request; what it is made in has its own.
+  // Network. New resources only have the tags of the request; their parents have their own.
   row('ec2:CreateVpc', ec2('vpc/vpc-1'), make)
   row('ec2:CreateSubnet', ec2('subnet/subnet-1'), make)
   row(['ec2:CreateSubnet', 'ec2:CreateRouteTable', 'ec2:CreateSecurityGroup', 'ec2:CreateVpcEndpoint', 'ec2:AttachInternetGateway', 'ec2:CreateFlowLogs'], ec2('vpc/vpc-1'), own)
@@ -93,7 +93,7 @@ function work(environment) {
     row('ec2:CreateTags', ec2(kind), make, { 'ec2:CreateAction': 'Create' })
     row(['ec2:CreateTags', 'ec2:DeleteTags'], ec2(kind), own, make)
   }
-  // The group that a VPC is born with has no tags until Terraform adopts it.
+  // The default security group of a VPC has no tags until Terraform adopts it.
   row(['ec2:RevokeSecurityGroupIngress', 'ec2:RevokeSecurityGroupEgress'], ec2('security-group/sg-default'))
   row('ec2:CreateTags', ec2('security-group/sg-default'), make)
   row(['ec2:AuthorizeSecurityGroupIngress', 'ec2:RevokeSecurityGroupIngress', 'ec2:RevokeSecurityGroupEgress', 'ec2:DeleteSecurityGroup'], ec2('security-group/sg-1'), own)
@@ -142,16 +142,16 @@ function work(environment) {
   return rows
 }
 
-// What the role of an environment must not reach in another one: all that it may do in its own, and the values of secrets.
+// Everything that a role may do in its own environment must be denied in another, and so must the values of secrets.
 function foreign(environment, other) {
   const key = arn('kms', 'key/77777777-2222-3333-4444-555555555555')
   const rows = work(other).filter(([action, resource, context]) =>
-    // What exists in the other environment; a request that only makes something new with the other's tags; and neither reads nor what anybody may have.
+    // Existing resources of the other environment, and new resources with its tags; without reads and actions that are always allowed.
     resource !== '*' && !/^(?:[a-z0-9]+:(?:Describe|Get|List|View))/.test(action) && (context['aws:ResourceTag/Environment'] === other || resource.includes(`${name}-${other}`) || resource.includes(`/${other}/`) || resource.includes(`state-${other}`)))
   const row = (action, resource, context = {}) => rows.push([action, resource, context])
   row('secretsmanager:GetSecretValue', arn('secretsmanager', `secret:${name}-${other}/coingecko-api-key-AbCdEf`), tagged(other))
   row('secretsmanager:GetSecretValue', arn('secretsmanager', `secret:${name}-${environment}/coingecko-api-key-AbCdEf`), tagged(environment))
-  // Retagging what is another's would make it one's own.
+  // Changing the tags of another environment's resource would give access to it.
   row('kms:TagResource', key, { ...tagged(other), ...tagging(environment) })
   row('kms:TagResource', stateKey, { ...tagged('bootstrap'), ...tagging(environment) })
   row('kms:UntagResource', key, tagged(other))
@@ -164,7 +164,7 @@ function foreign(environment, other) {
   return rows
 }
 
-// Ways of a role to become more than it is.
+// Privilege escalation.
 function escalations(environment, other) {
   const rows = []
   const row = (action, resource, context = {}) => rows.push([action, resource, context])
@@ -191,7 +191,7 @@ function escalations(environment, other) {
   return rows
 }
 
-// What a role that the pipeline makes can do at the most, whatever its own policy says.
+// The most that a role created by the pipeline can do, regardless of its policy.
 function bounded(environment, other) {
   const cluster = `${name}-${environment}`
   const allowed = [
