@@ -285,7 +285,10 @@ func query(letter string) matcher { return matcher{"id": "byFrameRefID", "option
 // named picks the field of that name, matching those whose name matches a regular expression.
 func named(name string) matcher { return matcher{"id": "byName", "options": name} }
 
-func matching(pattern string) matcher { return matcher{"id": "byRegexp", "options": pattern} }
+// Without the slashes Grafana would want the whole name to match.
+func matching(pattern string) matcher {
+	return matcher{"id": "byRegexp", "options": "/" + pattern + "/"}
+}
 
 // below picks the fields whose last value is less.
 func below(value float64) matcher {

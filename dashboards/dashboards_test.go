@@ -364,6 +364,37 @@ func testWall(t *testing.T, wall boardJSON, n int) {
 	}
 }
 
+// A pattern without slashes has to match the whole name in Grafana, and a tile would have no colour.
+func TestPatternsHaveSlashes(t *testing.T) {
+	seen := 0
+	for _, b := range boards(t) {
+		for _, p := range b.Panels {
+			for _, raw := range p.FieldConfig.Overrides {
+				var o struct {
+					Matcher struct {
+						ID      string
+						Options any
+					}
+				}
+				if err := json.Unmarshal(raw, &o); err != nil {
+					t.Fatal(err)
+				}
+				if o.Matcher.ID != "byRegexp" {
+					continue
+				}
+				seen++
+				pattern, _ := o.Matcher.Options.(string)
+				if len(pattern) < 3 || pattern[0] != '/' || pattern[len(pattern)-1] != '/' {
+					t.Errorf("%s, panel %d %q: Grafana takes the pattern %q for a whole name", b.UID, p.ID, p.Title, pattern)
+				}
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("%d patterns were found, and not those of the tile's colours", seen)
+	}
+}
+
 // Variables that are asked for before each refresh stand in its way when Prometheus hangs.
 func TestVariablesAreAskedOnce(t *testing.T) {
 	for _, b := range boards(t) {

@@ -640,7 +640,8 @@ func prices(t *testing.T, v viewer, wall boardJSON) {
 	if want := "(btc|eth|ltc|bch|bnb|eos|xrp|xlm|link|dot|yfi|sol)"; values["coin"] != want {
 		t.Errorf("the coins are %s, and not in the store's order, %s", values["coin"], want)
 	}
-	words := regexp.MustCompile(`^[A-Z]+ (1 h (0\.00|[+−]\d+\.\d\d) 24 h ([▲▼] [+−]\d+\.\d\d|0\.00) %|[▲▼] [+−]\d+\.\d\d % in (15 min|1 h|24 h))$`)
+	space := strings.NewReplacer(" ", "\u00a0") // none at which a name would break
+	words := regexp.MustCompile(space.Replace(`^[A-Z]+  (1 h (0\.00|[+−]\d+\.\d\d)  24 h ([▲▼] [+−]\d+\.\d\d|0\.00) %|[▲▼] [+−]\d+\.\d\d % in (15 min|1 h|24 h))$`))
 	for _, p := range wall.Panels {
 		if p.Repeat == "" {
 			continue
