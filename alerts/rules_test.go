@@ -241,6 +241,31 @@ func TestEveryAlertSaysWhatItShould(t *testing.T) {
 	}
 }
 
+// kube-prometheus-stack lets a critical alert hold back whatever has its name and namespace and is less severe. So what there is one of
+// for each currency, quote or exporter has one severity a name: a critical swing of one coin must not silence the warnings of all others.
+func TestNoAlertHoldsBackAnotherThingsAlertInKubePrometheusStack(t *testing.T) {
+	t.Parallel()
+	severities := map[string]map[string]bool{}
+	eachRule(t, func(_ string, r rule) {
+		if r.Alert == "" {
+			return
+		}
+		if severities[r.Alert] == nil {
+			severities[r.Alert] = map[string]bool{}
+		}
+		severities[r.Alert][r.Labels["severity"]] = true
+	})
+	for name, all := range severities {
+		// Of the objective there is one a release, and its critical alert is the worse of the same thing.
+		if all["critical"] && len(all) > 1 && name != "CoinGeckoFreshnessBudgetBurn" {
+			t.Errorf("%s is critical and more: a critical one would hold back the others of its namespace", name)
+		}
+		if all["info"] {
+			t.Errorf("%s has severity info: kube-prometheus-stack's InfoInhibitor holds it back", name)
+		}
+	}
+}
+
 // The chart writes this file from its values, so its form is fixed.
 func TestSettingsAreRegular(t *testing.T) {
 	t.Parallel()
