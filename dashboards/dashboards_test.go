@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The parts of a dashboard's JSON that these tests look at.
@@ -361,6 +362,42 @@ func testWall(t *testing.T, wall boardJSON, n int) {
 	raw, _ := json.Marshal(wall)
 	if !regexp.MustCompile(`a href=\\"https://www\.coingecko\.com\\"[^/]*\\u003eData provided by CoinGecko`).Match(raw) {
 		t.Error("CoinGecko is not named as the source, with a link")
+	}
+}
+
+// Grafana's page sends five queries to data sources at a time (over HTTP/1.1). When Prometheus hangs, each five wait until the time-out, and
+// a refresh cancels those that have not had their turn: their panels would show old prices for ever.
+func TestHangShowsWithinARefresh(t *testing.T) {
+	const atOnce, mostCoins = 5, 16
+	wall := boards(t)[0]
+	refresh, err := time.ParseDuration(wall.Refresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests := mostCoins
+	for _, p := range wall.Panels {
+		if len(p.Targets) > 0 && p.Repeat == "" {
+			requests++
+		}
+	}
+	rounds := (requests + atOnce - 1) / atOnce
+	for _, file := range []string{"provisioning/datasources/prometheus.yaml", "../stack/grafana/datasources/prometheus.yaml", "../charts/coingecko-exporter/templates/wall.yaml"} {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(`\btimeout: (\d+)`).FindSubmatch(raw)
+		if m == nil {
+			t.Errorf("%s: the data source has no timeout", file)
+			continue
+		}
+		timeout, err := time.ParseDuration(string(m[1]) + "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := time.Duration(rounds) * timeout; all >= refresh {
+			t.Errorf("%s: %d requests give up after %v, and the next refresh comes after %v", file, requests, all, refresh)
+		}
 	}
 }
 
