@@ -41,7 +41,7 @@ lint-chart: $(HELM) $(HELM_DOCS)
 
 TESTS += test-chart
 test-chart: $(CHART_TOOLS) $(SCHEMAS) ## Test the chart: unit tests, schemas of three Kubernetes versions, kube-score
-	@HELM=$(HELM) go test -count=1 ./charts/...
+	@HELM=$(HELM) go test -count=1 -timeout $(PATIENCE) ./charts/...
 	@$(HELM_UNITTEST) --strict $(CHART)
 	@HELM=$(HELM) KUBECONFORM=$(KUBECONFORM) KUBE_SCORE=$(KUBE_SCORE) TOOLS=$(TOOLS) VERSIONS="$(KUBERNETES_VERSIONS)" \
 		charts/validate $(CHART) $(CHART_VALUES)
