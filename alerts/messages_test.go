@@ -77,13 +77,13 @@ func TestMessages(t *testing.T) {
 	swing := func(name, severity, currency, summary, thresholds string) posted {
 		return says(name, severity, "kind=crypto currency="+currency, summary, thresholds, "/d/coingecko-analysis?var-currency="+currency)
 	}
-	const over = " It is over when the change has been below four fifths of them for an hour."
+	const over = " The alert resolves after the change has stayed below 80 % of them for an hour."
 	warning := swing("CoinGeckoPriceSwing", "warning", "eth", "ETH fell 5.4 % in 1 h to 1,742 USD", "The warning thresholds of ETH are 4 % in 15 min, 5 % in 1 h, 15 % in 24 h."+over)
 	critical := swing("CoinGeckoPriceSwingCritical", "critical", "eth", "ETH fell 10.6 % in 1 h to 1,646 USD", "The critical thresholds of ETH are 8 % in 15 min, 10 % in 1 h, 25 % in 24 h."+over)
 	other := swing("CoinGeckoPriceSwing", "warning", "dot", "DOT fell 8.0 % in 1 h to 5.21 USD", "The warning thresholds of DOT are 4 % in 15 min, 5 % in 1 h, 15 % in 24 h."+over)
 	market := says("CoinGeckoMarketSwingCritical", "critical", "", "The market fell 11.3 % in 1 h: the median of 12 coins in USD",
-		"In 1 h BTC -8.1 %, ETH -11.3 %, SOL -16.4 %. The single coins are not told of while this lasts, unless one moves the other way or by three times as much.", "/d/coingecko-wall")
-	stale := says("CoinGeckoRatesStale", "critical", "", "No fresh rates: the newest are 9m 12s old", "No exporter of coingecko-exporter has rates young enough to be used. Swing alerts are silent meanwhile.", "/d/coingecko-exporter")
+		"Largest moves in 1 h: BTC -8.1 %, ETH -11.3 %, SOL -16.4 %. While this lasts, a single coin alerts only if it moves the other way or at least three times as far.", "/d/coingecko-wall")
+	stale := says("CoinGeckoRatesStale", "critical", "", "No fresh rates: the newest are 9m 12s old", "No exporter of coingecko-exporter has fresh rates. At --rates.max-age the rates expire, and the exporter shows no prices. Swing alerts do not fire on stale rates.", "/d/coingecko-exporter")
 	simulated := swing("CoinGeckoPriceSwingCritical", "critical", "eth", "SIMULATED ETH fell 10.6 % in 1 h to 1,646 USD", "SIMULATED.")
 	simulated.Labels["simulated"] = "true"
 
@@ -113,10 +113,10 @@ func TestMessages(t *testing.T) {
 		},
 		"no rates in the midst of a swing": {
 			{what: "DOT falls", alerts: fire(other)},
-			{what: "the rates stop coming", alerts: func() []posted {
+			{what: "the rates become stale", alerts: func() []posted {
 				return []posted{stale, other.over("DOT can no longer be followed: there are no fresh rates")}
 			}},
-			{what: "they come again", alerts: func() []posted { return []posted{stale.over(stale.Annotations["summary"])} }},
+			{what: "they are fresh again", alerts: func() []posted { return []posted{stale.over(stale.Annotations["summary"])} }},
 		},
 		"a restart": {
 			{what: "ETH falls far", alerts: fire(warning, critical)},

@@ -264,22 +264,22 @@ const distrust = "CoinGecko(RatesStale|RatesFrozen|ExporterAbsent|NoFirstSuccess
 // sentences say what an alert means, behind the currency that it is about, if it is about one. Swings say more: how far, in how long.
 var sentences = []struct{ alert, says string }{
 	{"RatesStale", "No fresh rates"},
-	{"RatesFrozen", "An old answer repeats: no new rates"},
-	{"ExporterAbsent", "No exporter is there to be scraped"},
+	{"RatesFrozen", "CoinGecko repeats an old answer"},
+	{"ExporterAbsent", "No exporter to scrape"},
 	{"ExporterDown", "An exporter cannot be scraped"},
 	{"ExporterWithoutRates", "An exporter has no current rates"},
 	{"NoFirstSuccess", "The exporter has never had rates"},
 	{"NothingWatched", "No coin is watched for swings"},
-	{"FreshnessBudgetBurn", "Fresh rates are missing too often"},
-	{"KeyRejected", "CoinGecko refuses the key"},
+	{"FreshnessBudgetBurn", "Rates are stale too often"},
+	{"KeyRejected", "CoinGecko refuses access"},
 	{"PollsFailing", "Polls of CoinGecko fail"},
-	{"RateLimited", "CoinGecko refuses polls: too many"},
-	{"QuotaRunningOut", "The month's quota runs out"},
-	{"CurrencyVanished", "is gone from the rates"},
-	{"StoreCurrencyMissing", "is the store's and has no rate"},
-	{"ThresholdMissing", "has no threshold"},
-	{"UnusualVolatility", "moves more than usual"},
-	{"QuoteSwing", "itself moved: do not trust its prices"},
+	{"RateLimited", "The exporter is rate limited"},
+	{"QuotaRunningOut", "The month's quota will not last"},
+	{"CurrencyVanished", "no longer has a rate"},
+	{"StoreCurrencyMissing", "has no rate, but the store uses it"},
+	{"ThresholdMissing", "has no swing threshold"},
+	{"UnusualVolatility", "is unusually volatile"},
+	{"QuoteSwing", "moved: do not trust prices in it"},
 }
 
 // firing are the alerts of this shop that fire, once each, whoever of the replicas they are about. Those of the settings have no job.

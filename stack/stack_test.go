@@ -219,7 +219,7 @@ func TestRefusals(t *testing.T) {
 
 var update = flag.Bool("update", false, "write golden files anew")
 
-// Alertmanager here works as the example says, but nobody is told.
+// The Alertmanager here follows the example, without receivers.
 func TestAlertmanager(t *testing.T) {
 	t.Parallel()
 	example, err := os.ReadFile("../alerts/alertmanager.example.yaml")
@@ -227,7 +227,7 @@ func TestAlertmanager(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want strings.Builder
-	want.WriteString("# alerts/alertmanager.example.yaml, but nobody is told: set ALERTMANAGER_CONFIG to a file with your receivers.\n" +
+	want.WriteString("# alerts/alertmanager.example.yaml without receivers: set ALERTMANAGER_CONFIG to a file with yours.\n" +
 		"# Written by `go test ./stack -run TestAlertmanager -update`.\n")
 	section, heading := "", true
 	for line := range strings.Lines(string(example)) {
@@ -254,7 +254,7 @@ func TestAlertmanager(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want.String() {
-		t.Error("alertmanager.yaml is not what follows from alerts/alertmanager.example.yaml: read the change, then go test ./stack -run TestAlertmanager -update")
+		t.Error("alertmanager.yaml does not match alerts/alertmanager.example.yaml: read the change, then run go test ./stack -run TestAlertmanager -update")
 	}
 }
 
