@@ -103,10 +103,10 @@ scrape_configs: [{job_name: coingecko-exporter, static_configs: [{targets: [%q]}
 		t.Helper()
 		testbed.Eventually(t, "the change", func() error {
 			got, err := prom.query(`round(currency_quote:coingecko_price_change:ratio15m{currency="eth",quote="usd"}, 0.01)`)
-			if err != nil || len(got) != 1 || got[0].Value != want {
-				return fmt.Errorf("%v %v, not %v", got, err, want)
+			if err == nil && (len(got) != 1 || got[0].Value != want) {
+				err = fmt.Errorf("%v, not %v", got, want)
 			}
-			return nil
+			return err
 		})
 	}
 	// hears waits until somebody has been told so often.

@@ -144,8 +144,10 @@ func TestMessages(t *testing.T) {
 			t.Parallel()
 			box := newMailbox(t)
 			dir := t.TempDir()
-			args := []string{"--config.file=" + exampleTo(t, dir, box, teams, name == byDefault), "--storage.path=" + filepath.Join(dir, "data"), "--cluster.listen-address=",
-				"--web.external-url=http://alertmanager.example.com"}
+			args := []string{
+				"--config.file=" + exampleTo(t, dir, box, teams, name == byDefault), "--storage.path=" + filepath.Join(dir, "data"),
+				"--cluster.listen-address=", "--web.external-url=http://alertmanager.example.com",
+			}
 			address := testbed.FreeAddress(t)
 			am := testbed.Serve(t, address, alertmanager, args...)
 			var b strings.Builder
