@@ -67,12 +67,12 @@ var basket = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z][A-Za-z0-9_-]*
 func ParseBasket(s string) (Basket, error) {
 	m := basket.FindStringSubmatch(strings.TrimSpace(s))
 	if m == nil {
-		return Basket{}, fmt.Errorf("%q is no amount such as 49.90eur", s)
+		return Basket{}, fmt.Errorf("%q is not an amount such as 49.90eur", s)
 	}
 	amount, err := strconv.ParseFloat(m[1], 64)
 	code := strings.ToLower(m[2])
 	if err != nil || amount <= 0 || amount > 1e12 || !coingecko.IsCode(code) {
-		return Basket{}, fmt.Errorf("%q is no amount above 0 and up to a million millions, such as 49.90eur", s)
+		return Basket{}, fmt.Errorf("%q is not an amount above 0 and up to 1e12, such as 49.90eur", s)
 	}
 	whole, cents, dot := strings.Cut(m[1], ".")
 	text := group(whole)
