@@ -155,6 +155,8 @@ func (w *world) Polled(p poller.Poll) {
 	for code, value := range s.rates {
 		w.judge(code, value, s, last, compared, now)
 	}
+	// A rate that was once too old to compare with is forgotten, even if somebody then sets the clock back.
+	maps.DeleteFunc(w.shows, func(_ string, was shot) bool { return now.since(was.known) > w.maxAge })
 	for code := range s.shown {
 		w.shows[code] = shot{s.rates[code], s.known}
 	}
