@@ -506,10 +506,10 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestProperty makes PROPERTY_POLLS polls (20,000) in simulated time. A failure prints its seed, which PROPERTY_SEED repeats.
+// TestProperty makes PROPERTY_POLLS polls (20,000) in simulated time, from PROPERTY_SEED (1). `make soak` draws a new seed each time.
 func TestProperty(t *testing.T) {
 	polls := setting(t, "PROPERTY_POLLS", 20_000)
-	seed := setting(t, "PROPERTY_SEED", int(time.Now().UnixNano()&(1<<32-1)))
+	seed := setting(t, "PROPERTY_SEED", 1)
 	t.Logf("PROPERTY_SEED=%d", seed)
 	begun := time.Now()
 	var all world
