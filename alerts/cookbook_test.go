@@ -100,7 +100,7 @@ var answers = map[string]check{
 		return nil
 	}),
 	"Which three of our coins moved most in 24 hours, up or down?": series(3, 3, 0, 2),
-	"What share of our coins costs more than a day ago?":            all(series(1, 1, 0, 1), swapped("> bool 0", "> bool 9", 0)),
+	"What share of our coins costs more than a day ago?":           all(series(1, 1, 0, 1), swapped("> bool 0", "> bool 9", 0)),
 	"How long ago did a coin last move by 5 % within an hour?":     series(1, 12, 0, week),
 	"In how many hours of the last week did ETH move by more than 2 %?": all(series(1, 1, 0, 169),
 		// Every hour moved by more than less than nothing.
@@ -119,7 +119,7 @@ var answers = map[string]check{
 	"What was the worst drawdown of ETH in a week?":                 all(series(1, 1, -0.9, -1e-6), swapped(`currency="eth",quote="usd"`, `currency="svc",quote="usd"`, 0)),
 	"At which hour of the last day was ETH cheapest?":               series(1, 1, 0, 23),
 	"What did ETH cost at 14:00?":                                   like(price("eth", "usd", " offset 1h"), 0.05),
-	"What was the daily close of each coin?":                                  series(14, 14, 1e-9, 1e9),
+	"What was the daily close of each coin?":                        series(14, 14, 1e-9, 1e9),
 	"What is the value at risk of 1,000 EUR in ETH, over a day?":    series(1, 1, -500, 900),
 	"How old was the price at 14:00?":                               series(1, 1, 0, 600),
 	"Is ETH above its mean of the week, and by how much?":           series(1, 1, -0.9, 5),
@@ -133,10 +133,10 @@ var answers = map[string]check{
 	"What is the annualised volatility of ETH?": all(series(1, 1, 0.01, 20),
 		like(`max(stddev_over_time(currency_quote:coingecko_price_change:ratio15m{currency="eth",quote="usd"}[24h:5m])) * 187.1`, 0.1)),
 	"Do BTC and ETH move together?": all(series(1, 1, -1, 1), swapped(`currency="eth"`, `currency="btc"`, 1)),
-	"Are weekends calmer?":         series(1, 1, 0.05, 20),
+	"Are weekends calmer?":          series(1, 1, 0.05, 20),
 	"In what share of the last day did ETH cost less than its mean of the week?": series(1, 1, 0, 1),
 	"What share of the last week had fresh rates?":                               series(1, 1, 0.99, 1),
-	"What was the maximum age of the rates in a day?":                                series(1, 1, 0, 86400), // as old as the backfill took
+	"What was the maximum age of the rates in a day?":                            series(1, 1, 0, 86400), // as old as the backfill took
 }
 
 func checkCookbook(t *testing.T, prom server) {
