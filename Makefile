@@ -163,12 +163,13 @@ $(BENCHSTAT):
 	@$(call install,golang.org/x/perf/cmd/benchstat)
 
 $(PROMETHEUS3):
-	@mkdir -p $@.new && cd "$(call module,$(PROMETHEUS3_MODULE))" && \
-		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_PACKAGE).Version=3.13.1' -o $@.new/ ./cmd/prometheus ./cmd/promtool && mv $@.new $@
-
+	@$(call programs,$(PROMETHEUS3_MODULE),3.13.1,./cmd/prometheus ./cmd/promtool)
 $(ALERTMANAGER):
-	@mkdir -p $@.new && cd "$(call module,$(ALERTMANAGER_MODULE))" && \
-		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_PACKAGE).Version=0.31.1' -o $@.new/ ./cmd/alertmanager ./cmd/amtool && mv $@.new $@
+	@$(call programs,$(ALERTMANAGER_MODULE),0.31.1,./cmd/alertmanager ./cmd/amtool)
+
+# Builds the packages $(3) of the module $(1) into the folder $@, as version $(2).
+programs = mkdir -p $@.new && cd "$(call module,$(1))" && \
+	GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_PACKAGE).Version=$(2)' -o $@.new/ $(3) && mv $@.new $@
 
 # The folder of the module $(1), downloaded if necessary.
 module = $$(cd / && go mod download -json $(1) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')

@@ -1,4 +1,4 @@
-// The life of one swing, as those hear of it who are told: in a real Prometheus and a real Alertmanager.
+// The life of one swing, by the messages that a real Prometheus and a real Alertmanager send.
 
 package alerts
 
@@ -31,7 +31,6 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fails {
-
 		http.Error(w, "out of order", http.StatusInternalServerError)
 		return
 	}
@@ -50,14 +49,10 @@ func TestOneSwingIsOneConversation(t *testing.T) {
 	promtool, prometheus := testbed.Tool(t, "promtool"), testbed.Tool(t, "prometheus")
 	alertmanager := testbed.Tool(t, "alertmanager", "prometheus-alertmanager")
 	dir := t.TempDir()
-	told := &receiver{}
-	hook := httptest.NewServer(told)
-	t.Cleanup(hook.Close)
 	exporter := &shop{eth: 40}
 	target := httptest.NewServer(exporter)
 	t.Cleanup(target.Close)
-	am := start(t, testbed.FreeAddress(t), alertmanager, "--config.file="+exampleWithReceiver(t, dir, hook.URL),
-		"--storage.path="+filepath.Join(dir, "alertmanager"), "--cluster.listen-address=")
+	am, told := startAlertmanager(t, alertmanager, dir)
 
 	// The rules as shipped, but a swing is over after three minutes of calm, not after an hour.
 	for _, name := range glob(t, "*.rules.yaml") {
@@ -185,8 +180,7 @@ scrape_configs: [{job_name: coingecko-exporter, static_configs: [{targets: [%q]}
 		{"on-call: firing ETH fell 25.0 % in 15 min to 1,500 USD", "team: firing ETH fell 25.0 % in 15 min to 1,500 USD"},
 		{"on-call: resolved ETH is calm again at 2,000 USD", "team: resolved ETH is calm again at 2,000 USD"},
 	} {
-		from := max(0, 2*i-1)
-		part := append([]string(nil), got[from:2*i+1]...)
+		part := got[max(0, 2*i-1) : 2*i+1]
 		for _, w := range want {
 			if !strings.Contains(strings.Join(part, "\n")+"\n", w+"\n") {
 				t.Errorf("%q is not among %q", w, part)

@@ -47,11 +47,7 @@ func TestRulesInARealPrometheus(t *testing.T) {
 	testbed.Run(t, testbed.Build(t, "./stack/backfill"), "--control="+market.Control, "--instance="+market.Address, "--data="+data,
 		"--rules="+absolute(t, "*.rules.yaml"), "--listen="+testbed.FreeAddress(t))
 
-	told := &receiver{}
-	hook := httptest.NewServer(told)
-	t.Cleanup(hook.Close)
-	am := start(t, testbed.FreeAddress(t), alertmanager, "--config.file="+exampleWithReceiver(t, dir, hook.URL),
-		"--storage.path="+filepath.Join(dir, "alertmanager"), "--cluster.listen-address=")
+	am, told := startAlertmanager(t, alertmanager, dir)
 	address, targets := testbed.FreeAddress(t), filepath.Join(dir, "targets.yaml")
 	scrape(t, targets, fmt.Sprintf("[{targets: [%q]}]", market.Address))
 	prom := start(t, address, prometheus, "--config.file="+prometheusConfig(t, dir, address, targets, am),
@@ -132,11 +128,7 @@ func TestExampleTellsTheCauseOnce(t *testing.T) {
 	t.Parallel()
 	alertmanager := testbed.Tool(t, "alertmanager", "prometheus-alertmanager")
 	dir := t.TempDir()
-	told := &receiver{}
-	hook := httptest.NewServer(told)
-	t.Cleanup(hook.Close)
-	am := start(t, testbed.FreeAddress(t), alertmanager, "--config.file="+exampleWithReceiver(t, dir, hook.URL),
-		"--storage.path="+filepath.Join(dir, "alertmanager"), "--cluster.listen-address=")
+	am, told := startAlertmanager(t, alertmanager, dir)
 
 	// What fires, by namespace, and who is told.
 	fires := []struct {
@@ -215,6 +207,16 @@ type server struct{ *testbed.Server }
 func start(t *testing.T, address, binary string, args ...string) server {
 	t.Helper()
 	return server{testbed.Serve(t, address, binary, args...)}
+}
+
+// startAlertmanager starts an Alertmanager with the shipped example, and returns who gets its messages.
+func startAlertmanager(t *testing.T, binary, dir string) (server, *receiver) {
+	t.Helper()
+	told := &receiver{}
+	hook := httptest.NewServer(told)
+	t.Cleanup(hook.Close)
+	return start(t, testbed.FreeAddress(t), binary, "--config.file="+exampleWithReceiver(t, dir, hook.URL),
+		"--storage.path="+filepath.Join(dir, "alertmanager"), "--cluster.listen-address="), told
 }
 
 // scrape tells Prometheus what to scrape.

@@ -45,8 +45,7 @@ const (
 	headerHigh = 5
 	tilesHigh  = 21
 
-	nbsp      = "\u00a0" // a space at which Grafana does not break a tile's name into two lines
-	leastText = 27       // pixels, a fortieth of the height: the smallest that is read from five metres
+	leastText = 27 // pixels, a fortieth of the height: the smallest that is read from five metres
 )
 
 // shape is how many tiles stand beside each other, and how high they are, for a number of coins. The
@@ -157,7 +156,7 @@ func tile(coins int) *panel {
 		sdk.Target{
 			Expr: `max by (currency) (` + price + coin + ` and` + same + `(` + price + coin + ` @ end())) * on (currency) group_left (words) ` + wordsOfTile() +
 				` * on (currency) group_left (unit) ` + unitOfTile(" @ end()"),
-			LegendFormat: "{{unit}}" + nbsp + nbsp + "{{words}}", Interval: "1m",
+			LegendFormat: tied("{{unit}}  {{words}}"), Interval: "1m",
 		},
 		// No price: the coin's name, and whether the exporter withholds it.
 		instant(`(0 * `+unitOfTile("")+` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{`+exporters+`,reason="implausible"}[10m])) > bool 0) or vector(0)))`+
@@ -178,13 +177,13 @@ func tile(coins int) *panel {
 		p.override(below(bound), "decimals", 4+i)
 	}
 	for _, c := range []struct{ words, colour string }{
-		{"24" + nbsp + "h" + nbsp + "▲", risen},
-		{"24" + nbsp + "h" + nbsp + "▼", fallen},
+		{"24 h ▲", risen},
+		{"24 h ▼", fallen},
 		{`^\S+\s+▲`, loudUp},
 		{`^\S+\s+▼`, loudDown},
-		{"not" + nbsp + "renewed", old},
+		{"not renewed", old},
 	} {
-		p.override(matching(c.words), "color", fixed(c.colour))
+		p.override(matching(tied(c.words)), "color", fixed(c.colour))
 	}
 	return p.set("fieldConfig.defaults.links", []any{map[string]any{
 		"title": "Analysis of this coin", "url": "/d/coingecko-analysis?var-currency=$coin&var-quote=$quote", "targetBlank": false,
@@ -203,23 +202,26 @@ func wordsOfTile() string {
 	now := `group by (currency) (` + price + coin + ` @ end())`
 	// time() would be another at each step of the range.
 	notRenewed := `label_replace(` + now + ` and on () (last_over_time(vector(time())[2s:1s] @ end()) - max(last_over_time(coingecko_last_success_timestamp_seconds` + every +
-		`[1d] @ end())) > 2 * max(last_over_time(coingecko_poll_interval_seconds` + every + `[1d] @ end())) + 60), "words", "not` + nbsp + `renewed", "", "")`
+		`[1d] @ end())) > 2 * max(last_over_time(coingecko_poll_interval_seconds` + every + `[1d] @ end())) + 60), "words", "` + tied("not renewed") + `", "", "")`
 	moved := func(window string) string { return `max by (currency) (` + change + window + coin + ` @ end())` }
 
 	// Of the windows in which the move is past the threshold, the one where it is furthest.
 	moves := byWindow(moved)
 	limits := `min by (currency, window) (` + threshold + `{` + exporters + `,currency="$coin",severity="warning"} @ end())`
 	loud := percent(`(`+moves+`) and on (currency, window) topk by (currency) (1, abs(`+moves+`) / on (currency, window) `+limits+` >= 1)`, "move", "currency, window")
-	loud = `label_join(` + inWords(loud) + `, "words", "` + nbsp + `%` + nbsp + `in` + nbsp + `", "move", "in")`
+	loud = `label_join(` + inWords(loud) + `, "words", "` + tied(" % in ") + `", "move", "in")`
 
 	known := func(window, name, words, text, pattern string) string {
 		return `label_replace(` + percent(moved(window), name, "currency") + `, "` + name + `", "` + words + text + `", "` + name + `", "` + pattern + `")` +
 			` or on (currency) label_replace(` + now + `, "` + name + `", "` + words + `–", "", "")`
 	}
-	calm := `label_join((` + known("1h", "hour", "1"+nbsp+"h"+nbsp, "$1", "(?:[▲▼].)?(.+)") + `) * on (currency) group_left (day) (` +
-		known("24h", "day", "24"+nbsp+"h"+nbsp, "$1"+nbsp+"%", "(.+)") + `), "words", "` + nbsp + nbsp + `", "hour", "day")`
+	calm := `label_join((` + known("1h", "hour", tied("1 h "), "$1", "(?:[▲▼].)?(.+)") + `) * on (currency) group_left (day) (` +
+		known("24h", "day", tied("24 h "), tied("$1 %"), "(.+)") + `), "words", "` + tied("  ") + `", "hour", "day")`
 	return `group by (currency, words) (` + notRenewed + ` or on (currency) ` + loud + ` or on (currency) ` + calm + `)`
 }
+
+// tied replaces the spaces of a tile's words by those at which Grafana does not break its name into two lines.
+func tied(words string) string { return strings.ReplaceAll(words, " ", "\u00a0") }
 
 // byWindow is the union of something by window, with the label window.
 func byWindow(of func(window string) string) string {
@@ -234,7 +236,7 @@ func byWindow(of func(window string) string) string {
 func inWords(expr string) string {
 	for _, unit := range []string{"m min", "h h", "d d"} {
 		letter, word, _ := strings.Cut(unit, " ")
-		expr = replaced(expr, "in", "$1"+nbsp+word, "window", `(\\d+)`+letter)
+		expr = replaced(expr, "in", tied("$1 "+word), "window", `(\\d+)`+letter)
 	}
 	return expr
 }
@@ -250,8 +252,8 @@ func percent(expr, label, by string) string {
 		{`(-?)(\\d)`, `${1}00$2`},
 		{`(-?)(\\d\\d)`, `${1}0$2`},
 		{`(-?\\d+)(\\d\\d)`, `$1.$2`},
-		{`-(.+)`, "▼" + nbsp + "−$1"},
-		{`(0\\.0[1-9]|0\\.[1-9].|[1-9].*)`, "▲" + nbsp + "+$1"},
+		{`-(.+)`, tied("▼ −$1")},
+		{`(0\\.0[1-9]|0\\.[1-9].|[1-9].*)`, tied("▲ +$1")},
 	} {
 		expr = replaced(expr, label, r.to, label, r.from)
 	}

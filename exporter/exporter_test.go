@@ -95,12 +95,15 @@ func ask(t testing.TB, c *http.Client, method, url string, headers ...string) (*
 		if err == nil {
 			return resp, body
 		}
-		if time.Since(begun) < exporter.ReadHeaderTimeout/2 || time.Now().After(deadline) {
+		if !tooSlow(begun) || time.Now().After(deadline) {
 			t.Fatal(err)
 		}
 		t.Logf("a slow request: %v", err)
 	}
 }
+
+// tooSlow reports whether a request that began then may have exceeded the time in which the server waits for its header.
+func tooSlow(begun time.Time) bool { return time.Since(begun) >= exporter.ReadHeaderTimeout/2 }
 
 func tryAsk(t testing.TB, c *http.Client, method, url string, headers ...string) (*http.Response, string, error) {
 	t.Helper()

@@ -1,3 +1,5 @@
+// The texts that a person meets, taken from the program, and whether docs/troubleshooting.md has them.
+
 package exporter_test
 
 import (
@@ -104,11 +106,8 @@ func TestTroubleshootingHasEveryText(t *testing.T) {
 				return err
 			}
 			ast.Inspect(f, func(n ast.Node) bool {
-				switch n := n.(type) {
-				case *ast.FuncDecl:
-					literals(n, func(s string) { add(path, s) })
-					return false
-				case *ast.ValueSpec:
+				switch n.(type) {
+				case *ast.FuncDecl, *ast.ValueSpec:
 					literals(n, func(s string) { add(path, s) })
 					return false
 				}

@@ -1,3 +1,5 @@
+// The model of Alertmanager, compared with Alertmanager's own packages.
+
 package main
 
 import (
