@@ -7,38 +7,38 @@ import (
 	"time"
 )
 
-// expiryCheck bounds the delay with which an expiry is noticed after a suspend or a change of the clock, which timers ignore.
-const expiryCheck = 10 * time.Second
+// expiryCheckInterval bounds the delay with which an expiry is noticed after a suspend or a change of the clock, which timers ignore.
+const expiryCheckInterval = 10 * time.Second
 
 // watchExpiry logs once when the rates expire, until fresh ones arrive. It returns when the context is done. Status needs no event,
 // because it computes the age on each call.
 func (p *Poller) watchExpiry(ctx context.Context) {
-	timer := time.NewTimer(expiryCheck)
+	timer := time.NewTimer(expiryCheckInterval)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.polled:
+		case <-p.wake:
 		case <-timer.C:
 		}
-		timer.Reset(p.tellExpiry())
+		timer.Reset(p.logExpiry())
 	}
 }
 
-// tellExpiry returns the time until the next check.
-func (p *Poller) tellExpiry() time.Duration {
-	p.telling.Lock()
-	defer p.telling.Unlock()
-	now, s := p.options.clock(), p.known.Load().snapshot
+// logExpiry logs an expiry once, and returns the time until the next check.
+func (p *Poller) logExpiry() time.Duration {
+	p.logOrder.Lock()
+	defer p.logOrder.Unlock()
+	now, s := p.options.clock(), p.state.Load().snapshot
 	switch {
 	case s == nil:
-	case !p.tooOld(s.left, now): // rates of exactly max-age have not expired
-		return min(expiryCheck, p.options.MaxAge-now.since(s.left)+time.Millisecond)
-	case !p.expired:
-		p.expired = true
-		p.options.Logger.Error("Rates have expired and are no longer shown", "fetched", s.left.wall.UTC().Format(time.RFC3339),
+	case !p.tooOld(s.leftCoinGecko, now): // rates of exactly max-age have not expired
+		return min(expiryCheckInterval, p.options.MaxAge-now.since(s.leftCoinGecko)+time.Millisecond)
+	case !p.expiryLogged:
+		p.expiryLogged = true
+		p.options.Logger.Error("Rates have expired and are no longer shown", "fetched", s.leftCoinGecko.wall.UTC().Format(time.RFC3339),
 			"max_age", p.options.MaxAge.String())
 	}
-	return expiryCheck
+	return expiryCheckInterval
 }

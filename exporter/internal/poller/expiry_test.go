@@ -43,7 +43,7 @@ func TestExpiryIsToldWhenItHappens(t *testing.T) {
 		pass(time.Second)
 		takeTurn()
 		p.shift = time.Hour // a suspend stops the clock that timers go by
-		pass(expiryCheck)
+		pass(expiryCheckInterval)
 		if n := count(p, expired); n != 1 {
 			t.Errorf("told %d times after a suspend", n)
 		}

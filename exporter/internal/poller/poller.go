@@ -21,10 +21,10 @@ import (
 
 // Fixed limits.
 const (
-	MinInterval  = 10 * time.Second // least time between polls
-	maxWait      = time.Hour        // longest wait that a server can request
-	reminder     = 10 * time.Minute // between log messages about a failure that lasts
-	ageOfRelayed = time.Second      // resolution of the Age header
+	MinInterval         = 10 * time.Second // least time between polls
+	maxWait             = time.Hour        // longest wait that a server can request
+	logReminder         = 10 * time.Minute // between log messages about a failure that lasts
+	ageHeaderResolution = time.Second
 )
 
 // Options configure a Poller. All durations must be above zero.
@@ -47,25 +47,25 @@ type Options struct {
 type Poller struct {
 	options Options
 	backoff *backoff.ExponentialBackOff
-	known   atomic.Pointer[knowledge]
+	state   atomic.Pointer[state]
 	first   chan struct{} // closed once there have been fresh rates
-	polled  chan struct{} // wakes watchExpiry after a poll
-	// telling keeps log messages of watchExpiry and of polls in the order of events.
-	telling sync.Mutex
-	expired bool // watchExpiry has logged it, and there have been no fresh rates since
+	wake    chan struct{} // for watchExpiry, after a poll
+	// logOrder keeps log messages of watchExpiry and of polls in the order of events.
+	logOrder     sync.Mutex
+	expiryLogged bool // and there have been no fresh rates since
 
 	// Used only by the goroutine of Run.
-	seen    bool                 // there have been fresh rates
-	trouble map[string]time.Time // when each kind of failure since the last success was last logged
-	since   time.Time            // begin of the current failures
-	failed  int                  // failed polls since the last log message
-	dropped string               // the last logged reasons of dropped entries
-	doubts  map[string]time.Time // when each withheld rate was last logged, by code
-	doubted bool                 // some were logged since all were confirmed
+	hadFreshRates      bool
+	failuresLogged     map[string]time.Time // when last, by kind of failure since the last success
+	failingSince       time.Time
+	failedPolls        int                  // since the last log message
+	droppedLogged      string               // the reasons
+	withheldLogged     map[string]time.Time // when last, by code
+	withheldUnresolved bool                 // some were logged, and not yet that none is left
 }
 
-// knowledge is the state after a poll. It is immutable once published.
-type knowledge struct {
+// state is the state after a poll. It is immutable once published.
+type state struct {
 	snapshot *Snapshot // the last good one, even if expired; nil before the first
 	polled   time.Time // zero before the first poll
 	next     instant
@@ -79,10 +79,10 @@ func New(o Options) *Poller {
 	if o.clock == nil {
 		o.clock = systemClock
 	}
-	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), polled: make(chan struct{}, 1), trouble: map[string]time.Time{}, doubts: map[string]time.Time{}}
+	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), wake: make(chan struct{}, 1), failuresLogged: map[string]time.Time{}, withheldLogged: map[string]time.Time{}}
 	p.backoff.InitialInterval, p.backoff.MaxInterval, p.backoff.Multiplier = o.BackoffMin, o.BackoffMax, 2
 	p.backoff.Reset()
-	p.known.Store(&knowledge{interval: o.Interval})
+	p.state.Store(&state{interval: o.Interval})
 	return p
 }
 
@@ -91,7 +91,7 @@ func (p *Poller) First() <-chan struct{} { return p.first }
 
 // Status returns the current state.
 func (p *Poller) Status() Status {
-	k, now := p.known.Load(), p.options.clock()
+	k, now := p.state.Load(), p.options.clock()
 	s := Status{
 		Now:      now.wall,
 		LastPoll: k.polled,
@@ -106,11 +106,11 @@ func (p *Poller) Status() Status {
 		s.NextPoll = k.next.wall
 	}
 	if k.snapshot != nil {
-		s.LastSuccess = k.snapshot.left.wall
-		s.Age = now.since(k.snapshot.left)
+		s.LastSuccess = k.snapshot.leftCoinGecko.wall
+		s.Age = now.since(k.snapshot.leftCoinGecko)
 		if s.Age <= s.MaxAge {
 			s.Snapshot = k.snapshot
-			if !p.tooOld(k.snapshot.previousLeft, now) {
+			if !p.tooOld(k.snapshot.previousLeftCoinGecko, now) {
 				s.Previous = k.snapshot.previous
 			}
 		}
@@ -147,16 +147,16 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 		return instant{}, ctx.Err()
 	}
 	ended := p.options.clock()
-	before := p.known.Load()
-	after := &knowledge{snapshot: before.snapshot, polled: ended.wall, interval: before.interval}
+	before := p.state.Load()
+	after := &state{snapshot: before.snapshot, polled: ended.wall, interval: before.interval}
 	outcome := Poll{Upstream: answer.Upstream, Duration: ended.mono - begun.mono, Rejected: answer.Rejected}
 
 	if err == nil {
 		// Rates count as having left when the request was sent: they may seem older than they are, never younger.
-		fresh := p.snapshot(before.snapshot, answer, begun.add(-answer.Age), ended)
-		if err = p.shrunk(before.snapshot, fresh, answer.Host, ended); err == nil && newer(before.snapshot, fresh, answer.Age, ended) {
+		fresh := p.newSnapshot(before.snapshot, answer, begun.add(-answer.Age), ended)
+		if err = p.checkSize(before.snapshot, fresh, answer.Host, ended); err == nil && newer(before.snapshot, fresh, answer.Age, ended) {
 			after.snapshot, outcome.Snapshot = fresh, fresh
-			if n := len(fresh.sent) - len(fresh.Rates); n > 0 {
+			if n := len(fresh.received) - len(fresh.Rates); n > 0 {
 				answer.Rejected[coingecko.Implausible] += n
 			}
 			after.interval = p.options.Interval
@@ -170,27 +170,27 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 		after.refused = before.refused || after.err.Reason == coingecko.Unauthorized
 		outcome.Err, outcome.Upstream = after.err, after.err.Upstream
 	}
-	after.next = p.next(begun, ended, answer, after.err)
+	after.next = p.nextPoll(begun, ended, answer, after.err)
 	// Counters first: a reader that sees the end of a poll must see it counted, because answers are cached.
 	for _, o := range p.options.Observers {
 		o.Polled(outcome)
 	}
-	p.known.Store(after)
+	p.state.Store(after)
 	select {
-	case p.polled <- struct{}{}:
+	case p.wake <- struct{}{}:
 	default: // already woken
 	}
-	if s := outcome.Snapshot; s != nil && !p.seen && !p.tooOld(s.left, ended) {
-		p.seen = true
+	if s := outcome.Snapshot; s != nil && !p.hadFreshRates && !p.tooOld(s.leftCoinGecko, ended) {
+		p.hadFreshRates = true
 		close(p.first)
 	}
 	p.log(outcome, after, ended)
 	return after.next, nil
 }
 
-// shrunk returns an error for an answer with fewer than half of the currencies of the last one, unless that one has expired.
-func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
-	if old == nil || p.tooOld(old.left, now) || old.Simulated != fresh.Simulated || 2*fresh.size() >= old.size() {
+// checkSize returns an error for an answer with fewer than half of the currencies of the last one, unless that one has expired.
+func (p *Poller) checkSize(old, fresh *Snapshot, host string, now instant) error {
+	if old == nil || p.tooOld(old.leftCoinGecko, now) || old.Simulated != fresh.Simulated || 2*fresh.size() >= old.size() {
 		return nil
 	}
 	return &coingecko.Error{
@@ -207,13 +207,12 @@ func (p *Poller) shrunk(old, fresh *Snapshot, host string, now instant) error {
 func newer(old, fresh *Snapshot, age time.Duration, now instant) bool {
 	inexact := time.Duration(0)
 	if age > 0 {
-		inexact = ageOfRelayed
+		inexact = ageHeaderResolution
 	}
-	return old == nil || old.Simulated != fresh.Simulated || now.since(old.left)-now.since(fresh.left) > inexact
+	return old == nil || old.Simulated != fresh.Simulated || now.since(old.leftCoinGecko)-now.since(fresh.leftCoinGecko) > inexact
 }
 
-// next returns the time of the next poll.
-func (p *Poller) next(begun, ended instant, answer coingecko.Answer, err *coingecko.Error) instant {
+func (p *Poller) nextPoll(begun, ended instant, answer coingecko.Answer, err *coingecko.Error) instant {
 	if err == nil {
 		p.backoff.Reset()
 	}
@@ -255,7 +254,7 @@ func asError(err error) *coingecko.Error {
 }
 
 // log logs changes, and repeats a failure that lasts only at every reminder.
-func (p *Poller) log(o Poll, k *knowledge, now instant) {
+func (p *Poller) log(o Poll, k *state, now instant) {
 	l := p.options.Logger
 	p.logDropped(o.Rejected)
 	if o.Snapshot != nil {
@@ -263,35 +262,35 @@ func (p *Poller) log(o Poll, k *knowledge, now instant) {
 	}
 	if o.Err == nil {
 		// Polls of a relay may succeed with expired rates, and later with fresh ones.
-		p.telling.Lock()
-		defer p.telling.Unlock()
-		returned := p.expired && o.Snapshot != nil && !p.tooOld(o.Snapshot.left, now)
-		p.expired = p.expired && !returned
+		p.logOrder.Lock()
+		defer p.logOrder.Unlock()
+		returned := p.expiryLogged && o.Snapshot != nil && !p.tooOld(o.Snapshot.leftCoinGecko, now)
+		p.expiryLogged = p.expiryLogged && !returned
 		switch {
-		case len(p.trouble) > 0:
-			l.Info("Polling recovered", "upstream", o.Upstream, "after", now.wall.Sub(p.since).Round(time.Second).String())
+		case len(p.failuresLogged) > 0:
+			l.Info("Polling recovered", "upstream", o.Upstream, "after", now.wall.Sub(p.failingSince).Round(time.Second).String())
 		case returned:
 			l.Info("Rates are fresh again", "upstream", o.Upstream)
 		}
-		clear(p.trouble)
-		p.failed = 0
+		clear(p.failuresLogged)
+		p.failedPolls = 0
 		l.Debug("Poll succeeded", "upstream", o.Upstream, "duration", o.Duration.String(), "new", o.Snapshot != nil)
 		return
 	}
-	p.failed++
-	if len(p.trouble) == 0 {
-		p.since = now.wall
+	p.failedPolls++
+	if len(p.failuresLogged) == 0 {
+		p.failingSince = now.wall
 	}
 	// Details such as an address or a wait may differ each time and are not news, nor is an alternation of two kinds of
 	// failure.
 	trouble := o.Err.Explain()
-	if mentioned, known := p.trouble[trouble]; !known || now.wall.Sub(mentioned) >= reminder {
+	if mentioned, known := p.failuresLogged[trouble]; !known || now.wall.Sub(mentioned) >= logReminder {
 		l = l.With("reason", string(o.Err.Reason), "err", o.Err.Error())
 		if o.Err.Excerpt != "" {
 			l = l.With("body", o.Err.Excerpt)
 		}
-		l.Warn("Poll failed", "advice", trouble, "failed_polls", p.failed, "next", k.next.wall.UTC().Format(time.RFC3339))
-		p.trouble[trouble], p.failed = now.wall, 0
+		l.Warn("Poll failed", "advice", trouble, "failed_polls", p.failedPolls, "next", k.next.wall.UTC().Format(time.RFC3339))
+		p.failuresLogged[trouble], p.failedPolls = now.wall, 0
 	} else {
 		l.Debug("Poll failed again", "reason", string(o.Err.Reason), "err", o.Err.Error())
 	}
@@ -304,8 +303,8 @@ func (p *Poller) logDropped(rejected map[coingecko.Rejection]int) {
 	if len(rejected) > 0 {
 		dropped = fmt.Sprint(rejected) // fmt sorts a map's keys
 	}
-	if dropped != p.dropped && dropped != "" {
+	if dropped != p.droppedLogged && dropped != "" {
 		p.options.Logger.Warn("Entries were dropped from the answer", "reasons", dropped)
 	}
-	p.dropped = dropped
+	p.droppedLogged = dropped
 }

@@ -173,7 +173,7 @@ func TestFirstPoll(t *testing.T) {
 			t.Fatalf("after the first poll: %+v", s)
 		}
 		// The rates count as old as their request: two seconds.
-		if s.Age != 2*time.Second || !s.LastSuccess.Equal(begun) || !s.Snapshot.Left().Equal(begun) ||
+		if s.Age != 2*time.Second || !s.LastSuccess.Equal(begun) || !s.Snapshot.LeftCoinGecko().Equal(begun) ||
 			!s.LastPoll.Equal(begun.Add(2*time.Second)) || !s.NextPoll.Equal(begun.Add(time.Minute)) {
 			t.Errorf("times: %+v", s)
 		}

@@ -16,15 +16,15 @@ type Snapshot struct {
 	Simulated bool             // the rates are not real
 	Upstream  coingecko.Upstream
 
-	left         instant           // when the rates left CoinGecko
-	sent         []coingecko.Rate  // all rates of the answer, sorted by code: Rates and those withheld here
-	before       map[string]belief // last believed rates of currencies that are not in Rates, unless too old
-	previous     []coingecko.Rate  // rates of the last answer with different content
-	previousLeft instant           // when that was last received
+	leftCoinGecko         instant
+	received              []coingecko.Rate        // Rates and those withheld here, sorted by code
+	believedEarlier       map[string]believedRate // last believed rates of currencies that are not in Rates, unless too old
+	previous              []coingecko.Rate        // rates of the last answer with different content
+	previousLeftCoinGecko instant
 }
 
-// Left returns when the rates left CoinGecko, by this machine's clock.
-func (s *Snapshot) Left() time.Time { return s.left.wall }
+// LeftCoinGecko returns when the rates left CoinGecko, by this machine's clock.
+func (s *Snapshot) LeftCoinGecko() time.Time { return s.leftCoinGecko.wall }
 
 // Status is a consistent view of the poller's state at one time.
 type Status struct {

@@ -134,7 +134,7 @@ func (s *Screen) Register(handle func(pattern string, h http.Handler)) {
 // Polled implements poller.Observer. It remembers new rates.
 func (s *Screen) Polled(p poller.Poll) {
 	if p.Snapshot != nil {
-		s.Remember(p.Snapshot.Left(), p.Snapshot.Rates, p.Snapshot.Simulated)
+		s.Remember(p.Snapshot.LeftCoinGecko(), p.Snapshot.Rates, p.Snapshot.Simulated)
 	}
 }
 
