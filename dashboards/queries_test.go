@@ -292,8 +292,8 @@ func span(t *testing.T, from string) time.Duration {
 	return d
 }
 
-// Alerts are not all about a currency.
-var mayLack = keys("unit says how since currency")
+// Alerts are not all about a currency, and not every store has a basket.
+var mayLack = keys("unit says how since currency basket")
 
 // visit runs all queries of a dashboard, and notes which of them found something.
 func (v viewer) visit(b boardJSON, values map[string]string, found map[string]int) {
@@ -322,7 +322,7 @@ func (v viewer) visit(b boardJSON, values map[string]string, found map[string]in
 				found[name] += len(list)
 				for _, s := range list {
 					for _, m := range regexp.MustCompile(`\{\{(\w+)\}\}`).FindAllStringSubmatch(q.LegendFormat, -1) {
-						optional := strings.Contains(q.Expr, "ALERTS{") && slices.Contains(mayLack, m[1])
+						optional := (strings.Contains(q.Expr, "ALERTS{") || p.Repeat != "") && slices.Contains(mayLack, m[1])
 						if s.Metric[m[1]] == "" && !optional {
 							v.t.Errorf("%s: the legend wants %s, which %v lacks", name, m[1], s.Metric)
 						}
@@ -473,10 +473,14 @@ func TestQueries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	basket := filepath.Join(dir, "basket.rules.yaml")
+	if err := os.WriteFile(basket, []byte(`{groups: [{name: basket, rules: [{record: "coingecko:store_basket:amount", labels: {basket: 49.90 EUR, currency: eur}, expr: vector(49.90)}]}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	config := filepath.Join(dir, "prometheus.yml")
 	raw, err := json.Marshal(map[string]any{ // JSON is YAML
 		"global":     map[string]any{"scrape_interval": scrapes.String(), "evaluation_interval": evaluations.String()},
-		"rule_files": []string{rules + "/*.rules.yaml"},
+		"rule_files": []string{rules + "/*.rules.yaml", basket},
 		"scrape_configs": []any{
 			map[string]any{"job_name": "coingecko-exporter", "static_configs": []any{map[string]any{"targets": []string{simulated.Address, cut.Address}}}},
 			map[string]any{"job_name": "shortly", "static_configs": []any{map[string]any{"targets": []string{shortly.Address}}}},
@@ -567,7 +571,7 @@ func TestQueries(t *testing.T) {
 				}
 			}
 		}
-		want := []string{"No fresh rates, for 30 min", "CoinGecko refuses access, for 30 min", "ETH moved past its threshold, for 30 min", "and 2 more"}
+		want := []string{"No fresh rates, for 30 min", "CoinGecko refuses access, for 30 min", "ETH swing, now fading, for 30 min", "and 2 more"}
 		if slices.Sort(shown[1:min(len(shown), 3)]); !slices.Equal(shown, want) {
 			t.Errorf("the wall shows these alerts: %q, and not %q", shown, want)
 		}
@@ -641,7 +645,8 @@ func prices(t *testing.T, v viewer, wall boardJSON) {
 		t.Errorf("the coins are %s, and not in the store's order, %s", values["coin"], want)
 	}
 	space := strings.NewReplacer(" ", "\u00a0") // none at which a name would break
-	words := regexp.MustCompile(space.Replace(`^[A-Z]+  (1 h (0\.00|[+−]\d+\.\d\d)  24 h ([▲▼] [+−]\d+\.\d\d|0\.00) %|[▲▼] [+−]\d+\.\d\d % in (15 min|1 h|24 h))$`))
+	words := regexp.MustCompile(space.Replace(`^[A-Z]+  (1 h (0\.00|[+−]\d+\.\d\d)  24 h ([▲▼] [+−]\d+\.\d\d|0\.00) %|[▲▼] [+−]\d+\.\d\d % in (15 min|1 h|24 h))`) +
+		` ` + space.Replace(`49\.90 EUR = ([1-9]\.\d{4}|[1-9]\d\.\d{3}|[1-9]\d\d\.\d\d|[1-9],?\d{3}\.\d|0\.0*[1-9]\d{4}) [A-Z]+$`))
 	for _, p := range wall.Panels {
 		if p.Repeat == "" {
 			continue

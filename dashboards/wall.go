@@ -155,8 +155,8 @@ func tile(coins int) *panel {
 		// A range query would show the last old value of a price that is gone: hence `@ end()`.
 		sdk.Target{
 			Expr: `max by (currency) (` + price + coin + ` and` + same + `(` + price + coin + ` @ end())) * on (currency) group_left (words) ` + wordsOfTile() +
-				` * on (currency) group_left (unit) ` + unitOfTile(" @ end()"),
-			LegendFormat: tied("{{unit}}  {{words}}"), Interval: "1m",
+				` * on (currency) group_left (unit) ` + unitOfTile(" @ end()") + ` * on (currency) group_left (basket) ` + basketOfTile(),
+			LegendFormat: tied("{{unit}}  {{words}}") + " {{basket}}", Interval: "1m",
 		},
 		// No price: the coin's name, and whether the exporter withholds it.
 		instant(`(0 * `+unitOfTile("")+` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{`+exporters+`,reason="implausible"}[10m])) > bool 0) or vector(0)))`+
@@ -166,11 +166,9 @@ func tile(coins int) *panel {
 		set("maxDataPoints", 1440).
 		set("options.textMode", "value_and_name").set("options.graphMode", "area").set("options.colorMode", "background_solid").
 		set("options.wideLayout", false).set("options.justifyMode", "auto").
+		set("options.text", map[string]any{"titleSize": leastText}). // Grafana would make the basket's line a part of the width, and all of it small
 		steps(ground).
 		override(query("B"), "mappings", []any{exactly("0", "no rate", ground), exactly("1", "not confirmed", warn)})
-	if coins > 12 {
-		p.set("options.text", map[string]any{"titleSize": leastText}) // Grafana would take an eighth of the tile's height, and less
-	}
 	p.override(atLeast(1e6), "decimals", 0)
 	// At least three digits that count, as on the screen.
 	for i, bound := range []float64{10, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7} {
@@ -218,6 +216,22 @@ func wordsOfTile() string {
 	calm := `label_join((` + known("1h", "hour", tied("1 h "), "$1", "(?:[▲▼].)?(.+)") + `) * on (currency) group_left (day) (` +
 		known("24h", "day", tied("24 h "), tied("$1 %"), "(.+)") + `), "words", "` + tied("  ") + `", "hour", "day")`
 	return `group by (currency, words) (` + notRenewed + ` or on (currency) ` + loud + ` or on (currency) ` + calm + `)`
+}
+
+// basketOfTile is 1 with the store's basket in the tile's coin, with five digits that count as on the screen: "49.90 EUR = 0.00065784 BTC".
+// Without a basket it is 1 without words.
+func basketOfTile() string {
+	amount := `max by (currency, basket) (currency:coingecko_basket:amount{` + exporters + `,currency="$coin"} @ end())`
+	scale := `10 ^ clamp_min(4 - floor(log10(` + amount + `)), 0)`
+	amount = `count_values by (currency, basket) ("amount", round(` + amount + ` * ` + scale + `) / ` + scale + `)`
+	amount = replaced(amount, "amount", "$1.0", "amount", `(\\d{1,4})`)
+	for range 3 {
+		amount = replaced(amount, "amount", "${1}0", "amount", `(0\\.0*[1-9]\\d{0,3}|[1-9]\\.\\d{1,3}|[1-9]\\d\\.\\d{1,2}|[1-9]\\d\\d\\.\\d)`)
+	}
+	amount = replaced(replaced(amount, "amount", "$1,$2", "amount", `(\\d+)(\\d{3}(?:\\..+)?)`), "amount", tied("= $1"), "amount", "(.+)")
+	amount = replaced(amount, "basket", tied("$1 $2"), "basket", "(.+) (.+)")
+	return `(group by (currency, basket) (label_join((` + amount + `) * on (currency) group_left (unit) ` + unitOfTile(" @ end()") +
+		`, "basket", "` + tied(" ") + `", "basket", "amount", "unit")) or on (currency) group by (currency) (` + price + coin + ` @ end()))`
 }
 
 // tied replaces the spaces of a tile's words by those at which Grafana does not break its name into two lines.
@@ -334,7 +348,7 @@ func alerts() sdk.Target {
 		how = replaced(how, "how", r.to, "how", r.from)
 	}
 	how = `label_join(` + inWords(how) + `, "how", " in ", "how", "in") or on (swing, currency) ` +
-		replaced(`group by (swing, currency) (`+replaced(firing(""), "swing", "$1", "alertname", "CoinGecko(Price|Market)Swing.*")+`)`, "how", "moved past its threshold", "swing", ".+")
+		replaced(`group by (swing, currency) (`+replaced(firing(""), "swing", "$1", "alertname", "CoinGecko(Price|Market)Swing.*")+`)`, "how", "swing, now fading", "swing", ".+")
 
 	e = `sort_desc(` + e + ` * on (currency) group_left (unit) (` + who + `) * on (` + key + `) group_left (since) (` + since + `) * on (swing, currency) group_left (how) (` + how + `))`
 	return instant(replaced(replaced(e, "unit", "The market", "swing", "Market"), "unit", "$1 ", "unit", "(.+)"), "{{unit}}{{says}}{{how}}{{since}}")

@@ -76,7 +76,6 @@
 {{- /* The same layout as in the dashboard generator: the fewer coins, the larger the tiles. */}}
 {{- $_ := set . "maxPerRow" (index $shape 0) }}
 {{- $_ := set .gridPos "h" (index $shape 1) }}
-{{- if gt $coins 12 }}{{ $_ := set .options "text" (dict "titleSize" 27) }}{{ end }}
 {{- end }}
 {{- end }}
 {{- $chosen := dict "text" $namespace "value" $namespace "selected" true }}

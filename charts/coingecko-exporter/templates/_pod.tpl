@@ -177,7 +177,7 @@ spec:
         - --screen.quote={{ first $common.store.quotes }}
         - --screen.coins={{ join "," $common.store.coins }}
         - --screen.thresholds={{ include "coingecko-exporter.screenThresholds" $root }}
-        {{- with $common.screen.basket }}
+        {{- with $common.store.basket }}
         - --screen.basket={{ . }}
         {{- end }}
         {{- with $common.screen.timezone }}
