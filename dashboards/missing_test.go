@@ -1,0 +1,71 @@
+// The wall's tiles while coins are missing, at every minute of an hour.
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/heycard/coingecko-exporter/internal/testbed"
+)
+
+// TestMissingCoin lets another coin be without a price in each minute of an hour: its tile says so in that minute and only then, and
+// no tile ever shows a price that is not its coin's.
+func TestMissingCoin(t *testing.T) {
+	testbed.Tool(t, "promtool")
+	wall := boards(t)[0]
+	tile := tiles(wall)
+	tile = tile[len(tile)-1:]
+	if tile[0].Repeat != "coin" {
+		t.Fatalf("panel %d is not the tile of a coin", tile[0].ID)
+	}
+
+	type sample struct {
+		Labels string  `json:"labels"`
+		Value  float64 `json:"value"`
+	}
+	type check struct {
+		Expr    string   `json:"expr"`
+		At      string   `json:"eval_time"`
+		Samples []sample `json:"exp_samples"`
+	}
+	type input struct {
+		Series string `json:"series"`
+		Values string `json:"values"`
+	}
+	const job = `job="coingecko-exporter"`
+	inputs := []input{
+		{`coingecko_last_success_timestamp_seconds{` + job + `}`, "0+60x70"},
+		{`coingecko_poll_interval_seconds{` + job + `}`, "60x70"},
+	}
+	var checks []check
+	for minute := 1; minute <= 60; minute++ {
+		code, own := fmt.Sprintf("c%d", minute), float64(100+minute)
+		inputs = append(inputs,
+			input{`currency_quote:coingecko_price:ratio{` + job + `,currency="` + code + `",quote="usd"}`, fmt.Sprintf("%vx%d stale %vx70", own, minute-1, own)},
+			input{`coingecko_currency_info{` + job + `,currency="` + code + `",unit="` + code + `"}`, "1x70"})
+		values := map[string]string{"namespace": ".*", "job": ".+", "quote": "usd", "coin": code}
+		for _, at := range []int{minute - 1, minute, minute + 1} {
+			shown := []sample{{Labels: "{}", Value: own}}
+			says := []sample(nil)
+			if at == minute {
+				shown, says = nil, []sample{{Labels: "{}", Value: 0}} // 0 is "no rate"
+			}
+			checks = append(checks,
+				check{"max(" + fill(tile[0].Targets[0].Expr, values, nil) + ")", fmt.Sprintf("%dm", at), shown},
+				check{"max(" + fill(tile[0].Targets[1].Expr, values, nil) + ")", fmt.Sprintf("%dm", at), says})
+		}
+	}
+	raw, err := json.Marshal(map[string]any{"tests": []any{map[string]any{"interval": "1m", "input_series": inputs, "promql_expr_test": checks}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "missing.yaml")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testbed.Run(t, "promtool", "test", "rules", path)
+}
