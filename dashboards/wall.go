@@ -110,7 +110,7 @@ func header() []*panel {
 			instant(age+" <= "+late+there, "Rates fetched"),
 			instant(age+" > "+late+" <= "+most+there, "A poll was missed"),
 			instant(age+" > "+most+there, "No current rates"),
-			instant(age+` unless on () group(coingecko_up`+every+`)`, "Exporter does not answer"),
+			instant(age+` unless on () group(coingecko_up`+every+`)`, "No exporter answers"),
 			instant(`absent(`+last("coingecko_last_success_timestamp_seconds")+`)`, "No rates yet")).
 			unit("s").decimals(0).none("Prometheus does not answer").steps(bad).
 			override(query("A"), "color", fixed(ground)).
@@ -118,13 +118,16 @@ func header() []*panel {
 			override(query("C"), "color", fixed(bad)).
 			override(query("D"), "color", fixed(bad)).
 			override(query("E"), "color", fixed(bad), "mappings", []any{exactly("1", "–", bad)}).
-			set("options.colorMode", "background_solid").set("options.textMode", "value_and_name"),
+			set("options.colorMode", "background_solid").set("options.textMode", "value_and_name").
+			set("options.text", map[string]any{"titleSize": leastText, "valueSize": 46}),
 		stat("", "Alerts of this shop that fire, worst first: what makes prices untrustworthy, then what somebody was paged for, then warnings. "+
 			"From the series ALERTS of the Prometheus that evaluates alerts/.", place{15, 0, 9, headerHigh},
 			alerts(), alertsLeft(),
 			instant(`vector(0) unless on () count(`+firing("")+`) and on () count(coingecko:store_quote:info)`, "No alert is firing")).
-			unit("none").set("options.textMode", "name").set("options.colorMode", "background_solid").
-			set("options.orientation", "horizontal").set("options.text", map[string]any{"valueSize": leastText}).
+			unit("none").set("options.textMode", "value_and_name").set("options.colorMode", "background_solid").
+			set("options.orientation", "horizontal").set("options.text", map[string]any{"titleSize": leastText, "valueSize": leastText}).
+			// Names alone would leave the box empty without an answer, so there are values, of no width.
+			mappings(map[string]any{"type": "range", "options": map[string]any{"from": 0, "to": 9, "result": map[string]any{"text": "\u200b"}}}).
 			steps(ground, 1, note, 2, warn, 3, bad).none("Alerts are not known"),
 		stat("", "Rates between the quote of this wall and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
 			place{0, 3, 10, 2},
@@ -332,7 +335,8 @@ func alerts() sdk.Target {
 	since = replaced(`count_values by (`+key+`) ("since", floor(`+since+` / 60) < 120 or 60 * floor(`+since+` / 3600))`, "since", ", for $1 min", "since", "(.+)")
 	since += ` or on (` + key + `) group by (` + key + `) (` + firing("") + `)`
 
-	// How far a swing went, in the window where it is furthest past its threshold; below four fifths it is about to be over.
+	// How far a swing went, in the window where it is furthest past its threshold; below four fifths it is about to be over. Without rates
+	// it is not known.
 	of := byWindow(func(window string) string {
 		return `max by (currency) (` + change + window + every + ` and` + same + `currency:coingecko_watched:info` + every + `)`
 	})
@@ -347,8 +351,9 @@ func alerts() sdk.Target {
 	} {
 		how = replaced(how, "how", r.to, "how", r.from)
 	}
-	how = `label_join(` + inWords(how) + `, "how", " in ", "how", "in") or on (swing, currency) ` +
-		replaced(`group by (swing, currency) (`+replaced(firing(""), "swing", "$1", "alertname", "CoinGecko(Price|Market)Swing.*")+`)`, "how", "swing, now fading", "swing", ".+")
+	known := `label_replace(group by (currency) (currency:coingecko_swing:ratio` + every + `), "swing", "Price", "", "") or label_replace(group(job:coingecko_market_swing:ratio` + every + `), "swing", "Market", "", "")`
+	how = `label_join(` + inWords(how) + `, "how", " in ", "how", "in") or on (swing, currency) ` + replaced(known, "how", "swing, now fading", "", "") + ` or on (swing, currency) ` +
+		replaced(`group by (swing, currency) (`+replaced(firing(""), "swing", "$1", "alertname", "CoinGecko(Price|Market)Swing.*")+`)`, "how", "moved past its threshold", "swing", ".+")
 
 	e = `sort_desc(` + e + ` * on (currency) group_left (unit) (` + who + `) * on (` + key + `) group_left (since) (` + since + `) * on (swing, currency) group_left (how) (` + how + `))`
 	return instant(replaced(replaced(e, "unit", "The market", "swing", "Market"), "unit", "$1 ", "unit", "(.+)"), "{{unit}}{{says}}{{how}}{{since}}")
