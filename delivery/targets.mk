@@ -57,8 +57,8 @@ e2e-kind: ## Test the chart with the image in dist/image, by digest, on the clus
 	@REQUIRE_ALL=1 KUBECONFIG=$(CURDIR)/dist/kind.kubeconfig E2E_IMAGE=localhost:5000/$(NAME)@$$(cat dist/image.digest) E2E_WALL_IMAGE=chart \
 		E2E_PROMETHEUS=monitoring/prometheus-operated:9090 $(MAKE) e2e
 
-platform-ready: $(HELM) # Checks that terraform/platform of ENVIRONMENT can be planned: the cluster is reachable and the chart released.
-	@delivery/gates cluster && HELM=$(HELM) delivery/gates chart $(ENVIRONMENT)
+platform-ready: $(HELM) # Checks that terraform/platform of ENVIRONMENT can be applied: the cluster is reachable and the chart released. PLAN=1: and planned by the plan role.
+	@delivery/gates cluster && HELM=$(HELM) delivery/gates chart $(ENVIRONMENT) $(if $(PLAN),&& delivery/gates planner $(ENVIRONMENT))
 
 go-version: # Prints the Go version in the format of a GitHub Actions output.
 	@echo version=$(GO_VERSION)

@@ -48,7 +48,7 @@ TF_PLAN = $(CURDIR)/dist/$(ROOT)-$(ENVIRONMENT).tfplan
 terraform-plan: ## Save a plan of ROOT (cluster, platform) for ENVIRONMENT (dev, staging, production)
 	@mkdir -p dist && [ -n "$(ROOT)" ] && [ -f terraform/environments/$(ENVIRONMENT).tfvars ] || \
 		{ echo "make terraform-plan: set ROOT and ENVIRONMENT, such as ROOT=cluster ENVIRONMENT=dev" >&2; exit 1; }
-	$(TF_ROOT) init -input=false -reconfigure -backend-config=../environments/$(ENVIRONMENT).backend.hcl
+	$(TF_ROOT) init -input=false -lockfile=readonly -reconfigure -backend-config=../environments/$(ENVIRONMENT).backend.hcl
 	$(if $(filter platform,$(ROOT)),$${TERRAFORM:-terraform} -chdir=terraform/cluster output -json platform > terraform/platform/cluster.auto.tfvars.json)
 	$(TF_ROOT) plan -input=false -var-file=../environments/$(ENVIRONMENT).tfvars -out=$(TF_PLAN)
 

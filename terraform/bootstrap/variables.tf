@@ -32,7 +32,6 @@ variable "environments" {
 variable "state_bucket_prefix" {
   description = "Prefix of the state buckets, before the environment, as in environments/*.backend.hcl. Bucket names are globally unique."
   type        = string
-  default     = "heycard-coingecko-exporter-tfstate"
   nullable    = false
 
   validation {
@@ -44,7 +43,6 @@ variable "state_bucket_prefix" {
 variable "github_repository" {
   description = "GitHub repository whose workflows can assume the pipeline's roles, as owner/name."
   type        = string
-  default     = "heycard/coingecko-exporter"
   nullable    = false
 
   validation {

@@ -42,6 +42,7 @@ module "eks" {
   endpoint_private_access_cidrs          = var.kubernetes.endpoint_private_access_cidrs
   admin_principal_arns                   = var.kubernetes.admin_principal_arns
   viewer_principal_arns                  = var.kubernetes.viewer_principal_arns
+  planner_principal_arns                 = var.kubernetes.planner_principal_arns
   cloudwatch_log_group_retention_in_days = var.kubernetes.log_retention_in_days
   create_kms_key                         = var.kubernetes.create_kms_key
   permissions_boundary                   = local.boundary

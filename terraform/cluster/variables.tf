@@ -82,6 +82,7 @@ variable "kubernetes" {
     endpoint_private_access_cidrs = set(string)
     admin_principal_arns          = set(string)
     viewer_principal_arns         = set(string)
+    planner_principal_arns        = set(string)
     log_retention_in_days         = number
     create_kms_key                = bool
   })

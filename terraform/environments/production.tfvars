@@ -27,6 +27,7 @@ kubernetes = {
   endpoint_private_access_cidrs = ["10.99.0.0/24"]
   admin_principal_arns          = []
   viewer_principal_arns         = []
+  planner_principal_arns        = []
   log_retention_in_days         = 365
   create_kms_key                = true
 }

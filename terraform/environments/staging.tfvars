@@ -27,6 +27,7 @@ kubernetes = {
   endpoint_private_access_cidrs = []
   admin_principal_arns          = []
   viewer_principal_arns         = []
+  planner_principal_arns        = []
   log_retention_in_days         = 30
   create_kms_key                = true
 }

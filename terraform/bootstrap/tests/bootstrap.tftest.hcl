@@ -14,6 +14,13 @@ mock_provider "aws" {
   }
 }
 
+# Not the settings in terraform.tfvars, so that these tests pass with yours.
+variables {
+  state_bucket_prefix   = "heycard-coingecko-exporter-tfstate"
+  github_repository     = "heycard/coingecko-exporter"
+  github_repository_ids = null
+}
+
 run "one_account_for_all" {
   command = apply
 

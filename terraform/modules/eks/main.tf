@@ -31,6 +31,7 @@ locals {
   entries = merge(
     { for arn in var.admin_principal_arns : arn => "${local.access}/AmazonEKSClusterAdminPolicy" },
     { for arn in var.viewer_principal_arns : arn => "${local.access}/AmazonEKSViewPolicy" },
+    { for arn in var.planner_principal_arns : arn => "${local.access}/AmazonEKSAdminViewPolicy" },
   )
 }
 

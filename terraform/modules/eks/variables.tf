@@ -187,6 +187,23 @@ variable "viewer_principal_arns" {
   }
 }
 
+variable "planner_principal_arns" {
+  description = "IAM roles and users with read-only access to everything including Secrets, in which Helm stores its releases. A plan of platform/ needs it."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for a in var.planner_principal_arns : can(regex("^arn:[^:]+:iam::[0-9]{12}:(role|user)/.+$", a))])
+    error_message = "planner_principal_arns must be ARNs of IAM roles or users (of a role, not of its session): ${join(", ", var.planner_principal_arns)}."
+  }
+
+  validation {
+    condition     = length(setintersection(var.planner_principal_arns, setunion(var.admin_principal_arns, var.viewer_principal_arns))) == 0
+    error_message = "These principals are in planner_principal_arns and also in admin_principal_arns or viewer_principal_arns: ${join(", ", setintersection(var.planner_principal_arns, setunion(var.admin_principal_arns, var.viewer_principal_arns)))}. List each principal once."
+  }
+}
+
 variable "enabled_log_types" {
   description = "Control plane logs to send to CloudWatch."
   type        = set(string)

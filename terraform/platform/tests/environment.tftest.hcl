@@ -6,7 +6,7 @@ run "releases" {
   command = apply
 
   assert {
-    condition     = helm_release.monitoring[0].repository == "oci://ghcr.io/prometheus-community/charts" && helm_release.monitoring[0].chart == "kube-prometheus-stack" && helm_release.monitoring[0].version == "88.5.3"
+    condition     = helm_release.monitoring[0].repository == "oci://ghcr.io/prometheus-community/charts" && helm_release.monitoring[0].chart == "kube-prometheus-stack" && helm_release.monitoring[0].version == var.monitoring.chart_version
     error_message = "kube-prometheus-stack is not what was pinned."
   }
   assert {
@@ -14,7 +14,7 @@ run "releases" {
     error_message = "The exporter's chart looks for the stack under this name."
   }
   assert {
-    condition     = helm_release.exporter.repository == "oci://ghcr.io/heycard/charts" && helm_release.exporter.chart == "coingecko-exporter" && helm_release.exporter.version == "0.1.0"
+    condition     = helm_release.exporter.repository == "oci://ghcr.io/heycard/charts" && helm_release.exporter.chart == "coingecko-exporter" && helm_release.exporter.version == var.exporter.chart_version
     error_message = "The exporter's chart is not what was pinned."
   }
   assert {
@@ -31,7 +31,7 @@ run "releases" {
     error_message = "The exporter is installed with other values, or yours do not come last."
   }
   assert {
-    condition     = output.wall_url == { dev = "http://localhost:3000/", staging = "http://coingecko-wall.staging.heycard.example/", production = "http://coingecko-wall.heycard.example/" }[var.environment]
+    condition     = output.wall_url == (var.exporter.wall.host == null ? "http://localhost:3000/" : "${var.exporter.wall.certificate_arn == null ? "http" : "https"}://${var.exporter.wall.host}/")
     error_message = "The wall's URL is not as the settings say."
   }
   # The wall uses the installed Prometheus, with the service account that can write to AWS.

@@ -119,6 +119,7 @@ run "auto" {
     create_kms_key                = true
     admin_principal_arns          = ["arn:aws:iam::123456789012:role/deploy"]
     viewer_principal_arns         = ["arn:aws:iam::123456789012:role/team"]
+    planner_principal_arns        = ["arn:aws:iam::123456789012:role/plan"]
     endpoint_public_access        = true
     endpoint_public_access_cidrs  = ["203.0.113.7/32"]
     endpoint_private_access_cidrs = ["10.99.0.0/24"]
@@ -146,8 +147,9 @@ run "auto" {
     condition = { for arn, a in aws_eks_access_policy_association.this : arn => basename(a.policy_arn) } == {
       "arn:aws:iam::123456789012:role/deploy" = "AmazonEKSClusterAdminPolicy"
       "arn:aws:iam::123456789012:role/team"   = "AmazonEKSViewPolicy"
+      "arn:aws:iam::123456789012:role/plan"   = "AmazonEKSAdminViewPolicy"
     }
-    error_message = "The named administrators and viewers, and nobody else."
+    error_message = "The named administrators, viewers and planners, and nobody else."
   }
   assert {
     condition     = aws_eks_cluster.this.vpc_config[0].public_access_cidrs == toset(["203.0.113.7/32"])
@@ -336,6 +338,23 @@ run "admin_and_viewer" {
     viewer_principal_arns = ["arn:aws:iam::123456789012:role/a"]
   }
   expect_failures = [var.viewer_principal_arns]
+}
+
+run "planner_is_a_session" {
+  command = plan
+  variables {
+    planner_principal_arns = ["arn:aws:sts::123456789012:assumed-role/plan/me"]
+  }
+  expect_failures = [var.planner_principal_arns]
+}
+
+run "viewer_and_planner" {
+  command = plan
+  variables {
+    viewer_principal_arns  = ["arn:aws:iam::123456789012:role/a"]
+    planner_principal_arns = ["arn:aws:iam::123456789012:role/a"]
+  }
+  expect_failures = [var.planner_principal_arns]
 }
 
 run "unknown_log" {
