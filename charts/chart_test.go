@@ -53,6 +53,16 @@ func render(t *testing.T, args ...string) []object {
 	return objects
 }
 
+// valueFiles returns the chart's example values.
+func valueFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("found %s, %v", files, err)
+	}
+	return append(files, chart+"/values-production.yaml")
+}
+
 // at returns the value at a path of keys, or nil.
 func at(v any, keys ...any) any {
 	for _, key := range keys {
@@ -271,12 +281,9 @@ func toJSON(t *testing.T, v any) string {
 // TestNothingMoreThanNeeded: with any values, no object grants permissions, no pod has a token, and all pods comply with the
 // restricted Pod Security Standard: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 func TestNothingMoreThanNeeded(t *testing.T) {
-	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("found %s, %v", files, err)
-	}
+	files := valueFiles(t)
 	pods := 0
-	for _, file := range append(files, chart+"/values-production.yaml") {
+	for _, file := range files {
 		for _, o := range render(t, "--values="+file) {
 			kind := o["kind"].(string)
 			if strings.Contains(kind, "Role") {
@@ -505,12 +512,8 @@ func TestUmbrella(t *testing.T) {
 
 // TestArguments: the program accepts the flags that the chart sets. Files that exist only in a pod are omitted.
 func TestArguments(t *testing.T) {
-	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	checked := 0
-	for _, file := range append(files, chart+"/values-production.yaml") {
+	for _, file := range valueFiles(t) {
 		for _, o := range render(t, "--values="+file) {
 			spec := at(o, "spec", "template", "spec")
 			if o["kind"] != "Deployment" || at(spec.(object)["containers"].([]any)[0], "name") != "exporter" {
@@ -540,11 +543,7 @@ func TestArguments(t *testing.T) {
 // TestTwice: repeated rendering, as in Argo CD, gives the same result, except for the hash of a generated password. Only the test
 // is a hook.
 func TestTwice(t *testing.T) {
-	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range append(files, chart+"/values-production.yaml") {
+	for _, file := range valueFiles(t) {
 		once, again := render(t, "--values="+file), render(t, "--values="+file)
 		if !reflect.DeepEqual(once, again) && filepath.Base(file) != "web-trial-values.yaml" {
 			t.Errorf("%s: not the same again", file)

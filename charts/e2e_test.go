@@ -7,13 +7,8 @@ package charts
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
@@ -31,6 +26,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 const release = "coingecko-exporter"
@@ -240,11 +237,7 @@ func TestSwing(t *testing.T) {
 // TestValidation: the API server itself takes what the chart makes of each file of values.
 func TestValidation(t *testing.T) {
 	c := newCluster(t)
-	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range append(files, chart+"/values-production.yaml") {
+	for _, file := range valueFiles(t) {
 		out := c.helm("template", release, chart, "--values="+file, "--no-hooks", "--api-versions=none")
 		var kept []string
 		_, out, _ = strings.Cut(out, "---\n") // what stands before is not YAML
@@ -434,12 +427,7 @@ func (c *cluster) prometheus(t *testing.T, pods int) {
 func TestWeb(t *testing.T) {
 	c := newCluster(t)
 	c.certificate()
-	hash, err := bcrypt.GenerateFromPassword([]byte("e2e"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.kubectl("create", "secret", "generic", "auth", "--from-literal=username=e2e", "--from-literal=password=e2e",
-		"--from-literal=web.yaml="+fmt.Sprintf("basic_auth_users: {e2e: %q}\ntls_server_config: {cert_file: /etc/tls/tls.crt, key_file: /etc/tls/tls.key}\n", hash))
+	c.auth("tls_server_config: {cert_file: /etc/tls/tls.crt, key_file: /etc/tls/tls.key}\n")
 	c.install("--set", "simulate=true,relay.enabled=true,web.tls.enabled=true,web.tls.existingSecret=tls,web.basicAuth.enabled=true,web.basicAuth.existingSecret=auth")
 	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
 		t.Errorf("helm test: %s", out)
@@ -452,41 +440,23 @@ func TestWeb(t *testing.T) {
 	c.uninstall()
 }
 
+// auth makes a user, as the Secret auth. Its web.yaml has further settings.
+func (c *cluster) auth(further string) {
+	c.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte("e2e"), bcrypt.MinCost)
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.kubectl("create", "secret", "generic", "auth", "--from-literal=username=e2e", "--from-literal=password=e2e",
+		"--from-literal=web.yaml="+fmt.Sprintf("basic_auth_users: {e2e: %q}\n%s", hash, further))
+}
+
 // certificate makes a CA and a certificate of it, as the Secret tls.
 func (c *cluster) certificate() {
 	c.Helper()
-	dir := c.TempDir()
-	write := func(name, kind string, der []byte, err error) {
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
-		}
-		if err != nil {
-			c.Fatal(err)
-		}
-	}
-	template := func(name string, ca bool) *x509.Certificate {
-		return &x509.Certificate{
-			SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: ca, BasicConstraintsValid: true,
-			KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		}
-	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		c.Fatal(err)
-	}
-	ca := template("e2e", true)
-	der, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
-	write("ca.crt", "CERTIFICATE", der, err)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		c.Fatal(err)
-	}
-	der, err = x509.CreateCertificate(rand.Reader, template(release+"."+c.namespace+".svc", false), ca, &key.PublicKey, caKey)
-	write("tls.crt", "CERTIFICATE", der, err)
-	der, err = x509.MarshalECPrivateKey(key)
-	write("tls.key", "EC PRIVATE KEY", der, err)
-	c.kubectl("create", "secret", "generic", "tls", "--from-file="+dir)
+	dir, ca := c.TempDir(), testbed.NewAuthority(c.T)
+	testbed.WritePair(c.T, ca.Issue(c.T, time.Now().Add(24*time.Hour), release+"."+c.namespace+".svc"), dir+"/tls.crt", dir+"/tls.key")
+	c.kubectl("create", "secret", "generic", "tls", "--from-file="+dir, "--from-file=ca.crt="+ca.File)
 }
 
 // TestWall: the dedicated Grafana shows the wall to everybody, and nothing else.
@@ -525,12 +495,7 @@ func TestWall(t *testing.T) {
 // The upstream is another release, which wants a password that the first one has and the upgrade has not.
 func TestRefused(t *testing.T) {
 	upstream, c := newCluster(t), newCluster(t)
-	hash, err := bcrypt.GenerateFromPassword([]byte("e2e"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	upstream.kubectl("create", "secret", "generic", "auth", "--from-literal=username=e2e", "--from-literal=password=e2e",
-		"--from-literal=web.yaml="+fmt.Sprintf("basic_auth_users: {e2e: %q}\n", hash))
+	upstream.auth("")
 	upstream.install("--set", "simulate=true,web.basicAuth.enabled=true,web.basicAuth.existingSecret=auth")
 	for name, password := range map[string]string{"right": "e2e", "wrong": "none"} {
 		c.kubectl("create", "secret", "generic", name, "--from-literal=http-config.yaml="+fmt.Sprintf("basic_auth: {username: e2e, password: %s}\n", password))
@@ -630,12 +595,7 @@ func sidecar(t *testing.T, shops map[string]*cluster) {
 // TestGivenUsers: pods run under whatever user the cluster picks, and read their Secrets.
 func TestGivenUsers(t *testing.T) {
 	c := newCluster(t)
-	hash, err := bcrypt.GenerateFromPassword([]byte("e2e"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.kubectl("create", "secret", "generic", "auth", "--from-literal=username=e2e", "--from-literal=password=e2e",
-		"--from-literal=web.yaml="+fmt.Sprintf("basic_auth_users: {e2e: %q}\n", hash))
+	c.auth("")
 	user, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -55,6 +54,13 @@ func start(t testing.TB, args ...string) *running {
 	})
 }
 
+func startWithRates(t testing.TB, args ...string) *running {
+	t.Helper()
+	r := start(t, args...)
+	testbed.Until(t, "rates", func() bool { return up(t, r.url) })
+	return r
+}
+
 // launch runs an exporter until the test ends, and waits until it listens.
 func launch(t testing.TB, run func(ctx context.Context, log io.Writer) int) *running {
 	t.Helper()
@@ -77,6 +83,17 @@ func launch(t testing.TB, run func(ctx context.Context, log io.Writer) int) *run
 	})
 	r.url = "http://" + address[1]
 	return r
+}
+
+// probes returns the URL of the probes' listener.
+func (r *running) probes(t testing.TB) string {
+	t.Helper()
+	var address []string
+	testbed.Until(t, "the probes' address", func() bool {
+		address = regexp.MustCompile(`Listening for probes" address=(\S+)\n`).FindStringSubmatch(r.log.String())
+		return address != nil
+	})
+	return "http://" + address[1]
 }
 
 // get requests a URL with header lines such as "Accept: text/html".
@@ -158,8 +175,7 @@ func simulate(t testing.TB, o simulator.Options) *simulator.Simulator {
 }
 
 func TestSimulate(t *testing.T) {
-	e := start(t, "--simulate")
-	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	e := startWithRates(t, "--simulate")
 	first := series(t, e.url)
 	for name, want := range map[string]float64{
 		`coingecko_exporter_simulated`:                           1,
@@ -215,8 +231,7 @@ func TestSimulatorIsControlled(t *testing.T) {
 }
 
 func TestEndpoints(t *testing.T) {
-	e := start(t, "--simulate")
-	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	e := startWithRates(t, "--simulate")
 	for _, tc := range []struct {
 		method, path string
 		status       int
@@ -237,6 +252,8 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/-/", 404},
 		{"POST", "/", 405},
 		{"DELETE", "/metrics", 405},
+		{"GET", "/screen.css", 404},
+		{"DELETE", "/screen.svg", 405},
 		{"PUT", exporter.RelayPath, 405},
 		{"POST", "/-/healthy", 405},
 	} {
@@ -255,8 +272,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestScrapeFormats(t *testing.T) {
-	e := start(t, "--simulate")
-	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	e := startWithRates(t, "--simulate")
 
 	_, text := get(t, e.url+"/metrics")
 	testbed.CheckMetrics(t, text)
@@ -370,22 +386,9 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-func TestEndsOnSignals(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		p := process(t, "--simulate")
-		if err := p.Process.Signal(sig); err != nil {
-			t.Fatal(err)
-		}
-		if s := ended(t, p); s.ExitCode() != 0 {
-			t.Errorf("%v: %v", sig, s)
-		}
-	}
-}
-
 // A connection beyond the limit is closed at once, probes on their own address are not, and closing a connection allows a new one.
 func TestConnectionLimit(t *testing.T) {
-	e := start(t, "--simulate", "--web.max-connections=2", "--web.health-listen-address=127.0.0.1:0")
-	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	e := startWithRates(t, "--simulate", "--web.max-connections=2", "--web.health-listen-address=127.0.0.1:0")
 	http.DefaultClient.CloseIdleConnections()
 	address := strings.TrimPrefix(e.url, "http://")
 	var kept []net.Conn
@@ -420,8 +423,7 @@ func TestConnectionLimit(t *testing.T) {
 			t.Error("a third connection was served")
 		}
 	}
-	probes := regexp.MustCompile(`Listening for probes" address=(\S+)`).FindStringSubmatch(e.log.String())
-	resp, err := http.Get("http://" + probes[1] + "/-/healthy")
+	resp, err := http.Get(e.probes(t) + "/-/healthy")
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("a probe: %v %v", resp, err)
 	}

@@ -24,11 +24,8 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 const chainMaxAge = 3 * time.Minute
 
@@ -38,14 +35,7 @@ func link(ctx context.Context, t testing.TB, upstream http.Handler, who coingeck
 	client, err := coingecko.New(coingecko.Options{
 		Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: who}},
 		UserAgent: "coingecko-exporter/test", Timeout: 10 * time.Second,
-		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			w := httptest.NewRecorder()
-			upstream.ServeHTTP(w, r)
-			if err := r.Context().Err(); err != nil {
-				return nil, err
-			}
-			return w.Result(), nil
-		}),
+		Transport: testbed.Transport(upstream),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -324,43 +314,4 @@ func TestChainRecovers(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A poller is told to wait for an hour, and is replaced by a healthy one: its relays have the new rates at once.
-func TestRelaysDoNotSleepWithTheirPoller(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer synctest.Wait()
-		defer cancel()
-		h := &head{}
-		life, end := context.WithCancel(ctx)
-		h.process = link(life, t, http.HandlerFunc(h.coinGecko), coingecko.CoinGecko, time.Minute)
-		relay := link(ctx, t, http.HandlerFunc(h.poller), coingecko.Relay, poller.MinInterval)
-		ask := func() int {
-			w := httptest.NewRecorder()
-			relay.ServeHTTP(w, httptest.NewRequest(http.MethodGet, relayPath, nil))
-			return w.Code
-		}
-		time.Sleep(90 * time.Second)
-		if code := ask(); code != 200 {
-			t.Errorf("with rates it answers %d", code)
-		}
-		h.mu.Lock()
-		h.unwell = &troubles[0]
-		h.mu.Unlock()
-		time.Sleep(5 * time.Minute)
-		if code := ask(); code != 503 {
-			t.Errorf("without rates it answers %d", code)
-		}
-		end()
-		h.mu.Lock()
-		h.unwell = nil
-		h.process = link(ctx, t, http.HandlerFunc(h.coinGecko), coingecko.CoinGecko, time.Minute)
-		h.mu.Unlock()
-		time.Sleep(poller.MinInterval + time.Second)
-		synctest.Wait()
-		if code := ask(); code != 200 {
-			t.Errorf("eleven seconds after its poller was replaced it answers %d", code)
-		}
-	})
 }

@@ -46,7 +46,7 @@ const usd = `coingecko_exchange_rate{currency="usd",kind="fiat"}`
 // CoinGecko's real address, through a proxy that leads to the test's server.
 func proxied(t *testing.T) {
 	u := newUpstream(t, "127.0.0.1:0", true)
-	u.certificate = u.ca.issue(t, time.Now().Add(time.Hour), "api.coingecko.com")
+	u.certificate = u.ca.Issue(t, time.Now().Add(time.Hour), "api.coingecko.com")
 	var broken atomic.Bool
 	broken.Store(true)
 	var seen testbed.Log
@@ -73,7 +73,7 @@ func proxied(t *testing.T) {
 		io.Copy(from, to)
 	}))
 	t.Cleanup(proxy.Close)
-	log, base := inShell(t, `exec "$0" "$@"`, []string{"HTTPS_PROXY=" + proxy.URL, "NO_PROXY=", "no_proxy=", "SSL_CERT_FILE=" + u.ca.file},
+	log, base := inShell(t, `exec "$0" "$@"`, []string{"HTTPS_PROXY=" + proxy.URL, "NO_PROXY=", "no_proxy=", "SSL_CERT_FILE=" + u.ca.File},
 		"--coingecko.plan=demo", "--coingecko.interval=10s", "--coingecko.api-key-file="+filepath.Join(u.home, "key"))
 	testbed.Until(t, "a failed poll", func() bool { return strings.Contains(log.String(), "Poll failed") })
 	if !strings.Contains(log.String(), "reason=network") || !strings.Contains(log.String(), "Bad Gateway") {
@@ -287,11 +287,15 @@ func endsInPoll(t *testing.T) {
 func endsBetweenPolls(t *testing.T) {
 	refusing := httptest.NewServer(answers(429, "", "Retry-After: 3600"))
 	t.Cleanup(refusing.Close)
-	p := process(t, "--coingecko.url="+refusing.URL+"/api/v3")
-	p.Says(t, "Poll failed")
-	terminate(t, p)
-	if s := ended(t, p); s.ExitCode() != 0 {
-		t.Errorf("%v\n%s", s, p.Log)
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		p := process(t, "--coingecko.url="+refusing.URL+"/api/v3")
+		p.Says(t, "Poll failed")
+		if err := p.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		if s := ended(t, p); s.ExitCode() != 0 {
+			t.Errorf("%v: %v\n%s", signal, s, p.Log)
+		}
 	}
 }
 
@@ -399,15 +403,13 @@ func crowd(t *testing.T, e *running, n int, say string) []net.Conn {
 
 // Each requests more than the socket buffers hold, and reads nothing.
 func slowReaders(t *testing.T) {
-	e := start(t, fast...)
-	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	e := startWithRates(t, fast...)
 	crowd(t, e, 50, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 100))
 	goesOn(t, e)
 }
 
 func halfOpen(t *testing.T) {
-	e := start(t, fast...)
-	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	e := startWithRates(t, fast...)
 	crowd(t, e, 100, "")
 	half := crowd(t, e, 100, "GET /metrics HTTP/1.1\r\nHost: x\r\nX-")
 	goesOn(t, e)
@@ -420,8 +422,7 @@ func halfOpen(t *testing.T) {
 
 // Too many concurrent requests are refused quickly. Probes and polls are not, and later requests are served.
 func flooded(t *testing.T) {
-	e := start(t, append(fast, "--web.max-requests=4")...)
-	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	e := startWithRates(t, append(fast, "--web.max-requests=4")...)
 	const polls = `coingecko_polls_total{upstream="coingecko"}`
 	first := series(t, e.url)[polls]
 	// These four hold all the room there is: answers that nobody takes.
@@ -505,21 +506,21 @@ func TestStartsAndStops(t *testing.T) {
 // Unauthorised readers are refused, and nothing is logged at the default level.
 func TestWebConfig(t *testing.T) {
 	dir := t.TempDir()
-	ca, stranger := newAuthority(t), newAuthority(t)
-	writePEM(t, dir, *ca.issue(t, time.Now().Add(time.Hour), "127.0.0.1"))
+	ca, stranger := testbed.NewAuthority(t), testbed.NewAuthority(t)
+	testbed.WritePair(t, ca.Issue(t, time.Now().Add(time.Hour), "127.0.0.1"), dir+"/cert.pem", dir+"/key.pem")
 	hash, err := bcrypt.GenerateFromPassword([]byte("correct"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := filepath.Join(dir, "web.yml")
 	if err := os.WriteFile(config, fmt.Appendf(nil, "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"+
-		"  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: %s\nbasic_auth_users:\n  prometheus: %s\n", ca.file, hash), 0o600); err != nil {
+		"  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: %s\nbasic_auth_users:\n  prometheus: %s\n", ca.File, hash), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := start(t, "--simulate", "--web.config.file="+config)
+	e := start(t, "--simulate", "--web.config.file="+config, "--web.health-listen-address=127.0.0.1:0")
 	base := strings.Replace(e.url, "http:", "https:", 1)
-	known, unknown := ca.issue(t, time.Now().Add(time.Hour)), stranger.issue(t, time.Now().Add(time.Hour))
-	expired := ca.issue(t, time.Now().Add(-time.Minute))
+	known, unknown := ca.Issue(t, time.Now().Add(time.Hour)), stranger.Issue(t, time.Now().Add(time.Hour))
+	expired := ca.Issue(t, time.Now().Add(-time.Minute))
 	for _, tc := range []struct {
 		name        string
 		certificate *tls.Certificate
@@ -538,7 +539,7 @@ func TestWebConfig(t *testing.T) {
 		{"TLS 1.0", known, "correct", tls.VersionTLS10, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := &tls.Config{RootCAs: ca.pool(), MinVersion: tls.VersionTLS10, MaxVersion: tc.most}
+			c := &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS10, MaxVersion: tc.most}
 			if tc.certificate != nil { // also one that the server says it does not know
 				c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return tc.certificate, nil }
 			}
@@ -570,10 +571,21 @@ func TestWebConfig(t *testing.T) {
 		})
 	}
 	curl(t, base, dir, ca, known)
+	if resp, _ := get(t, e.url+"/metrics"); resp.StatusCode != 400 {
+		t.Errorf("plain HTTP on the TLS port: %d", resp.StatusCode)
+	}
+
+	// The probes' listener is plain, and has nothing else.
+	for path, want := range map[string]int{"/-/healthy": 200, "/-/ready": 200, "/metrics": 404, "/": 404, exporter.RelayPath: 404} {
+		testbed.Until(t, fmt.Sprintf("%s answers %d on the probes' listener", path, want), func() bool {
+			resp, _ := get(t, e.probes(t)+path)
+			return resp.StatusCode == want
+		})
+	}
 }
 
 // curl is an independent client.
-func curl(t *testing.T, base, dir string, ca *authority, known *tls.Certificate) {
+func curl(t *testing.T, base, dir string, ca *testbed.Authority, known *tls.Certificate) {
 	t.Helper()
 	tool, err := exec.LookPath("curl")
 	if err != nil {
@@ -584,7 +596,7 @@ func curl(t *testing.T, base, dir string, ca *authority, known *tls.Certificate)
 	if err := os.Mkdir(clientDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	writePEM(t, clientDir, *known)
+	testbed.WritePair(t, known, clientDir+"/cert.pem", clientDir+"/key.pem")
 	certificate := []string{"--cert", clientDir + "/cert.pem", "--key", clientDir + "/key.pem"}
 	for name, tc := range map[string]struct {
 		args []string
@@ -595,7 +607,7 @@ func curl(t *testing.T, base, dir string, ca *authority, known *tls.Certificate)
 		"no client certificate": {[]string{"--user", "prometheus:correct"}, "000"},
 		"TLS 1.1":               {append(certificate, "--user", "prometheus:correct", "--tls-max", "1.1"), "000"},
 	} {
-		out, _ := exec.Command(tool, append(tc.args, "--silent", "--noproxy", "*", "--cacert", ca.file, "--output", os.DevNull, "--write-out", "%{http_code}", base+"/metrics")...).Output()
+		out, _ := exec.Command(tool, append(tc.args, "--silent", "--noproxy", "*", "--cacert", ca.File, "--output", os.DevNull, "--write-out", "%{http_code}", base+"/metrics")...).Output()
 		if string(out) != tc.want {
 			t.Errorf("curl, %s: %s, want %s", name, out, tc.want)
 		}

@@ -4,18 +4,11 @@ package exporter_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/binary"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +22,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 const (
@@ -41,7 +35,7 @@ type upstream struct {
 	url   string   // for --coingecko.url
 	args  []string // more flags for the exporter
 	home  string   // a folder
-	ca    *authority
+	ca    *testbed.Authority
 	inner *httptest.Server
 
 	isBroken          atomic.Bool
@@ -72,8 +66,8 @@ func newUpstream(t *testing.T, address string, secure bool) *upstream {
 	u.inner.Config.ErrorLog = log.New(io.Discard, "", 0)
 	u.url = "http://" + l.Addr().String() + "/api/v3"
 	if secure {
-		u.ca = newAuthority(t)
-		u.certificate = u.ca.issue(t, time.Now().Add(time.Hour), "127.0.0.1")
+		u.ca = testbed.NewAuthority(t)
+		u.certificate = u.ca.Issue(t, time.Now().Add(time.Hour), "127.0.0.1")
 		u.inner.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			c := u.certificate
 			if u.isBroken.Load() && u.brokenCertificate != nil {
@@ -83,7 +77,7 @@ func newUpstream(t *testing.T, address string, secure bool) *upstream {
 		}}
 		u.inner.StartTLS()
 		u.url = "https://" + l.Addr().String() + "/api/v3"
-		u.args = append(u.args, "--coingecko.http-config-file="+u.file(t, "http.yml", "tls_config:\n  ca_file: "+u.ca.file+"\n"))
+		u.args = append(u.args, "--coingecko.http-config-file="+u.file(t, "http.yml", "tls_config:\n  ca_file: "+u.ca.File+"\n"))
 	} else {
 		u.inner.Start()
 	}
@@ -251,66 +245,6 @@ func poisoned(more string) string {
 	return `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":` + poison + `,"type":"fiat"},"eur":{"value":` + poison + `,"type":"fiat"}` + more + `}}`
 }
 
-// authority is a CA.
-type authority struct {
-	file string // its own certificate
-	tls  tls.Certificate
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{file: filepath.Join(t.TempDir(), "ca.pem")}
-	a.tls = *a.issue(t, time.Now().Add(time.Hour))
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.tls.Certificate[0]})
-	if err := os.WriteFile(a.file, block, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// issue creates a certificate for hosts, or that of the CA itself.
-func (a *authority) issue(t *testing.T, until time.Time, hosts ...string) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	for _, h := range hosts {
-		if ip := net.ParseIP(h); ip != nil {
-			c.IPAddresses = append(c.IPAddresses, ip)
-		} else {
-			c.DNSNames = append(c.DNSNames, h)
-		}
-	}
-	parent, signer := c, any(key)
-	if a.tls.Leaf != nil {
-		parent, signer = a.tls.Leaf, a.tls.PrivateKey
-	} else {
-		c.IsCA, c.BasicConstraintsValid, c.Subject.CommonName = true, true, "test CA"
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-}
-
-func (a *authority) pool() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(a.tls.Leaf)
-	return p
-}
-
 // names is a name server for this process: names under .test resolve to 127.0.0.1, or to what the test sets. It is set up before any
 // test runs, because the resolver is global.
 var names = func() *nameServer {
@@ -378,22 +312,6 @@ func (n *nameServer) serve(c net.PacketConn) {
 			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1)
 		}
 		c.WriteTo(answer, from) // a name server promises nothing
-	}
-}
-
-func writePEM(t *testing.T, dir string, c tls.Certificate) {
-	t.Helper()
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, block := range map[string]*pem.Block{
-		"cert.pem": {Type: "CERTIFICATE", Bytes: c.Certificate[0]},
-		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -2,14 +2,11 @@ package exporter
 
 import (
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
 func file(t *testing.T, content string) string {
@@ -88,13 +85,6 @@ func TestUsableSettings(t *testing.T) {
 	}
 }
 
-// The interval that the warning recommends causes no warning.
-func TestRecommendedInterval(t *testing.T) {
-	if n := coingecko.PollsPerMonth(4*time.Minute + 29*time.Second); n > 10_000 {
-		t.Errorf("%d polls", n)
-	}
-}
-
 func TestEnvironmentSetsFlags(t *testing.T) {
 	t.Setenv("COINGECKO_EXPORTER_RATES_MAX_AGE", "the process's own environment is none of Run's business")
 	environment := map[string]string{
@@ -141,21 +131,6 @@ func TestHelpAndVersion(t *testing.T) {
 		}
 		if !strings.Contains(stdout.String(), want) || stderr.Len() > 0 {
 			t.Errorf("%s: stdout %q, stderr %q", flag, &stdout, &stderr)
-		}
-	}
-}
-
-func TestUpstreamsByHost(t *testing.T) {
-	for base, want := range map[string]coingecko.Upstream{
-		"https://api.coingecko.com/api/v3": coingecko.CoinGecko,
-		"http://coingecko-exporter:9880":   coingecko.Relay,
-	} {
-		u, err := url.Parse(base)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := coingecko.UpstreamOf(u); got != want {
-			t.Errorf("%s: %s", base, got)
 		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
-	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 func TestHealthCheck(t *testing.T) {
@@ -22,8 +21,7 @@ func TestHealthCheck(t *testing.T) {
 		code := exporter.Run(t.Context(), append(args, "--health.check"), none, io.Discard, &stderr)
 		return code, stderr.String()
 	}
-	ready := start(t, "--simulate")
-	testbed.Until(t, "rates", func() bool { return up(t, ready.url) })
+	ready := startWithRates(t, "--simulate")
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(ready.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +80,7 @@ func TestHealthCheckUsesNoProxy(t *testing.T) {
 }
 
 func TestHealthURL(t *testing.T) {
-	good := start(t, "--simulate")
-	testbed.Until(t, "rates", func() bool { return up(t, good.url) })
+	good := startWithRates(t, "--simulate")
 	gone := simulate(t, simulator.Options{})
 	gone.Close()
 	waiting := start(t, "--coingecko.url="+gone.URL())

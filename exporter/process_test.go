@@ -5,7 +5,6 @@ package exporter_test
 import (
 	"bufio"
 	"compress/gzip"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -19,8 +18,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
@@ -67,8 +64,7 @@ func gunzip(t *testing.T, s string) string {
 }
 
 func TestRelayPacksItsAnswer(t *testing.T) {
-	e := start(t, "--simulate")
-	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
+	e := startWithRates(t, "--simulate")
 	resp, packed := get(t, e.url+exporter.RelayPath, "Accept-Encoding: gzip")
 	if resp.Header.Get("Content-Encoding") != "gzip" || resp.Header.Get("Vary") != "Accept-Encoding" || resp.Header.Get("Age") == "" {
 		t.Errorf("headers: %v", resp.Header)
@@ -78,67 +74,6 @@ func TestRelayPacksItsAnswer(t *testing.T) {
 	}
 	if resp, body := ask(t, http.DefaultClient, http.MethodHead, e.url+exporter.RelayPath); body != "" || resp.Header.Get("ETag") == "" {
 		t.Errorf("HEAD: %v %q", resp.Header, body)
-	}
-}
-
-func TestTLSAndBasicAuth(t *testing.T) {
-	dir := t.TempDir()
-	ca := newAuthority(t)
-	writePEM(t, dir, *ca.issue(t, time.Now().Add(time.Hour), "127.0.0.1"))
-	hash, err := bcrypt.GenerateFromPassword([]byte("correct"), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "web.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\nbasic_auth_users:\n  prometheus: %s\n", hash), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	e := start(t, "--simulate", "--web.config.file="+config, "--web.health-listen-address=127.0.0.1:0", "--log.level=debug")
-	base := strings.Replace(e.url, "http:", "https:", 1)
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.pool()}}}
-	t.Cleanup(c.CloseIdleConnections)
-	with := func(password string) string {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.SetBasicAuth("prometheus", password)
-		return "Authorization: " + r.Header.Get("Authorization")
-	}
-	for _, tc := range []struct {
-		path   string
-		header string
-		status int
-	}{
-		{"/metrics", with("correct"), 200},
-		{"/", with("correct"), 200},
-		{"/metrics", with("wrong"), 401},
-		{"/metrics", "Accept: */*", 401},
-		{exporter.RelayPath, "Accept: */*", 401},
-		{"/-/healthy", "Accept: */*", 401},
-	} {
-		if resp, _ := ask(t, c, http.MethodGet, base+tc.path, tc.header); resp.StatusCode != tc.status {
-			t.Errorf("%s with %s: %d, want %d", tc.path, tc.header, resp.StatusCode, tc.status)
-		}
-	}
-	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.pool(), MaxVersion: tls.VersionTLS11}}}
-	if resp, err := old.Get(base + "/metrics"); err == nil {
-		resp.Body.Close()
-		t.Error("TLS 1.1 was accepted")
-	}
-	if resp, _ := get(t, e.url+"/metrics"); resp.StatusCode != 400 {
-		t.Errorf("plain HTTP on the TLS port: %d", resp.StatusCode)
-	}
-
-	// The probes' listener is plain, and has nothing else.
-	var probes string
-	testbed.Until(t, "the probes' address", func() bool {
-		_, after, ok := strings.Cut(e.log.String(), `msg="Listening for probes" address=`)
-		probes, _, _ = strings.Cut(after, "\n")
-		return ok && probes != ""
-	})
-	for path, want := range map[string]int{"/-/healthy": 200, "/-/ready": 200, "/metrics": 404, "/": 404, exporter.RelayPath: 404} {
-		testbed.Until(t, fmt.Sprintf("%s answers %d on the probes' listener", path, want), func() bool {
-			resp, _ := get(t, "http://"+probes+path)
-			return resp.StatusCode == want
-		})
 	}
 }
 

@@ -1,8 +1,6 @@
 package exporter_test
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"regexp"
@@ -22,8 +20,6 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-var update = flag.Bool("update", false, "write the list of flags into the README")
-
 const readme = "../README.md"
 
 // The README's table of flags is generated from the program.
@@ -39,24 +35,7 @@ func TestReadmeFlags(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| `--%s` | %s | %s |\n", f.Name, inCode(strings.Join(f.Default, ", ")), strings.ReplaceAll(f.Help, "|", `\|`))
 	}
-	text, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	between := regexp.MustCompile(`(?s)(<!-- flags: [^\n]*-->\n).*(<!-- end of flags -->)`)
-	if !between.Match(text) {
-		t.Fatal("the README has no place for the flags")
-	}
-	want := between.ReplaceAll(text, fmt.Appendf(nil, "${1}%s${2}", strings.ReplaceAll(b.String(), "$", "$$")))
-	if *update {
-		if err := os.WriteFile(readme, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if !bytes.Equal(text, want) {
-		t.Errorf("go test ./exporter -run TestReadme -update, and read it:\n%s", cmp.Diff(string(text), string(want)))
-	}
+	testbed.GoldenSection(t, readme, "flags", b.String())
 }
 
 func inCode(s string) string {

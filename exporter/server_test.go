@@ -176,7 +176,7 @@ func TestRefusedIsNeverReady(t *testing.T) {
 		}
 		client, err := coingecko.New(coingecko.Options{
 			Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "https", Host: "api.coingecko.com"}, Upstream: coingecko.CoinGecko}},
-			Transport: roundTripper(func(*http.Request) (*http.Response, error) { return (*answer.Load())() }),
+			Transport: testbed.RoundTripper(func(*http.Request) (*http.Response, error) { return (*answer.Load())() }),
 			Timeout:   time.Second,
 		})
 		if err != nil {

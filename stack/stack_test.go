@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -217,8 +216,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write golden files anew")
-
 // The Alertmanager here follows the example, without receivers.
 func TestAlertmanager(t *testing.T) {
 	t.Parallel()
@@ -244,18 +241,7 @@ func TestAlertmanager(t *testing.T) {
 			want.WriteString(line)
 		}
 	}
-	if *update {
-		if err := os.WriteFile("alertmanager.yaml", []byte(want.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile("alertmanager.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want.String() {
-		t.Error("alertmanager.yaml does not match alerts/alertmanager.example.yaml: read the change, then run go test ./stack -run TestAlertmanager -update")
-	}
+	testbed.Golden(t, "alertmanager.yaml", want.String())
 }
 
 // Every container is confined, and whatever compose.yaml takes from this repository is there.
@@ -565,21 +551,12 @@ func (s *system) none(expr string) error {
 }
 
 func (s *system) query(expr string) ([]float64, error) {
-	var answer struct {
-		Data struct{ Result []struct{ Value [2]any } }
-	}
-	if err := get(s.prometheus+"/api/v1/query?"+url.Values{"query": {expr}}.Encode(), &answer); err != nil {
-		return nil, err
-	}
+	samples, err := testbed.Query(s.prometheus, expr)
 	var values []float64
-	for _, r := range answer.Data.Result {
-		v, err := strconv.ParseFloat(fmt.Sprint(r.Value[1]), 64)
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, v)
+	for _, sample := range samples {
+		values = append(values, sample.Value)
 	}
-	return values, nil
+	return values, err
 }
 
 // alerting says whether an alert with these labels, name and value in turn, is not in Alertmanager as it should be.
@@ -606,17 +583,10 @@ func (s *system) alerting(want bool, name string, labels ...string) error {
 // silence makes one that concerns no alert.
 func (s *system) silence(comment string) {
 	s.t.Helper()
-	body := fmt.Sprintf(`{"matchers": [{"name": "alertname", "value": "none", "isRegex": false, "isEqual": true}],
-		"startsAt": %q, "endsAt": %q, "createdBy": "test", "comment": %q}`,
-		time.Now().Format(time.RFC3339), time.Now().Add(time.Hour).Format(time.RFC3339), comment)
-	answer, err := http.Post(s.alertmanager+"/api/v2/silences", "application/json", strings.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		s.t.Fatalf("a silence: %s", answer.Status)
-	}
+	testbed.PostJSON(s.t, s.alertmanager+"/api/v2/silences", map[string]any{
+		"matchers": []any{map[string]any{"name": "alertname", "value": "none", "isRegex": false, "isEqual": true}},
+		"startsAt": time.Now(), "endsAt": time.Now().Add(time.Hour), "createdBy": "test", "comment": comment,
+	})
 }
 
 // rules says which of the shipped rules does not work. Of a group that waits longer than this test the first

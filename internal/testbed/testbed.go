@@ -3,11 +3,13 @@ package testbed
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -219,10 +221,43 @@ func Get(url string) (status int, body string, _ error) {
 	return answer.StatusCode, string(text), err
 }
 
+// RoundTripper is a function as an http.RoundTripper.
+type RoundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Transport lets a handler answer requests, without sockets.
+func Transport(h http.Handler) RoundTripper {
+	return func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if err := r.Context().Err(); err != nil {
+			return nil, err
+		}
+		return w.Result(), nil
+	}
+}
+
 // Post sends a POST, such as to the simulator's control endpoints.
 func Post(t testing.TB, url string) {
 	t.Helper()
-	answer, err := http.Post(url, "", nil)
+	post(t, url, nil)
+}
+
+// PostJSON sends a value, such as an alert to Alertmanager.
+func PostJSON(t testing.TB, url string, value any) {
+	t.Helper()
+	body, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post(t, url, bytes.NewReader(body))
+}
+
+func post(t testing.TB, url string, body io.Reader) {
+	t.Helper()
+	answer, err := http.Post(url, "application/json", body)
 	if err != nil {
 		t.Fatal(err)
 	}

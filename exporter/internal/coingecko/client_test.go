@@ -1,8 +1,6 @@
 package coingecko_test
 
 import (
-	"compress/gzip"
-	"context"
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
@@ -21,6 +19,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 const userAgent = "coingecko-exporter/test (+https://github.com/heycard/coingecko-exporter)"
@@ -141,62 +140,6 @@ func TestClientReusesItsConnection(t *testing.T) {
 	}
 }
 
-// The simulator's modes are failures that clients of CoinGecko have observed.
-func TestClientSortsWhatCoinGeckoDoes(t *testing.T) {
-	for mode, want := range map[simulator.Mode]struct {
-		reason  coingecko.Reason
-		status  int
-		code    int
-		wait    bool
-		explain string
-	}{
-		simulator.Refuse:       {reason: coingecko.Network, explain: "CoinGecko cannot be reached."},
-		simulator.Stall:        {reason: coingecko.Timeout, explain: "CoinGecko did not answer in time."},
-		simulator.Slow:         {reason: coingecko.Timeout, status: 200, explain: "CoinGecko did not answer in time."},
-		simulator.Cutoff:       {reason: coingecko.Network, status: 200, explain: "CoinGecko cannot be reached."},
-		simulator.HTML:         {reason: coingecko.Unauthorized, status: 403, explain: "CoinGecko refused"},
-		simulator.Throttled:    {reason: coingecko.RateLimited, status: 429, wait: true, explain: "rate limited this exporter (429)"},
-		simulator.RateLimit:    {reason: coingecko.RateLimited, status: 429, code: 429, wait: true, explain: "rate limited this exporter (429)"},
-		simulator.Unauthorized: {reason: coingecko.Unauthorized, status: 401, code: 10002, explain: "CoinGecko refused"},
-		simulator.WrongHost:    {reason: coingecko.Unauthorized, status: 400, code: 10011, explain: "belongs to another plan. Check --coingecko.plan and the key."},
-		simulator.UserAgent:    {reason: coingecko.Unauthorized, status: 403, code: 403, explain: "CoinGecko refused"},
-		simulator.Garbage:      {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an invalid answer."},
-		simulator.Portal:       {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an invalid answer."},
-		simulator.Empty:        {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an invalid answer."},
-		simulator.NoBTC:        {reason: coingecko.BadPayload, status: 200, explain: "CoinGecko sent an invalid answer."},
-	} {
-		t.Run(string(mode), func(t *testing.T) {
-			t.Parallel()
-			sim, err := simulator.Start(simulator.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { sim.Close() })
-			if err := sim.Fail(mode); err != nil {
-				t.Fatal(err)
-			}
-			wait := time.Minute // which a busy machine may need
-			if want.reason == coingecko.Timeout {
-				wait = 3 * time.Second
-			}
-			e := mustFail(t, client(t, sim.URL(), timeout(wait)))
-			if e.Reason != want.reason || e.Status != want.status || e.Code != want.code || (e.Wait > 0) != want.wait {
-				t.Errorf("reason %s, status %d, code %d, wait %v; want %+v", e.Reason, e.Status, e.Code, e.Wait, want)
-			}
-			if !strings.Contains(e.Explain(), want.explain) {
-				t.Errorf("explained as %q, want %q in it", e.Explain(), want.explain)
-			}
-			if !strings.HasPrefix(e.Error(), sim.URL()[len("http://"):len(sim.URL())-len("/api/v3")]+": "+string(want.reason)) {
-				t.Errorf("error %q does not begin with the host and the reason", e)
-			}
-			sim.Recover()
-			if _, err := client(t, sim.URL(), timeout(time.Minute)).ExchangeRates(t.Context()); err != nil {
-				t.Errorf("did not recover: %v", err)
-			}
-		})
-	}
-}
-
 // Bodies and headers recorded from CoinGecko.
 func TestClientReadsRecordedErrors(t *testing.T) {
 	for file, want := range map[string]struct {
@@ -228,65 +171,42 @@ func TestClientReadsRecordedErrors(t *testing.T) {
 	}
 }
 
+// What TestFaults does not send.
 func TestClientFailures(t *testing.T) {
-	gzipped := func(w http.ResponseWriter, body string, cut int) {
-		var b strings.Builder
-		z := gzip.NewWriter(&b)
-		io.WriteString(z, body)
-		z.Close()
-		w.Header().Set("Content-Encoding", "gzip")
-		io.WriteString(w, b.String()[:b.Len()-cut])
-	}
 	for name, tc := range map[string]struct {
 		answer http.HandlerFunc
 		reason coingecko.Reason
 		detail string
 	}{
-		"truncated gzip": {func(w http.ResponseWriter, _ *http.Request) { gzipped(w, value("2"), 12) }, coingecko.BadPayload, "gzip: unexpected EOF"},
-		"no gzip": {func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", "gzip")
-			io.WriteString(w, value("2"))
-		}, coingecko.BadPayload, "invalid gzip"},
-		"gzip bomb": {func(w http.ResponseWriter, _ *http.Request) { gzipped(w, strings.Repeat(" ", 64<<20), 0) }, coingecko.BadPayload, "gzip: more than 1048576 bytes"},
-		"unasked encoding": {func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", "br")
-			io.WriteString(w, "x")
-		}, coingecko.BadPayload, `content encoding "br"`},
-		"endless body":      {func(w http.ResponseWriter, r *http.Request) { endless(w, r) }, coingecko.BadPayload, "more than 1048576 bytes"},
-		"an error with 200": {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"status":{"error_code":1020}}`) }, coingecko.BadPayload, `no member "rates"`},
-		"flat error": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(404)
-			io.WriteString(w, `{"error":"coin not found"}`)
-		}, coingecko.HTTPError, "coin not found"},
 		"400 of another kind": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(400)
 			io.WriteString(w, `{"status":{"error_code":4}}`)
 		}, coingecko.HTTPError, ""},
-		"5xx":                {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, coingecko.HTTPError, ""},
-		"304 out of nowhere": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, coingecko.HTTPError, ""},
-		"a loop": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, r.URL.Path, http.StatusMovedPermanently)
-		}, coingecko.HTTPError, "redirected to"},
 		"a bad redirect": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://%zz")
 			w.WriteHeader(302)
 		}, coingecko.Network, "failed to parse Location"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			e := mustFail(t, client(t, serve(t, tc.answer).URL))
-			if e.Reason != tc.reason || !strings.Contains(e.Detail, tc.detail) {
-				t.Errorf("got %s: %s, want %s with %q", e.Reason, e.Detail, tc.reason, tc.detail)
-			}
-		})
+		if e := mustFail(t, client(t, serve(t, tc.answer).URL)); e.Reason != tc.reason || !strings.Contains(e.Detail, tc.detail) {
+			t.Errorf("%s: got %s: %s, want %s with %q", name, e.Reason, e.Detail, tc.reason, tc.detail)
+		}
+	}
+	broken := config.DefaultHTTPClientConfig
+	broken.TLSConfig.CA = "no certificate"
+	if _, err := coingecko.New(coingecko.Options{HTTP: &broken}); err == nil {
+		t.Error("a CA that is none was accepted")
 	}
 }
 
-func endless(w http.ResponseWriter, r *http.Request) {
-	block := []byte(strings.Repeat("x", 64<<10))
-	for r.Context().Err() == nil {
-		if _, err := w.Write(block); err != nil {
-			return
-		}
+// The key is removed before the excerpt is cut, or a part of it would remain.
+func TestClientErrorsHoldNoPartOfTheKey(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(401)
+		fmt.Fprintf(w, `%s{"status":{"error_code":10002,"error_message":"invalid key %s"}}`, strings.Repeat(" ", 505), r.Header.Get("x-cg-demo-api-key"))
+	})
+	e := mustFail(t, client(t, s.URL, withKey("x-cg-demo-api-key", "CG-secret-0123456789")))
+	if text := fmt.Sprintf("%+v %s %s", *e, e, e.Explain()); strings.Contains(text, "CG-") {
+		t.Errorf("the key stands in the error: %s", text)
 	}
 }
 
@@ -308,27 +228,9 @@ func TestClientFollowsRedirectsWithinTheHost(t *testing.T) {
 	}
 }
 
-// Neither the key nor a password may follow a redirect to another host.
-func TestClientKeepsItsKeyToItself(t *testing.T) {
-	asked := 0
-	thief := serve(t, func(http.ResponseWriter, *http.Request) { asked++ })
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, thief.URL+"/api/v3/exchange_rates", http.StatusFound)
-	})
-	basic := config.DefaultHTTPClientConfig
-	basic.BasicAuth = &config.BasicAuth{Username: "shop", Password: "hunter2"}
-	e := mustFail(t, client(t, s.URL, withKey("x-cg-demo-api-key", "CG-secret"), func(o *coingecko.Options) { o.HTTP = &basic }))
-	if asked != 0 {
-		t.Error("the redirect was followed")
-	}
-	if e.Reason != coingecko.HTTPError || e.Status != 302 || !strings.Contains(e.Detail, "redirected to "+thief.URL[len("http://"):]) {
-		t.Errorf("got %v", e)
-	}
-}
-
 func TestClientSendsTheKeyToNobodyElse(t *testing.T) {
 	var key string
-	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+	transport := testbed.RoundTripper(func(r *http.Request) (*http.Response, error) {
 		key = r.Header.Get("x-cg-pro-api-key")
 		return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(value("2"))), Header: http.Header{}, Request: r}, nil
 	})
@@ -353,71 +255,6 @@ func TestClientSendsTheKeyToNobodyElse(t *testing.T) {
 		if _, err := c.ExchangeRates(t.Context()); err != nil || key != want {
 			t.Errorf("%s got the key %q, want %q (error %v)", base, key, want, err)
 		}
-	}
-}
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func TestClientErrorsDoNotHoldTheKey(t *testing.T) {
-	for name, send := range map[string]func(http.ResponseWriter, string){
-		"a body": func(w http.ResponseWriter, key string) {
-			w.WriteHeader(401)
-			fmt.Fprintf(w, `%s{"status":{"error_code":10002,"error_message":"invalid key %s"}}`, strings.Repeat(" ", 505), key)
-		},
-		"a redirect": func(w http.ResponseWriter, key string) {
-			w.Header().Set("Location", "https://"+key+".test/")
-			w.WriteHeader(302)
-		},
-		"an encoding": func(w http.ResponseWriter, key string) {
-			w.Header().Set("Content-Encoding", key)
-			io.WriteString(w, "x")
-		},
-		"a broken header": func(w http.ResponseWriter, key string) {
-			c, _, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer c.Close()
-			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", key)
-		},
-	} {
-		s := serve(t, func(w http.ResponseWriter, r *http.Request) { send(w, r.Header.Get("x-cg-demo-api-key")) })
-		e := mustFail(t, client(t, s.URL, withKey("x-cg-demo-api-key", "CG-secret-0123456789")))
-		if text := fmt.Sprintf("%+v %s %s", *e, e, e.Explain()); strings.Contains(text, "CG-") {
-			t.Errorf("the key stands in the error about %s: %s", name, text)
-		}
-	}
-}
-
-func TestClientReadsTheKeyEachTime(t *testing.T) {
-	sim, err := simulator.Start(simulator.Options{Plan: "demo", Key: "CG-new"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { sim.Close() })
-	key, keyErr := "CG-old", error(nil)
-	c := client(t, sim.URL(), func(o *coingecko.Options) {
-		o.KeyHeader, o.Key = "x-cg-demo-api-key", func() (string, error) { return key, keyErr }
-		o.KeyFrom = "--coingecko.api-key-file"
-	})
-	if e := mustFail(t, c); e.Reason != coingecko.Unauthorized || !strings.Contains(e.Explain(), "Check --coingecko.api-key-file.") {
-		t.Errorf("with the old key: %v", e)
-	}
-	key = "CG-new"
-	if _, err := c.ExchangeRates(t.Context()); err != nil {
-		t.Errorf("with the new key: %v", err)
-	}
-	before := sim.Requests()
-	keyErr = errors.New("--coingecko.api-key-file: open key: no such file or directory")
-	e := mustFail(t, c)
-	if e.Reason != coingecko.Unauthorized || e.Explain() != "The API key cannot be read. Check --coingecko.api-key-file." || !errors.Is(e, keyErr) {
-		t.Errorf("without a key: %v", e)
-	}
-	if sim.Requests() != before {
-		t.Error("asked although the key could not be read")
 	}
 }
 
@@ -451,56 +288,8 @@ func TestClientTriesTheNextUpstream(t *testing.T) {
 	}
 }
 
-func TestClientStopsWithItsContext(t *testing.T) {
-	hanging := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := client(t, hanging.URL).ExchangeRates(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestClientChecksCertificates(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, value("2")) }))
-	t.Cleanup(s.Close)
-	s.Config.ErrorLog = nil
-	if e := mustFail(t, client(t, s.URL)); e.Reason != coingecko.Network || !strings.Contains(e.Detail, "certificate") {
-		t.Errorf("an unknown CA: %v", e)
-	}
-	trusting := config.DefaultHTTPClientConfig
-	trusting.TLSConfig.CA = pemOf(s.TLS)
-	if _, err := client(t, s.URL, func(o *coingecko.Options) { o.HTTP = &trusting }).ExchangeRates(t.Context()); err != nil {
-		t.Errorf("a known CA: %v", err)
-	}
-	broken := config.DefaultHTTPClientConfig
-	broken.TLSConfig.CA = "no certificate"
-	if _, err := coingecko.New(coingecko.Options{HTTP: &broken}); err == nil {
-		t.Error("a CA that is none was accepted")
-	}
-}
-
 func pemOf(c *tls.Config) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificates[0].Certificate[0]}))
-}
-
-func TestClientUsesTheProxyOfItsConfiguration(t *testing.T) {
-	var asked string
-	proxy := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		asked = r.URL.String()
-		io.WriteString(w, value("2"))
-	})
-	u, err := url.Parse(proxy.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	through := config.DefaultHTTPClientConfig
-	through.ProxyURL = config.URL{URL: u}
-	if _, err := client(t, "http://relay.invalid/api/v3", func(o *coingecko.Options) { o.HTTP = &through }).ExchangeRates(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if asked != "http://relay.invalid/api/v3/exchange_rates" {
-		t.Errorf("the proxy was asked for %q", asked)
-	}
 }
 
 func TestPlans(t *testing.T) {

@@ -2,22 +2,14 @@ package coingecko_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +18,7 @@ import (
 	"github.com/prometheus/common/config"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // wire forwards data between a client and a server until a connection falls silent: it stays open but forwards nothing, as behind a
@@ -128,32 +121,6 @@ func TestClientLeavesASilentConnection(t *testing.T) {
 	}
 }
 
-// certificate returns a certificate signed by a CA, or self-signed without one.
-func certificate(t *testing.T, name string, until time.Time, ca *tls.Certificate) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name}, NotBefore: until.Add(-time.Hour), NotAfter: until,
-		IsCA: ca == nil, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	parent, signer := template, any(key)
-	if ca != nil {
-		parent, signer = ca.Leaf, ca.PrivateKey
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-}
-
 // Causes of failed connections are distinguished if the advice differs.
 func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 	quiet := func(s *httptest.Server) *httptest.Server {
@@ -162,7 +129,7 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 		return s
 	}
 	rates := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, value("2")) })
-	ca := certificate(t, "CA", time.Now().Add(time.Hour), nil)
+	ca := testbed.NewAuthority(t)
 	secure := func(c *tls.Config) string {
 		s := quiet(httptest.NewUnstartedServer(rates))
 		s.TLS = c
@@ -170,7 +137,7 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 		return "https://localhost" + s.URL[strings.LastIndex(s.URL, ":"):]
 	}
 	with := func(name string, until time.Time) string {
-		return secure(&tls.Config{Certificates: []tls.Certificate{*certificate(t, name, until, ca)}})
+		return secure(&tls.Config{Certificates: []tls.Certificate{*ca.Issue(t, until, name)}})
 	}
 	plain := serve(t, rates).URL
 	good := with("localhost", time.Now().Add(time.Hour))
@@ -190,11 +157,6 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 	gone := serve(t, nil)
 	gone.Close()
 	goneURL, _ := url.Parse(gone.URL)
-	caFile := filepath.Join(t.TempDir(), "ca.pem")
-	caPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate[0]})
-	if err := os.WriteFile(caFile, caPEM, 0o600); err != nil {
-		t.Fatal(err)
-	}
 
 	for name, tc := range map[string]struct {
 		url    string
@@ -209,7 +171,7 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 		"unknown CA":             {url: good, no: true, reason: coingecko.Network, cause: coingecko.UnknownCA, want: "signed by a CA that this machine does not trust"},
 		"another name":           {url: with("elsewhere.test", time.Now().Add(time.Hour)), reason: coingecko.Network, cause: coingecko.OtherName, want: "is for another host name"},
 		"expired":                {url: with("localhost", time.Now().Add(-time.Minute)), reason: coingecko.Network, cause: coingecko.Expired, want: "Check this machine's clock"},
-		"a client certificate":   {url: secure(&tls.Config{Certificates: []tls.Certificate{*certificate(t, "localhost", time.Now().Add(time.Hour), ca)}, ClientAuth: tls.RequireAnyClientCert}), reason: coingecko.Network, cause: coingecko.EndsHandshake, want: "If it requires a client certificate"},
+		"a client certificate":   {url: secure(&tls.Config{Certificates: []tls.Certificate{*ca.Issue(t, time.Now().Add(time.Hour), "localhost")}, ClientAuth: tls.RequireAnyClientCert}), reason: coingecko.Network, cause: coingecko.EndsHandshake, want: "If it requires a client certificate"},
 		"plain HTTP":             {url: strings.Replace(plain, "http:", "https:", 1), reason: coingecko.Network, cause: coingecko.PlainHTTP, want: "Write http:// in --coingecko.url"},
 		"HTTPS":                  {url: strings.Replace(good, "https:", "http:", 1), reason: coingecko.HTTPError, cause: coingecko.WantsHTTPS, want: "Write https:// in --coingecko.url."},
 		"proxy gone":             {url: good, proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
@@ -229,9 +191,9 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 			switch {
 			case tc.no:
 			case tc.file:
-				cfg.TLSConfig.CAFile = caFile
+				cfg.TLSConfig.CAFile = ca.File
 			default:
-				cfg.TLSConfig.CA = string(caPEM)
+				cfg.TLSConfig.CA = string(ca.PEM())
 			}
 			c := client(t, tc.url, func(o *coingecko.Options) { o.HTTP = &cfg })
 			if tc.reason == "" {

@@ -166,6 +166,7 @@ func TestDecodeEntries(t *testing.T) {
 	}
 }
 
+// TestFaults has more of these.
 func TestDecodeRefusesWhole(t *testing.T) {
 	many := func(n int) string {
 		var b strings.Builder
@@ -179,25 +180,17 @@ func TestDecodeRefusesWhole(t *testing.T) {
 		t.Errorf("%d entries: %d rates, error %v", coingecko.MaxEntries, len(rates), err)
 	}
 	for name, tc := range map[string]struct{ body, want string }{
-		"nothing":           {``, "not JSON"},
-		"HTML":              {`<!DOCTYPE html>`, "not JSON: byte 0: invalid character '<'"},
-		"cut off":           {`{"rates":{"btc":{"value":1}`, "not JSON: unexpected end"},
-		"something behind":  {value("1") + "garbage", "trailing data"},
-		"a list":            {`[]`, "not a JSON object"},
-		"null":              {`null`, "not a JSON object"},
-		"an error with 200": {`{"error":"coin not found"}`, `no member "rates"`},
-		"null rates":        {`{"rates":null}`, `in "rates": not a JSON object`},
-		"a list of rates":   {`{"rates":[]}`, `in "rates": not a JSON object`},
-		"two lists":         {`{"rates":{"btc":{"value":1}},"rates":{"btc":{"value":1}}}`, `two members "rates"`},
-		"no entry":          {`{"rates":{}}`, "none of 0 entries is usable"},
-		"no usable entry":   {`{"rates":{"usd":{"value":null}}}`, "none of 1 entries is usable"},
-		"no bitcoin":        {`{"rates":{"usd":{"value":2}}}`, "btc is missing"},
-		"a null bitcoin":    {`{"rates":{"usd":{"value":2},"btc":{"value":null}}}`, "btc is missing"},
-		"bitcoin is not 1":  {`{"rates":{"btc":{"value":1.01}}}`, "btc is 1.01 instead of 1"},
-		"wrong bits":        {`{"rates":{"btc":{"value":1},"bits":{"value":1e5}}}`, "bits is 100000 instead of 1e+06"},
-		"wrong satoshi":     {`{"rates":{"btc":{"value":1},"sats":{"value":1e6}}}`, "sats is 1e+06 instead of 1e+08"},
-		"too many":          {many(coingecko.MaxEntries + 1), "more than 500 entries"},
-		"deeply nested":     {`{"rates":` + strings.Repeat(`{"a":`, 20_000), "exceeded max depth"},
+		"nothing":         {``, "not JSON"},
+		"HTML":            {`<!DOCTYPE html>`, "not JSON: byte 0: invalid character '<'"},
+		"cut off":         {`{"rates":{"btc":{"value":1}`, "not JSON: unexpected end"},
+		"a list":          {`[]`, "not a JSON object"},
+		"null":            {`null`, "not a JSON object"},
+		"null rates":      {`{"rates":null}`, `in "rates": not a JSON object`},
+		"a list of rates": {`{"rates":[]}`, `in "rates": not a JSON object`},
+		"no usable entry": {`{"rates":{"usd":{"value":null}}}`, "none of 1 entries is usable"},
+		"a null bitcoin":  {`{"rates":{"usd":{"value":2},"btc":{"value":null}}}`, "btc is missing"},
+		"wrong bits":      {`{"rates":{"btc":{"value":1},"bits":{"value":1e5}}}`, "bits is 100000 instead of 1e+06"},
+		"too many":        {many(coingecko.MaxEntries + 1), "more than 500 entries"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rates, _, err := coingecko.Decode([]byte(tc.body))

@@ -2,14 +2,11 @@ package collector
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/expfmt"
@@ -19,8 +16,6 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew; read them before you commit them")
 
 var (
 	now  = time.Date(2026, 11, 23, 14, 3, 22, 500e6, time.UTC)
@@ -109,19 +104,7 @@ func TestGolden(t *testing.T) {
 				c.Polled(p)
 			}
 			got := text(t, c)
-			file := filepath.Join("testdata", name+".prom")
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), string(got)); d != "" {
-				t.Error(d)
-			}
+			testbed.Golden(t, filepath.Join("testdata", name+".prom"), string(got))
 			problems, err := testutil.CollectAndLint(c)
 			if err != nil || len(problems) > 0 {
 				t.Errorf("lint: %v %v", problems, err)

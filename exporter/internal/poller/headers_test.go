@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // Whatever the headers of an answer, a relay's age is never below the true one, and it never pauses longer than a third of max-age. A
@@ -34,7 +35,7 @@ func FuzzRelay(f *testing.F) {
 			header, code := http.Header{}, 200
 			client, err := coingecko.New(coingecko.Options{
 				Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream"}, Upstream: coingecko.Relay}}, Timeout: time.Minute,
-				Transport: transport(func(*http.Request) (*http.Response, error) {
+				Transport: testbed.RoundTripper(func(*http.Request) (*http.Response, error) {
 					return &http.Response{StatusCode: code, Header: header, Body: io.NopCloser(strings.NewReader(`{"rates":{"btc":{"value":1},"usd":{"value":5}}}`))}, nil
 				}),
 			})

@@ -30,6 +30,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // setting returns a number from the environment.
@@ -436,7 +437,7 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 	}
 	client, err := coingecko.New(coingecko.Options{
 		Endpoints: []coingecko.Endpoint{e}, UserAgent: "coingecko-exporter/test", Timeout: 10 * time.Second,
-		Transport: roundTripper(w.transport),
+		Transport: testbed.RoundTripper(w.transport),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -501,10 +502,6 @@ func (l *locked) Uint64() uint64 {
 	defer l.mu.Unlock()
 	return l.from.Uint64()
 }
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // TestProperty makes PROPERTY_POLLS polls (20,000) in simulated time, from PROPERTY_SEED (1). `make soak` draws a new seed each time.
 func TestProperty(t *testing.T) {

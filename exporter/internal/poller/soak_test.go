@@ -22,6 +22,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // use is the process's resource usage.
@@ -53,22 +54,17 @@ func TestSoak(t *testing.T) {
 	begun := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{Refresh: 2 * time.Minute})
-		upstream := sim.Handler()
+		upstream := testbed.Transport(sim.Handler())
 		client, err := coingecko.New(coingecko.Options{
 			Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: coingecko.CoinGecko}},
 			UserAgent: "coingecko-exporter/test", Timeout: 10 * time.Second,
-			Transport: roundTripper(func(r *http.Request) (resp *http.Response, err error) {
-				w := httptest.NewRecorder()
+			Transport: testbed.RoundTripper(func(r *http.Request) (resp *http.Response, err error) {
 				defer func() {
 					if recover() != nil { // as the simulator breaks connections off
 						resp, err = nil, http.ErrHandlerTimeout
 					}
 				}()
-				upstream.ServeHTTP(w, r)
-				if err := r.Context().Err(); err != nil {
-					return nil, err
-				}
-				return w.Result(), nil
+				return upstream(r)
 			}),
 		})
 		if err != nil {

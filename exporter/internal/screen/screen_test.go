@@ -1,13 +1,11 @@
 package screen
 
 import (
-	"flag"
 	"io"
 	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,14 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew; read them before you commit them")
 
 // served are the routes of a screen.
 func served(s *Screen) http.Handler {
@@ -110,19 +105,7 @@ func TestPages(t *testing.T) {
 				}
 				got = strings.Replace(got, whole, "...", 1)
 			}
-			file := filepath.Join("testdata", name+".html")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("%s differs (-want +got):\n%s", file, d)
-			}
+			testbed.Golden(t, filepath.Join("testdata", name+".html"), got)
 		})
 	}
 }
@@ -313,44 +296,6 @@ func TestIcon(t *testing.T) {
 	if content := body(t, r); r.StatusCode != 200 || r.Header.Get("Content-Type") != "image/svg+xml" || !strings.HasPrefix(content, "<svg") ||
 		r.Header.Get("Cache-Control") != "max-age=86400" || r.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("%d %v %s", r.StatusCode, r.Header, content)
-	}
-}
-
-func TestRoutes(t *testing.T) {
-	s := newScreen(t, Options{}, healthy(simulator.RecordedRates()))
-	server := httptest.NewServer(served(s))
-	defer server.Close()
-	for _, c := range []struct {
-		method, path string
-		code         int
-	}{
-		{"GET", "/", 200},
-		{"HEAD", "/", 200},
-		{"POST", "/", 405},
-		{"DELETE", "/screen.svg", 405},
-		{"GET", "/index.html", 404},
-		{"GET", "/screen.css", 404},
-		{"GET", "/page.html", 404},
-	} {
-		q, err := http.NewRequest(c.method, server.URL+c.path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := server.Client().Do(q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content := body(t, r)
-		r.Body.Close()
-		if r.StatusCode != c.code {
-			t.Errorf("%s %s: %d, want %d", c.method, c.path, r.StatusCode, c.code)
-		}
-		if c.code == 405 && r.Header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s %s: Allow is %q", c.method, c.path, r.Header.Get("Allow"))
-		}
-		if c.method == "HEAD" && (content != "" || r.Header.Get("Cache-Control") != "no-store") {
-			t.Errorf("HEAD: %d bytes, %v", len(content), r.Header)
-		}
 	}
 }
 

@@ -279,15 +279,6 @@ func TestRefuse(t *testing.T) {
 	s.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, url, nil))
 }
 
-func TestStall(t *testing.T) {
-	_, _, c, url := failing(t, Stall, Options{})
-	c.Timeout = 200 * time.Millisecond
-	var netErr net.Error
-	if _, err := ask(t, c, http.MethodGet, url, nil); !errors.As(err, &netErr) || !netErr.Timeout() {
-		t.Errorf("error %v, want a time-out", err)
-	}
-}
-
 // Close must not wait for a patient client.
 func TestCloseEndsStall(t *testing.T) {
 	s, _, c, url := failing(t, Stall, Options{})
@@ -377,13 +368,6 @@ func TestFailingAnswers(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestServerError(t *testing.T) {
-	_, _, c, url := failing(t, ServerError, Options{})
-	for _, want := range []int{500, 503, 500} {
-		mustAsk(t, c, http.MethodGet, url, nil).want(t, want, jsonType, `{"error":"`)
 	}
 }
 
