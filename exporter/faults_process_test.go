@@ -245,6 +245,15 @@ func terminate(t *testing.T, p *testbed.Exporter) {
 	}
 }
 
+// endsWell sends SIGTERM, which must end the process gracefully.
+func endsWell(t *testing.T, p *testbed.Exporter) {
+	t.Helper()
+	terminate(t, p)
+	if s := ended(t, p); s.ExitCode() != 0 {
+		t.Errorf("%v\n%s", s, p.Log)
+	}
+}
+
 // In the first milliseconds the signal kills the process; later, the exit code is 0.
 func endsWhileStarting(t *testing.T) {
 	clean := 0
@@ -615,7 +624,7 @@ func curl(t *testing.T, base, dir string, ca *testbed.Authority, known *tls.Cert
 }
 
 // piped runs the exporter with its log in a pipe of 4 KiB.
-func piped(t *testing.T, args ...string) (p *exec.Cmd, log *os.File, base string) {
+func piped(t *testing.T, args ...string) (p *testbed.Exporter, log *os.File) {
 	t.Helper()
 	log, w, err := os.Pipe()
 	if err != nil {
@@ -625,42 +634,22 @@ func piped(t *testing.T, args ...string) (p *exec.Cmd, log *os.File, base string
 	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, w.Fd(), syscall.F_SETPIPE_SZ, 4096); errno != 0 {
 		t.Fatal(errno)
 	}
-	p = exec.Command(os.Args[0], append(args, "--web.listen-address=127.0.0.1:0")...)
-	p.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
-	p.Stderr = w
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
+	c := exec.Command(os.Args[0], append(args, "--web.listen-address=127.0.0.1:0")...)
+	c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
+	c.Stderr = w
+	p = &testbed.Exporter{Program: testbed.Start(t, c)}
 	w.Close()
-	t.Cleanup(func() { p.Process.Kill(); p.Wait() })
 	lines := bufio.NewReader(log)
-	for {
+	for p.Address == "" {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			t.Fatal(err)
 		}
 		if m := listening.FindStringSubmatch(line); m != nil {
-			return p, log, "http://" + m[1]
+			p.Address = m[1]
 		}
 	}
-}
-
-// endsInOrder checks that SIGTERM ends the process gracefully, whatever happened to its log.
-func endsInOrder(t *testing.T, p *exec.Cmd) {
-	t.Helper()
-	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- p.Wait() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(testbed.Patience):
-		t.Fatal("did not end")
-	}
+	return p, log
 }
 
 // pollsOn waits for polls, each of which logs a message at this level.
@@ -675,17 +664,17 @@ func pollsOn(t *testing.T, base string, polls float64) {
 }
 
 func logClosed(t *testing.T) {
-	p, log, base := piped(t, append(fast, "--log.level=debug")...)
-	pollsOn(t, base, 1)
+	p, log := piped(t, append(fast, "--log.level=debug")...)
+	pollsOn(t, p.URL(), 1)
 	log.Close()
-	pollsOn(t, base, 5)
-	endsInOrder(t, p)
+	pollsOn(t, p.URL(), 5)
+	endsWell(t, p)
 }
 
 func logBlocked(t *testing.T) {
-	p, _, base := piped(t, append(fast, "--log.level=debug")...)
-	pollsOn(t, base, 60) // more lines than the pipe holds
-	endsInOrder(t, p)
+	p, _ := piped(t, append(fast, "--log.level=debug")...)
+	pollsOn(t, p.URL(), 60) // more lines than the pipe holds
+	endsWell(t, p)
 }
 
 func hangsUp(t *testing.T) {
@@ -707,8 +696,5 @@ func hangsUp(t *testing.T) {
 	if resp, _ := get(t, p.URL()+"/-/healthy"); resp.StatusCode != 200 {
 		t.Errorf("/-/healthy answers %d", resp.StatusCode)
 	}
-	terminate(t, p)
-	if s := ended(t, p); s.ExitCode() != 0 {
-		t.Errorf("%v\n%s", s, p.Log)
-	}
+	endsWell(t, p)
 }

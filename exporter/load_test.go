@@ -94,16 +94,10 @@ func shipped(t *testing.T) string {
 // pinned runs a program on the first core.
 func pinned(t *testing.T, env, program string, args ...string) (pid int, url string) {
 	t.Helper()
-	var log testbed.Log
 	c := exec.Command("taskset", append([]string{"-c", "0", program}, args...)...)
 	c.Env = append(os.Environ(), env, "GOMAXPROCS=1")
-	c.Stderr = &log
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	testbed.Until(t, "listening", func() bool { return listening.MatchString(log.String()) })
-	return c.Process.Pid, "http://" + listening.FindStringSubmatch(log.String())[1]
+	p := testbed.Start(t, c)
+	return p.Process.Pid, "http://" + p.Says(t, listening.String())[1]
 }
 
 // measured is the result of wrk.

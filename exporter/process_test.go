@@ -3,7 +3,6 @@
 package exporter_test
 
 import (
-	"bufio"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -27,10 +26,7 @@ import (
 // openMetrics parses a scrape with Prometheus' OpenMetrics parser.
 func openMetrics(t *testing.T, body string) {
 	t.Helper()
-	tool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not on the PATH")
-	}
+	tool := testbed.Tool(t, "promtool")
 	// It wants a time for every sample, which a scrape has not.
 	var b strings.Builder
 	for line := range strings.Lines(body) {
@@ -45,9 +41,7 @@ func openMetrics(t *testing.T, body string) {
 	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(tool, "tsdb", "create-blocks-from", "openmetrics", file, dir).CombinedOutput(); err != nil {
-		t.Errorf("promtool cannot read it: %v\n%s", err, out)
-	}
+	testbed.Run(t, tool, "tsdb", "create-blocks-from", "openmetrics", file, dir)
 }
 
 func gunzip(t *testing.T, s string) string {
@@ -174,20 +168,7 @@ func TestSocketActivation(t *testing.T) {
 	c := exec.Command("sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" --simulate --web.systemd-socket`, os.Args[0])
 	c.Env = append(os.Environ(), "TEST_AS_EXPORTER=1")
 	c.ExtraFiles = []*os.File{f}
-	pipe, err := c.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	lines := bufio.NewScanner(pipe)
-	for lines.Scan() {
-		if listening.MatchString(lines.Text()) {
-			break
-		}
-	}
+	testbed.Start(t, c).Says(t, listening.String())
 	if resp, _ := get(t, "http://"+l.Addr().String()+"/-/healthy"); resp.StatusCode != 200 {
 		t.Errorf("%d", resp.StatusCode)
 	}

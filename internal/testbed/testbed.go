@@ -120,11 +120,14 @@ type Program struct {
 	Ended chan struct{} // closed when the program has ended
 }
 
-// Start starts a program. Its output is logged if the test fails.
+// Start starts a program. Its output is logged if the test fails, except standard error if it goes elsewhere.
 func Start(t testing.TB, c *exec.Cmd) *Program {
 	t.Helper()
 	p := &Program{Cmd: c, Log: &Log{}, Ended: make(chan struct{})}
-	c.Stdout, c.Stderr = p.Log, p.Log
+	c.Stdout = p.Log
+	if c.Stderr == nil {
+		c.Stderr = p.Log
+	}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -167,18 +166,7 @@ const (
 )
 
 func TestBrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("Skipped: -short leaves out the browser.")
-	}
-	path := ""
-	for _, name := range []string{"google-chrome", "chromium-browser", "chromium"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-		}
-	}
-	if path == "" {
-		t.Skip("Skipped: neither chromium nor google-chrome is on the PATH, so nobody has looked at the page in a browser.")
-	}
+	path := testbed.Tool(t, "chromium", "chromium-browser", "google-chrome")
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
 		chromedp.WindowSize(1920, 1080), chromedp.WSURLReadTimeout(time.Minute),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
