@@ -235,21 +235,17 @@ func TestRatesExpireAndComeBack(t *testing.T) {
 
 // When an answer says that newer rates are due.
 func TestWaits(t *testing.T) {
-	limited := func(header, value string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			if header != "" {
-				w.Header().Set(header, value)
-			}
-			w.WriteHeader(http.StatusTooManyRequests)
-		}
-	}
 	within := func(least, most time.Duration) func(int, time.Duration) bool {
 		return func(_ int, d time.Duration) bool { return least <= d && d <= most }
 	}
 	exactly := func(d time.Duration) func(int, time.Duration) bool { return within(d, d) }
-	status := func(code int, body string) http.HandlerFunc {
+	says := func(status int, body string, headers ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(code)
+			for _, h := range headers {
+				name, value, _ := strings.Cut(h, ": ")
+				w.Header().Set(name, value)
+			}
+			w.WriteHeader(status)
 			io.WriteString(w, body)
 		}
 	}
@@ -258,64 +254,45 @@ func TestWaits(t *testing.T) {
 		middle := min(time.Minute<<i, 15*time.Minute)
 		return d >= max(middle/2, time.Minute) && d <= min(middle*3/2, 15*time.Minute)
 	}
+	const aYear = "Cache-Control: max-age=31536000"
 	for name, tc := range map[string]struct {
 		upstream http.Handler
 		ok       func(i int, pause time.Duration) bool
 		change   func(*Options, *coingecko.Endpoint)
 	}{
-		"429 with seconds": {upstream: limited("Retry-After", "119"), ok: exactly(119 * time.Second)},
+		"429 with seconds": {upstream: says(429, "", "Retry-After: 119"), ok: exactly(119 * time.Second)},
 		"429 with a reset": {upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			limited("x-ratelimit-reset", time.Now().Add(90*time.Second).Format("2006-01-02 15:04:05 -0700"))(w, r)
+			says(429, "", "x-ratelimit-reset: "+time.Now().Add(90*time.Second).Format("2006-01-02 15:04:05 -0700"))(w, r)
 		}), ok: within(89*time.Second, 90*time.Second)},
-		"429 with too short a wait":   {upstream: limited("Retry-After", "1"), ok: exactly(MinInterval)},
-		"429 with a year":             {upstream: limited("Retry-After", "31536000"), ok: exactly(time.Hour)},
-		"429 with a date in the past": {upstream: limited("Retry-After", "Fri, 31 Dec 1999 15:04:05 GMT"), ok: backingOff},
-		"429 without a hint":          {upstream: limited("", ""), ok: backingOff},
-		"401":                         {upstream: status(401, ""), ok: backingOff},
-		"403":                         {upstream: status(403, "<html>"), ok: backingOff},
-		"400 with 10010":              {upstream: status(400, `{"error_code":10010}`), ok: backingOff},
-		"400 of another kind":         {upstream: status(400, ``), ok: exactly(time.Minute)},
-		"500":                         {upstream: status(500, ``), ok: exactly(time.Minute)},
-		"a good answer":               {upstream: status(200, good), ok: exactly(time.Minute)},
-		"a relay without a word":      {upstream: status(200, good), ok: exactly(time.Minute), change: asRelay},
-		"a relay with a max-age": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Cache-Control", "max-age=300")
-			w.Header().Set("Age", "20")
-			io.WriteString(w, good)
-		}), ok: exactly(200 * time.Second), change: asRelay},
-		"a relay with a short max-age": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Cache-Control", "max-age=60")
-			w.Header().Set("Age", "20")
-			io.WriteString(w, good)
-		}), ok: exactly(41 * time.Second), change: asRelay},
-		"a relay that is late itself": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Cache-Control", "max-age=60")
-			w.Header().Set("Age", "90")
-			io.WriteString(w, good)
-		}), ok: exactly(MinInterval), change: asRelay},
-		"a relay with a max-age of a year": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Cache-Control", "max-age=31536000")
-			io.WriteString(w, good)
-		}), ok: exactly(200 * time.Second), change: asRelay},
-		"a relay that takes its time": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		"429 with too short a wait":        {upstream: says(429, "", "Retry-After: 1"), ok: exactly(MinInterval)},
+		"429 with a year":                  {upstream: says(429, "", "Retry-After: 31536000"), ok: exactly(time.Hour)},
+		"429 with a date in the past":      {upstream: says(429, "", "Retry-After: Fri, 31 Dec 1999 15:04:05 GMT"), ok: backingOff},
+		"429 without a hint":               {upstream: says(429, ""), ok: backingOff},
+		"401":                              {upstream: says(401, ""), ok: backingOff},
+		"403":                              {upstream: says(403, "<html>"), ok: backingOff},
+		"400 with 10010":                   {upstream: says(400, `{"error_code":10010}`), ok: backingOff},
+		"400 of another kind":              {upstream: says(400, ``), ok: exactly(time.Minute)},
+		"500":                              {upstream: says(500, ``), ok: exactly(time.Minute)},
+		"a good answer":                    {upstream: says(200, good), ok: exactly(time.Minute)},
+		"a relay without a word":           {upstream: says(200, good), ok: exactly(time.Minute), change: asRelay},
+		"a relay with a max-age":           {upstream: says(200, good, "Cache-Control: max-age=300", "Age: 20"), ok: exactly(200 * time.Second), change: asRelay},
+		"a relay with a short max-age":     {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 20"), ok: exactly(41 * time.Second), change: asRelay},
+		"a relay that is late itself":      {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 90"), ok: exactly(MinInterval), change: asRelay},
+		"a relay with a max-age of a year": {upstream: says(200, good, aYear), ok: exactly(200 * time.Second), change: asRelay},
+		"a relay that takes its time": {upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(9 * time.Second)
-			w.Header().Set("Cache-Control", "max-age=31536000")
-			io.WriteString(w, good)
+			says(200, good, aYear)(w, r)
 		}), ok: exactly(200 * time.Second), change: asRelay},
-		"a relay whose poller must wait for an hour": {upstream: limited("Retry-After", "3600"), ok: exactly(MinInterval), change: asRelay},
-		"a relay that says 503 for an hour": {upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "3600")
-			w.Header().Set("Cache-Control", "max-age=3600")
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}), ok: exactly(MinInterval), change: asRelay},
-		"a relay that refuses access": {upstream: status(401, ""), ok: exactly(MinInterval), change: asRelay},
-		"a relay and a long interval": {upstream: status(200, good), ok: exactly(200 * time.Second), change: func(o *Options, e *coingecko.Endpoint) {
+		"a relay whose poller must wait for an hour": {upstream: says(429, "", "Retry-After: 3600"), ok: exactly(MinInterval), change: asRelay},
+		"a relay that says 503 for an hour":          {upstream: says(503, "", "Retry-After: 3600", "Cache-Control: max-age=3600"), ok: exactly(MinInterval), change: asRelay},
+		"a relay that refuses access":                {upstream: says(401, ""), ok: exactly(MinInterval), change: asRelay},
+		"a relay and a long interval": {upstream: says(200, good), ok: exactly(200 * time.Second), change: func(o *Options, e *coingecko.Endpoint) {
 			o.Interval, e.Upstream = 10*time.Minute, coingecko.Relay
 		}},
-		"a relay, long intervals and 503": {upstream: status(503, ""), ok: exactly(MinInterval), change: func(o *Options, e *coingecko.Endpoint) {
+		"a relay, long intervals and 503": {upstream: says(503, ""), ok: exactly(MinInterval), change: func(o *Options, e *coingecko.Endpoint) {
 			o.Interval, e.Upstream = 10*time.Minute, coingecko.Relay
 		}},
-		"a relay and a short max-age": {upstream: status(503, ""), ok: exactly(4 * time.Second), change: func(o *Options, e *coingecko.Endpoint) {
+		"a relay and a short max-age": {upstream: says(503, ""), ok: exactly(4 * time.Second), change: func(o *Options, e *coingecko.Endpoint) {
 			o.MaxAge, e.Upstream = 12*time.Second, coingecko.Relay
 		}},
 	} {
