@@ -34,7 +34,7 @@ func analysis() *dashboard {
 		timeseries("Performance since the left edge", "How much more or less the price is than at the start of the time range. "+
 			"Formula: price / price at the start - 1.",
 			place{left, 1, 12, 9}, ranged(price+chosen+` /`+same+`(`+price+chosen+` @ start()) - 1`, "{{currency}}")).
-			unit("percentunit").custom("fillOpacity", 5),
+			unit("percentunit").custom("fillOpacity", 5).none("No price at the left edge: choose a shorter time range"),
 		timeseries("Price of $against", "Price of one unit of that currency in the chosen quote. On one axis with others nothing would be seen to move. "+
 			"Formula: rate of the quote / rate of the currency, both per bitcoin.",
 			place{right, 1, 12, 9}, ranged(price+`{`+exporters+`,currency="$against",quote="$quote"}`, "{{currency}}")).

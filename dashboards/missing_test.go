@@ -13,7 +13,8 @@ import (
 )
 
 // TestMissingCoin lets another coin be without a price in each minute of an hour: its tile says so in that minute and only then, and
-// no tile ever shows a price that is not its coin's.
+// no tile ever shows a price that is not its coin's. From minute 40 on the exporter withholds rates: what is missing then is not
+// confirmed, but not when all prices are gone, as they are from minute 63 on.
 func TestMissingCoin(t *testing.T) {
 	testbed.Tool(t, "promtool")
 	wall := boards(t)[0]
@@ -40,19 +41,23 @@ func TestMissingCoin(t *testing.T) {
 	inputs := []input{
 		{`coingecko_last_success_timestamp_seconds{` + job + `}`, "0+60x70"},
 		{`coingecko_poll_interval_seconds{` + job + `}`, "60x70"},
+		{`coingecko_rejected_rates_total{` + job + `,reason="implausible"}`, "0x39 1+1x30"},
 	}
 	var checks []check
 	for minute := 1; minute <= 60; minute++ {
 		code, own := fmt.Sprintf("c%d", minute), float64(100+minute)
 		inputs = append(inputs,
-			input{`currency_quote:coingecko_price:ratio{` + job + `,currency="` + code + `",quote="usd"}`, fmt.Sprintf("%vx%d stale %vx70", own, minute-1, own)},
+			input{`currency_quote:coingecko_price:ratio{` + job + `,currency="` + code + `",quote="usd"}`, fmt.Sprintf("%vx%d stale %vx%d stale", own, minute-1, own, 61-minute)},
 			input{`coingecko_currency_info{` + job + `,currency="` + code + `",unit="` + code + `"}`, "1x70"})
 		values := map[string]string{"namespace": ".*", "job": ".+", "quote": "usd", "coin": code}
-		for _, at := range []int{minute - 1, minute, minute + 1} {
+		for _, at := range []int{minute - 1, minute, minute + 1, 65} {
 			shown := []sample{{Labels: "{}", Value: own}}
 			says := []sample(nil)
-			if at == minute {
-				shown, says = nil, []sample{{Labels: "{}", Value: 0}} // 0 is "no rate"
+			if at == minute || at == 65 {
+				shown, says = nil, []sample{{Labels: "{}", Value: 0}} // no rate
+				if at >= 40 && at < 63 {
+					says[0].Value = 1 // not confirmed
+				}
 			}
 			checks = append(checks,
 				check{"max(" + fill(tile[0].Targets[0].Expr, values, nil) + ")", fmt.Sprintf("%dm", at), shown},

@@ -119,7 +119,7 @@ func header() []*panel {
 			override(query("D"), "color", fixed(bad)).
 			override(query("E"), "color", fixed(bad), "mappings", []any{exactly("1", "–", bad)}).
 			set("options.colorMode", "background_solid").set("options.textMode", "value_and_name").
-			set("options.text", map[string]any{"titleSize": leastText, "valueSize": 46}),
+			set("options.text", map[string]any{"titleSize": leastText, "valueSize": 38}),
 		stat("", "Alerts of this shop that fire, worst first: what makes prices untrustworthy, then what somebody was paged for, then warnings. "+
 			"From the series ALERTS of the Prometheus that evaluates alerts/.", place{15, 0, 9, headerHigh},
 			alerts(), alertsLeft(),
@@ -161,8 +161,9 @@ func tile(coins int) *panel {
 				` * on (currency) group_left (unit) ` + unitOfTile(" @ end()") + ` * on (currency) group_left (basket) ` + basketOfTile(),
 			LegendFormat: tied("{{unit}}  {{words}}") + " {{basket}}", Interval: "1m",
 		},
-		// No price: the coin's name, and whether the exporter withholds it.
-		instant(`(0 * `+unitOfTile("")+` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{`+exporters+`,reason="implausible"}[10m])) > bool 0) or vector(0)))`+
+		// No price: the coin's name, and whether the exporter withholds it. If there is no price of any coin, that is not why.
+		instant(`(0 * `+unitOfTile("")+` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{`+exporters+`,reason="implausible"}[10m])) > bool 0)`+
+			` and on () group(`+price+every+`) or vector(0)))`+
 			` unless on (currency) `+price+coin, "{{unit}}")).
 		unit("currency:financial:\u200b").decimals(2).none("no rate").
 		set("repeat", "coin").set("repeatDirection", "h").set("maxPerRow", across).
