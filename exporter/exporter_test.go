@@ -305,31 +305,6 @@ func TestOwnMetricsCanBeLeftOut(t *testing.T) {
 	}
 }
 
-// Without an upstream, the exporter keeps running and reports it everywhere.
-func TestUpstreamDown(t *testing.T) {
-	closedPort := simulate(t, simulator.Options{})
-	closedPort.Close()
-	e := start(t, "--coingecko.url="+closedPort.URL())
-	testbed.Until(t, "a failed poll", func() bool {
-		return series(t, e.url)[`coingecko_poll_failures_total{reason="network",upstream="relay"}`] >= 1
-	})
-	if series(t, e.url)["coingecko_up"] != 0 {
-		t.Error("coingecko_up is not 0")
-	}
-	if _, page := get(t, e.url+"/"); !strings.Contains(page, "cannot be reached") {
-		t.Errorf("the screen does not say why:\n%s", page)
-	}
-	if resp, body := get(t, e.url+"/-/ready"); resp.StatusCode != 503 || !strings.Contains(body, "cannot be reached") {
-		t.Errorf("/-/ready: %d %s", resp.StatusCode, body)
-	}
-	if resp, _ := get(t, e.url+"/-/healthy"); resp.StatusCode != 200 {
-		t.Errorf("/-/healthy: %d", resp.StatusCode)
-	}
-	if n := strings.Count(e.log.String(), "Poll failed"); n != 1 {
-		t.Errorf("%d log lines of one failure: %s", n, e.log)
-	}
-}
-
 // Relays have the same rates with the same age, whatever the number of hops.
 func TestChainOfRelays(t *testing.T) {
 	sim := simulate(t, simulator.Options{Refresh: time.Hour})

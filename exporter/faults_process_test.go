@@ -442,6 +442,9 @@ func flooded(t *testing.T) {
 		resp, _ := ask(t, c, http.MethodGet, e.url+exporter.RelayPath)
 		return resp.StatusCode == 503
 	})
+	if resp, _ := ask(t, c, http.MethodGet, e.url+"/"); resp.StatusCode != 503 {
+		t.Errorf("the screen answers %d", resp.StatusCode)
+	}
 	var served, refused atomic.Int64
 	var readers sync.WaitGroup
 	for range 32 {

@@ -12,18 +12,14 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
-	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
@@ -226,34 +222,6 @@ func TestRefusedIsNeverReady(t *testing.T) {
 		}
 	})
 }
-
-func TestMaxRequests(t *testing.T) {
-	s := &settings{telemetryPath: "/metrics", maxRequests: 1, logger: slog.New(slog.DiscardHandler)}
-	begun, release := make(chan bool), make(chan bool)
-	p := poller.New(poller.Options{})
-	h := newHandler(s, p, &health{poller: p, started: time.Now()}, slowCollector(func() { begun <- true; <-release }), screen.New(screen.Options{Status: p.Status}))
-	answer := func(path string) int {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
-		return w.Code
-	}
-	var first sync.WaitGroup
-	first.Go(func() { answer("/metrics") })
-	<-begun
-	for path, want := range map[string]int{"/metrics": 503, relayPath: 503, "/": 503, "/-/healthy": 200} {
-		if got := answer(path); got != want {
-			t.Errorf("%s beside a request in flight: %d, want %d", path, got, want)
-		}
-	}
-	release <- true
-	first.Wait()
-}
-
-// slowCollector is a slow collector without metrics.
-type slowCollector func()
-
-func (slowCollector) Describe(chan<- *prometheus.Desc)   {}
-func (c slowCollector) Collect(chan<- prometheus.Metric) { c() }
 
 // A request that never ends delays shutdown only until the timeout.
 func TestShutdownTimeout(t *testing.T) {
