@@ -106,9 +106,6 @@ lint: $(GOLANGCI_LINT) ## Lint Go, shell and YAML, and check that go.mod is tidy
 fmt: $(GOLANGCI_LINT) ## Format the Go code
 	$(GOLANGCI_LINT) fmt
 
-cover: ## Show the coverage of the last `make test` in a browser
-	go tool cover -html=coverage.out
-
 bench: build $(BENCHSTAT) ## Run the benchmarks and print tables; needs wrk and two idle cores
 	go test -run='^$$' -bench=. -benchmem -count=6 -cpu=1 ./exporter/... > bin/bench.txt
 	$(BENCHSTAT) bin/bench.txt
@@ -177,4 +174,4 @@ module = $$(cd / && go mod download -json $(1) | sed -n 's/.*"Dir": "\(.*\)".*/\
 # Installs the package $(1) as $@, in the version at the end of the file name.
 install = mkdir -p $(TOOLS)/bin && GOBIN=$(TOOLS)/bin go install $(1)@$(shell sed 's/.*-\(v[0-9].*\)/\1/' <<< '$(notdir $@)') && mv $(TOOLS)/bin/$(notdir $(1)) $@
 
-.PHONY: demo run build check test generate generated coverage missing lint fmt cover bench ci fuzz soak prometheus3 verify clean help
+.PHONY: demo run build check test generate generated coverage missing lint fmt bench ci fuzz soak prometheus3 verify clean help
