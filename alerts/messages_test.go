@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -35,8 +34,6 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-var update = flag.Bool("update", false, "write the golden files of messages anew")
-
 // posted is an alert as Prometheus sends it.
 type posted struct {
 	Labels      map[string]string `json:"labels"`
@@ -47,18 +44,13 @@ type posted struct {
 
 // says gives an alert: name, severity and further labels ("currency=eth kind=crypto"), its texts and where it leads.
 func says(name, severity, labels, summary, description, dashboard string) posted {
-	p := posted{
-		Labels: map[string]string{"alertname": name, "severity": severity, "job": "coingecko-exporter", "namespace": "shop"},
+	return posted{
+		Labels: labelsOf("job=coingecko-exporter namespace=shop alertname=" + name + " severity=" + severity + " " + labels),
 		Annotations: map[string]string{
 			"summary": summary, "description": description, "dashboard_url": dashboard,
 			"runbook_url": runbooks + strings.TrimSuffix(name, "Critical") + ".md",
 		},
 	}
-	for pair := range strings.FieldsSeq(labels) {
-		name, value, _ := strings.Cut(pair, "=")
-		p.Labels[name] = value
-	}
-	return p
 }
 
 func (p posted) isOver() bool { return !p.EndsAt.IsZero() && p.EndsAt.Before(time.Now()) }
@@ -180,26 +172,19 @@ func TestMessages(t *testing.T) {
 				b.WriteString(strings.Join(said, ""))
 			}
 			golden := filepath.Join("testdata", "messages", strings.ReplaceAll(name, " ", "-")+".txt")
-			if *update {
-				if !teams {
-					t.Fatal("the golden files hold what Microsoft Teams gets: write them with Alertmanager 0.28 or later")
-				}
-				if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
+			if teams {
+				testbed.Golden(t, golden, b.String())
+				return
+			}
+			if testbed.Update() {
+				t.Fatal("the golden files hold what Microsoft Teams gets: write them with Alertmanager 0.28 or later")
 			}
 			want, err := os.ReadFile(golden)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !teams {
-				want = withoutTeams(want)
-			}
-			if diff := cmp.Diff(string(want), b.String()); diff != "" {
-				t.Errorf("%s is not what is received (-update writes it anew):\n%s", golden, diff)
+			if diff := cmp.Diff(string(withoutTeams(want)), b.String()); diff != "" {
+				t.Errorf("%s is not what is received:\n%s", golden, diff)
 			}
 		})
 	}
@@ -271,19 +256,7 @@ func postAlerts(t *testing.T, address string, alerts []posted) {
 			alerts[i].StartsAt = time.Now().Add(-time.Second)
 		}
 	}
-	body, err := json.Marshal(alerts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.Post("http://"+address+"/api/v2/alerts", "application/json", bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(answer.Body)
-		t.Fatalf("%s: %s", answer.Status, text)
-	}
+	testbed.PostJSON(t, "http://"+address+"/api/v2/alerts", alerts)
 }
 
 // exampleTo is the shipped example with its receivers at the mailbox, and impatient; with Microsoft Teams, or without the templates.

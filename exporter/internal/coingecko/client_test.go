@@ -1,6 +1,7 @@
 package coingecko_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
@@ -290,6 +291,15 @@ func TestClientTriesTheNextUpstream(t *testing.T) {
 
 func pemOf(c *tls.Config) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificates[0].Certificate[0]}))
+}
+
+func TestClientStopsWithItsContext(t *testing.T) {
+	hanging := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := client(t, hanging.URL).ExchangeRates(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestPlans(t *testing.T) {
