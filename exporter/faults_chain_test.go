@@ -139,30 +139,20 @@ type trouble struct {
 	answer func(http.ResponseWriter, *http.Request)
 }
 
-func says(status int, body string, headers ...string) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i < len(headers); i += 2 {
-			w.Header().Add(headers[i], headers[i+1])
-		}
-		w.WriteHeader(status)
-		io.WriteString(w, body)
-	}
-}
-
 const wrongPrice = `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":0.5,"type":"fiat"}}}`
 
 var troubles = []trouble{
-	{"429 with an hour's wait", says(429, "", "Retry-After", "3600")},
-	{"429 with a year's wait", says(429, "", "Retry-After", "31536000")},
-	{"429 without a wait", says(429, "")},
-	{"401", says(401, "")},
-	{"403", says(403, "<html>")},
-	{"500", says(500, "", "Cache-Control", "max-age=3600")},
-	{"503 with an hour's wait", says(503, "", "Retry-After", "3600", "Cache-Control", "max-age=3600")},
+	{"429 with an hour's wait", testbed.Answers(429, "", "Retry-After: 3600")},
+	{"429 with a year's wait", testbed.Answers(429, "", "Retry-After: 31536000")},
+	{"429 without a wait", testbed.Answers(429, "")},
+	{"401", testbed.Answers(401, "")},
+	{"403", testbed.Answers(403, "<html>")},
+	{"500", testbed.Answers(500, "", "Cache-Control: max-age=3600")},
+	{"503 with an hour's wait", testbed.Answers(503, "", "Retry-After: 3600", "Cache-Control: max-age=3600")},
 	{"silence", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
-	{"garbage", says(200, "garbage", "Cache-Control", "max-age=3600")},
-	{"nonsense in Age", says(200, wrongPrice, "Age", "-5", "Cache-Control", "max-age=3600")},
-	{"rates of a year ago", says(200, wrongPrice, "Age", "31536000", "Cache-Control", "max-age=63072000")},
+	{"garbage", testbed.Answers(200, "garbage", "Cache-Control: max-age=3600")},
+	{"nonsense in Age", testbed.Answers(200, wrongPrice, "Age: -5", "Cache-Control: max-age=3600")},
+	{"rates of a year ago", testbed.Answers(200, wrongPrice, "Age: 31536000", "Cache-Control: max-age=63072000")},
 	{"the same rates for an hour, from a cache", nil}, // see head
 }
 
@@ -286,7 +276,7 @@ func TestChainRecovers(t *testing.T) {
 			h.mu.Lock()
 			h.unwell = nil
 			if replaced { // nobody can be asked between one process and the next; the old one's rates would be good for a minute more
-				h.process = http.HandlerFunc(says(503, ""))
+				h.process = testbed.Answers(503, "")
 			}
 			h.mu.Unlock()
 			if replaced {

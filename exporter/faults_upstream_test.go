@@ -228,17 +228,7 @@ func mode(m simulator.Mode) http.HandlerFunc {
 	return sim.Handler().ServeHTTP
 }
 
-// answers returns a fixed answer with a status, a body and header lines.
-func answers(status int, body string, headers ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for _, h := range headers {
-			k, v, _ := strings.Cut(h, ": ")
-			w.Header().Set(k, v)
-		}
-		w.WriteHeader(status)
-		io.WriteString(w, body)
-	}
-}
+var answers = testbed.Answers
 
 // poisoned returns a good list whose values must not be shown, with further entries after it.
 func poisoned(more string) string {

@@ -242,6 +242,18 @@ func Transport(h http.Handler) RoundTripper {
 	}
 }
 
+// Answers is a handler with a fixed answer: a status, a body, and headers such as "Age: 5".
+func Answers(status int, body string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for _, h := range headers {
+			name, value, _ := strings.Cut(h, ": ")
+			w.Header().Set(name, value)
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
 // Post sends a POST, such as to the simulator's control endpoints.
 func Post(t testing.TB, url string) {
 	t.Helper()

@@ -157,11 +157,7 @@ func TestClientReadsRecordedErrors(t *testing.T) {
 	} {
 		t.Run(file, func(t *testing.T) {
 			body := recorded(t, "errors/"+file)
-			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-				w.WriteHeader(want.status)
-				w.Write(body)
-			})
-			e := mustFail(t, client(t, s.URL))
+			e := mustFail(t, client(t, serve(t, testbed.Answers(want.status, string(body))).URL))
 			if e.Status != want.status || e.Reason != want.reason || e.Code != want.code || !strings.HasPrefix(e.Detail, want.detail) {
 				t.Errorf("got %+v", e)
 			}
@@ -179,14 +175,8 @@ func TestClientFailures(t *testing.T) {
 		reason coingecko.Reason
 		detail string
 	}{
-		"400 of another kind": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(400)
-			io.WriteString(w, `{"status":{"error_code":4}}`)
-		}, coingecko.HTTPError, ""},
-		"a bad redirect": {func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", "http://%zz")
-			w.WriteHeader(302)
-		}, coingecko.Network, "failed to parse Location"},
+		"400 of another kind": {testbed.Answers(400, `{"status":{"error_code":4}}`), coingecko.HTTPError, ""},
+		"a bad redirect":      {testbed.Answers(302, "", "Location: http://%zz"), coingecko.Network, "failed to parse Location"},
 	} {
 		if e := mustFail(t, client(t, serve(t, tc.answer).URL)); e.Reason != tc.reason || !strings.Contains(e.Detail, tc.detail) {
 			t.Errorf("%s: got %s: %s, want %s with %q", name, e.Reason, e.Detail, tc.reason, tc.detail)
@@ -261,12 +251,9 @@ func TestClientSendsTheKeyToNobodyElse(t *testing.T) {
 
 func TestClientTriesTheNextUpstream(t *testing.T) {
 	t.Parallel()
-	good := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, value("2")) })
+	good := serve(t, testbed.Answers(200, value("2")))
 	refusing := serve(t, nil)
 	refusing.Close()
-	status := func(code int) *httptest.Server {
-		return serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
-	}
 	hanging := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	two := func(first, second string) *coingecko.Client {
 		return client(t, first, timeout(8*time.Second), func(o *coingecko.Options) {
@@ -280,7 +267,7 @@ func TestClientTriesTheNextUpstream(t *testing.T) {
 	}
 	// An answer is an answer.
 	for _, code := range []int{401, 403, 404, 429, 500, 503} {
-		if e := mustFail(t, two(status(code).URL, good.URL)); e.Status != code {
+		if e := mustFail(t, two(serve(t, testbed.Answers(code, "")).URL, good.URL)); e.Status != code {
 			t.Errorf("after %d: %v", code, e)
 		}
 	}

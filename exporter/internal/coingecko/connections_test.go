@@ -128,7 +128,7 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s
 	}
-	rates := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, value("2")) })
+	rates := testbed.Answers(200, value("2"))
 	ca := testbed.NewAuthority(t)
 	secure := func(c *tls.Config) string {
 		s := quiet(httptest.NewUnstartedServer(rates))

@@ -239,16 +239,7 @@ func TestWaits(t *testing.T) {
 		return func(_ int, d time.Duration) bool { return least <= d && d <= most }
 	}
 	exactly := func(d time.Duration) func(int, time.Duration) bool { return within(d, d) }
-	says := func(status int, body string, headers ...string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			for _, h := range headers {
-				name, value, _ := strings.Cut(h, ": ")
-				w.Header().Set(name, value)
-			}
-			w.WriteHeader(status)
-			io.WriteString(w, body)
-		}
-	}
+	says := testbed.Answers
 	// Twice as long each time, give or take half, between 1 and 15 minutes.
 	backingOff := func(i int, d time.Duration) bool {
 		middle := min(time.Minute<<i, 15*time.Minute)
