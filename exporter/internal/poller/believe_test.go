@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
@@ -66,7 +67,7 @@ func (r *rig) expect(t *testing.T, when, want string) {
 
 // Only an answer with other rates is a confirmation: CoinGecko repeats one until it refreshes.
 func TestPrevious(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		up := &scripted{}
 		up.say("eur", 90, "usd", 100)
 		p := start(t, up)
@@ -110,7 +111,7 @@ func TestPrevious(t *testing.T) {
 
 // The mark of simulated rates is that of the current answer. Simulated and real rates are never compared.
 func TestSimulatedMark(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		mark := http.Header{"X-Rates-Simulated": {"true"}}
 		up := &scripted{header: mark}
 		up.say("usd", 100)
@@ -149,7 +150,7 @@ func TestSimulatedMark(t *testing.T) {
 		pass(time.Minute)
 		is("fewer than half", false)
 	})
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := start(t, &scripted{status: 500}, func(o *Options, _ *coingecko.Endpoint) { o.Simulated = true })
 		if !p.Status().Simulated {
 			t.Error("a simulation that has not answered is not marked")
@@ -231,7 +232,7 @@ func TestImplausibleRates(t *testing.T) {
 		}...),
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				up := &scripted{}
 				up.say(steps[0].answer...)
 				p := start(t, up, withJump)
@@ -263,7 +264,7 @@ func TestImplausibleRates(t *testing.T) {
 
 // After an outage longer than max-age, there is nothing to compare with.
 func TestImplausibleAfterAnOutage(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		up := &scripted{}
 		up.say("eur", 90, "usd", 100)
 		p := start(t, up, withJump)
@@ -285,7 +286,7 @@ func TestImplausibleAfterAnOutage(t *testing.T) {
 // at each hop.
 func TestRelayTakesTheWordOfWhoChecks(t *testing.T) {
 	checked := func(withheld string) http.Header { return http.Header{"X-Rates-Withheld": {withheld}} }
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		up := &scripted{header: checked("none"), body: `{"rates":{"btc":{"value":1},"eur":{"value":90},"usd":{"value":100,"name":"Dollar","type":"fiat"}}}`}
 		p := start(t, up, withJump, asRelay)
 		up.header = checked("usd")
@@ -320,7 +321,7 @@ func TestRelayTakesTheWordOfWhoChecks(t *testing.T) {
 		}
 	})
 	// Nearly all rates are withheld when bitcoin's own moves. That is no answer that lost half of its currencies.
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		up := &scripted{header: checked("none")}
 		up.say("eur", 90, "gbp", 80, "usd", 100)
 		p := start(t, up, withJump, asRelay)
@@ -337,7 +338,7 @@ func TestRelayTakesTheWordOfWhoChecks(t *testing.T) {
 }
 
 func TestWithheldRatesAreLogged(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		up := &scripted{}
 		up.say("eur", 90, "usd", 100)
 		p := start(t, up, withJump)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -11,7 +12,7 @@ import (
 func TestExpiryIsToldWhenItHappens(t *testing.T) {
 	count := func(p *rig, message string) int { return strings.Count(p.log.String(), message) }
 	const expired, again = "Rates have expired", "Rates are fresh again"
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		answers := 0
 		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if answers++; answers == 2 {
@@ -38,7 +39,7 @@ func TestExpiryIsToldWhenItHappens(t *testing.T) {
 			t.Errorf("fresh rates were told %d times", n)
 		}
 	})
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(good)) }))
 		pass(time.Second)
 		takeTurn()

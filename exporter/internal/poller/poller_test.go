@@ -121,15 +121,10 @@ const good = `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":75817.7
 
 func asRelay(_ *Options, e *coingecko.Endpoint) { e.Upstream = coingecko.Relay }
 
-func bubble(t *testing.T, f func(*testing.T)) {
-	t.Helper()
-	synctest.Test(t, f)
-}
-
 // A cached scrape must not have the rates of one poll and the counters of the previous one.
 func TestPollsAreCountedBeforeTheyShow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		r := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, good) }))
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, testbed.Answers(200, good))
 		first := time.Now()
 		pass(time.Minute)
 		if len(r.seen) != 2 || !r.seen[0].IsZero() || !r.seen[1].Equal(first) {
@@ -139,7 +134,7 @@ func TestPollsAreCountedBeforeTheyShow(t *testing.T) {
 }
 
 func TestFirstPoll(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{})
 		slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(2 * time.Second)
@@ -177,7 +172,7 @@ func TestFirstPoll(t *testing.T) {
 
 // A slow upstream must not lengthen the interval: the monthly quota counts polls.
 func TestPollsFromBeginToBegin(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(3 * time.Second)
 			io.WriteString(w, good)
@@ -195,7 +190,7 @@ func TestPollsFromBeginToBegin(t *testing.T) {
 }
 
 func TestRatesExpireAndComeBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{})
 		p := start(t, sim.Handler())
 		first := p.Status().Snapshot
@@ -288,7 +283,7 @@ func TestWaits(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				var change []func(*Options, *coingecko.Endpoint)
 				if tc.change != nil {
 					change = append(change, tc.change)
@@ -309,7 +304,7 @@ func TestWaits(t *testing.T) {
 }
 
 func TestBackoffBeginsAnewAfterSuccess(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		bad := true
 		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if bad {
@@ -331,7 +326,7 @@ func TestBackoffBeginsAnewAfterSuccess(t *testing.T) {
 }
 
 func TestRefusesHalfAList(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{})
 		p := start(t, sim.Handler())
 		first := p.Status().Snapshot
@@ -353,8 +348,8 @@ func TestRefusesHalfAList(t *testing.T) {
 
 // The two clocks of a machine differ after a suspend or a change of the wall clock.
 func TestAgeByTheLargerClock(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, good) }))
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, testbed.Answers(200, good))
 		pass(10 * time.Second)
 		p.shift = time.Hour // a suspended machine: only the wall clock went on
 		if s := p.Status(); s.Snapshot != nil || s.Age != time.Hour+10*time.Second {
@@ -392,7 +387,7 @@ func (r *relayed) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 func TestRelayCarriesTheAge(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		up := &relayed{left: time.Now().Add(-40 * time.Second), interval: 5 * time.Minute, price: 1}
 		p := start(t, up, asRelay)
 		s := p.Status()
@@ -429,7 +424,7 @@ func TestRelayCarriesTheAge(t *testing.T) {
 
 // Rates that are expired when they arrive are not shown and do not make the exporter ready.
 func TestRelayWithExpiredRates(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		up := &relayed{left: time.Now().Add(-time.Hour), interval: time.Minute, price: 1}
 		p := start(t, up, asRelay)
 		if s := p.Status(); s.Snapshot != nil || s.Age != time.Hour {
@@ -447,7 +442,7 @@ func TestRelayWithExpiredRates(t *testing.T) {
 }
 
 func TestLogDoesNotFlood(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{})
 		p := start(t, sim.Handler())
 		lines := func() []string {
@@ -509,7 +504,7 @@ func TestLogDoesNotFlood(t *testing.T) {
 
 // A poll that is interrupted by shutdown is not a failure.
 func TestStopsInThePoll(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		client, err := coingecko.New(coingecko.Options{
 			Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream"}}},
 			Timeout:   time.Minute,
@@ -534,7 +529,7 @@ func TestStopsInThePoll(t *testing.T) {
 }
 
 func TestSnapshotsAreNotChanged(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{})
 		p := start(t, sim.Handler())
 		s := p.Status().Snapshot
