@@ -105,7 +105,7 @@ func boards(t *testing.T) []boardJSON {
 func TestCommittedIsGenerated(t *testing.T) {
 	dir := t.TempDir()
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"generate", "--output", dir}, &stdout, &stderr); code != ok {
+	if code := run(t.Context(), []string{"generate", "--output", dir}, &stdout, &stderr); code != exitOK {
 		t.Fatalf("generate ended with %d: %s", code, stderr.String())
 	}
 	files, err := filepath.Glob("*.json")
@@ -469,12 +469,12 @@ func TestUsage(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"--help"}, ok, ""},
-		{nil, misasked, ""},
-		{[]string{"bogus"}, misasked, "bogus"},
-		{[]string{"generate", "--output", "nowhere"}, misasked, "nowhere"},
-		{[]string{"push"}, misasked, "--grafana.url"},
-		{[]string{"push", "--grafana.url", "http://localhost:3000"}, misasked, "--grafana.token-file"},
+		{[]string{"--help"}, exitOK, ""},
+		{nil, exitUsage, ""},
+		{[]string{"bogus"}, exitUsage, "bogus"},
+		{[]string{"generate", "--output", "nowhere"}, exitUsage, "nowhere"},
+		{[]string{"push"}, exitUsage, "--grafana.url"},
+		{[]string{"push", "--grafana.url", "http://localhost:3000"}, exitUsage, "--grafana.token-file"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), test.args, &stdout, &stderr)
@@ -490,7 +490,7 @@ func TestCannotWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"generate", "--output", dir}, &stdout, &stderr); code != failed || !strings.Contains(stderr.String(), "cannot write") {
+	if code := run(t.Context(), []string{"generate", "--output", dir}, &stdout, &stderr); code != exitFailed || !strings.Contains(stderr.String(), "cannot write") {
 		t.Errorf("ended with %d: %s", code, stderr.String())
 	}
 }

@@ -15,9 +15,9 @@ import (
 
 // Exit codes.
 const (
-	ok       = 0
-	failed   = 1 // the work could not be done
-	misasked = 2 // the command line or the token file is wrong; nothing was done
+	exitOK     = 0
+	exitFailed = 1 // the work could not be done
+	exitUsage  = 2 // the command line or the token file is wrong; nothing was done
 )
 
 // coins is how many the wall has room for, unless it is written for another number.
@@ -49,17 +49,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 	command, err := app.Parse(args)
 	if helped && len(args) == 0 {
-		return misasked // no command is not a question for help
+		return exitUsage // no command is not a question for help
 	}
 	if helped {
-		return ok
+		return exitOK
 	}
 	wrong := func(err error, code int) int {
 		fmt.Fprintf(stderr, "dashboards: error: %v\n", err)
 		return code
 	}
 	if err != nil {
-		return wrong(err, misasked)
+		return wrong(err, exitUsage)
 	}
 	switch command {
 	case write.FullCommand():
@@ -67,14 +67,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case upload.FullCommand():
 		client, problem := newClient(*address, *tokenFile)
 		if problem != nil {
-			return wrong(problem, misasked)
+			return wrong(problem, exitUsage)
 		}
 		err = push(ctx, client, all(*number), stdout)
 	}
 	if err != nil {
-		return wrong(err, failed)
+		return wrong(err, exitFailed)
 	}
-	return ok
+	return exitOK
 }
 
 func generate(dir string, coins int, stdout io.Writer) error {

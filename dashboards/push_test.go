@@ -114,7 +114,7 @@ func TestPush(t *testing.T) {
 				t.Helper()
 				g.writes = 0
 				code, stdout, stderr := pushed(t, address+"/", file)
-				if code != ok || g.writes != writes || strings.Count(stdout, said) != len(all(coins)) {
+				if code != exitOK || g.writes != writes || strings.Count(stdout, said) != len(all(coins)) {
 					t.Fatalf("ended with %d after %d writes: %s%s", code, g.writes, stdout, stderr)
 				}
 			}
@@ -158,7 +158,7 @@ func TestPushRefused(t *testing.T) {
 				return true
 			}
 			code, _, stderr := pushed(t, address, token(t, testToken))
-			if code != failed || strings.Count(stderr, "\n") != 1 {
+			if code != exitFailed || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("ended with %d: %s", code, stderr)
 			}
 			for _, s := range test.says {
@@ -174,7 +174,7 @@ func TestPushUnreachable(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	s.Close()
 	code, _, stderr := pushed(t, s.URL, token(t, testToken))
-	if code != failed || !strings.Contains(stderr, "cannot reach Grafana") || !strings.Contains(stderr, "--grafana.url") {
+	if code != exitFailed || !strings.Contains(stderr, "cannot reach Grafana") || !strings.Contains(stderr, "--grafana.url") {
 		t.Errorf("ended with %d: %s", code, stderr)
 	}
 }
@@ -187,7 +187,7 @@ func TestPushRedirected(t *testing.T) {
 	s := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/login", http.StatusMovedPermanently))
 	t.Cleanup(s.Close)
 	code, _, stderr := pushed(t, s.URL, token(t, testToken))
-	if code != failed || asked || !strings.Contains(stderr, "redirects to "+elsewhere.URL) {
+	if code != exitFailed || asked || !strings.Contains(stderr, "redirects to "+elsewhere.URL) {
 		t.Errorf("ended with %d (followed: %v): %s", code, asked, stderr)
 	}
 }
@@ -205,7 +205,7 @@ func TestPushMisasked(t *testing.T) {
 		{"http://grafana.example.com", token(t, testToken+"\n"+testToken), "one token"},
 	} {
 		code, _, stderr := pushed(t, test.address, test.tokenFile)
-		if code != misasked || !strings.Contains(stderr, test.says) || strings.Count(stderr, "\n") != 1 {
+		if code != exitUsage || !strings.Contains(stderr, test.says) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%q with %s ended with %d: %s", test.address, test.tokenFile, code, stderr)
 		}
 	}

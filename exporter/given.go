@@ -367,21 +367,21 @@ var separators = strings.NewReplacer(".", "_", "-", "_")
 
 // nearest suggests the known word that was probably meant: one with the same ending, or else one that differs in a few letters.
 func nearest(word string, among []string) string {
-	bare := func(s string) string {
+	canonical := func(s string) string {
 		s = separators.Replace(strings.ToUpper(strings.TrimLeft(s, "-")))
 		return strings.TrimPrefix(s, variablePrefix)
 	}
-	w := bare(word)
+	w := canonical(word)
 	best := ""
 	for _, known := range among {
-		if strings.HasSuffix(bare(known), "_"+w) && (best == "" || strings.HasPrefix(bare(known), "COINGECKO_")) {
+		if strings.HasSuffix(canonical(known), "_"+w) && (best == "" || strings.HasPrefix(canonical(known), "COINGECKO_")) {
 			best = known
 		}
 	}
 	if best == "" {
 		least := 1 + max(2, len(w)/4)
 		for _, known := range among {
-			if d := levenshtein.Distance(w, bare(known), nil); d < least {
+			if d := levenshtein.Distance(w, canonical(known), nil); d < least {
 				best, least = known, d
 			}
 		}
