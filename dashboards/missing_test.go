@@ -24,6 +24,13 @@ func TestMissingCoin(t *testing.T) {
 		t.Fatalf("panel %d is not the tile of a coin", tile[0].ID)
 	}
 
+	// Grafana ends a range at a whole step before now, and an instant query at now: a price that went in between would be shown beside "no rate".
+	for _, q := range tile[0].Targets {
+		if q.Instant || q.Interval != tile[0].Targets[0].Interval {
+			t.Errorf("query %s of the tile does not look at the moment of the others", q.RefID)
+		}
+	}
+
 	type sample struct {
 		Labels string  `json:"labels"`
 		Value  float64 `json:"value"`

@@ -20,6 +20,9 @@ const (
 	every     = `{` + exporters + `}`
 	coin      = `{` + exporters + `,currency="$coin",quote="$quote"}`
 	same      = " on (cluster, namespace, job, simulated, currency, quote) "
+
+	// The time at the end of the range. time() would be another at each step.
+	endOfRange = `last_over_time(vector(time())[2s:1s] @ end())`
 )
 
 // Colours of the built-in screen, and darker ones of them for the ground of a tile.
@@ -161,10 +164,14 @@ func tile(coins int) *panel {
 				` * on (currency) group_left (unit) ` + unitOfTile(" @ end()") + ` * on (currency) group_left (basket) ` + basketOfTile(),
 			LegendFormat: tied("{{unit}}  {{words}}") + " {{basket}}", Interval: "1m",
 		},
-		// No price: the coin's name, and whether the exporter withholds it. If there is no price of any coin, that is not why.
-		instant(`(0 * `+unitOfTile("")+` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{`+exporters+`,reason="implausible"}[10m])) > bool 0)`+
-			` and on () group(`+price+every+`) or vector(0)))`+
-			` unless on (currency) `+price+coin, "{{unit}}")).
+		// No price: the coin's name, and whether the exporter withholds it. If there is no price of any coin, that is not why. It looks at
+		// the moment at which the curve ends, or for up to a minute both would be shown; one point, so that it has no curve of its own.
+		sdk.Target{
+			Expr: `(0 * ` + unitOfTile(" @ end()") + ` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{` + exporters + `,reason="implausible"}[10m] @ end())) > bool 0)` +
+				` and on () group(` + price + every + ` @ end()) or vector(0)) unless on (currency) ` + price + coin + ` @ end())` +
+				` and on () vector(time()) > ` + endOfRange + ` - 30`,
+			LegendFormat: "{{unit}}", Interval: "1m",
+		}).
 		unit("currency:financial:\u200b").decimals(2).none("no rate").
 		set("repeat", "coin").set("repeatDirection", "h").set("maxPerRow", across).
 		set("maxDataPoints", 1440).
@@ -202,8 +209,7 @@ func unitOfTile(at string) string {
 // its curve.
 func wordsOfTile() string {
 	now := `group by (currency) (` + price + coin + ` @ end())`
-	// time() would be another at each step of the range.
-	notRenewed := `label_replace(` + now + ` and on () (last_over_time(vector(time())[2s:1s] @ end()) - max(last_over_time(coingecko_last_success_timestamp_seconds` + every +
+	notRenewed := `label_replace(` + now + ` and on () (` + endOfRange + ` - max(last_over_time(coingecko_last_success_timestamp_seconds` + every +
 		`[1d] @ end())) > 2 * max(last_over_time(coingecko_poll_interval_seconds` + every + `[1d] @ end())) + 60), "words", "` + tied("not renewed") + `", "", "")`
 	moved := func(window string) string { return `max by (currency) (` + change + window + coin + ` @ end())` }
 
