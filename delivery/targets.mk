@@ -12,6 +12,7 @@ KIND        := $(TOOLS)/kind-v0.33.0
 GROOVY_LINT := npm-groovy-lint@16.1.1
 
 REGISTRY  ?= ghcr.io/heycard
+comma     := ,
 PLATFORMS ?= linux/amd64,linux/arm64
 BUILDAH   ?= buildah
 # Charts that the end-to-end test installs with their default values.
@@ -33,9 +34,11 @@ PACK       = tar --sort=name --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-own
 image: ## Build the image for PLATFORMS as an OCI layout in dist/image; reproducible, digest in dist/image.digest
 	@command -v $(firstword $(BUILDAH)) >/dev/null || { echo "make image: buildah is not installed: run apt-get install buildah, or use docker build ." >&2; exit 1; }
 	@rm -rf dist/image dist/image.digest && mkdir -p dist && { $(BUILDAH) manifest rm $(NAME) >/dev/null 2>&1 || true; }
-	$(BUILDAH) build --isolation chroot --platform $(PLATFORMS) --manifest $(NAME) --timestamp $(EPOCH) $(BUILD_ARGS) \
-		--build-arg BUILDPLATFORM=linux/$$(go env GOHOSTARCH) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg BRANCH=HEAD --build-arg DATE=$(DATE) .
+	@# One after the other: side by side, the one that is built first would be the first of the index, and the digest another.
+	set -e; for platform in $(subst $(comma), ,$(PLATFORMS)); do \
+		$(BUILDAH) build --isolation chroot --platform $$platform --manifest $(NAME) --timestamp $(EPOCH) $(BUILD_ARGS) \
+			--build-arg BUILDPLATFORM=linux/$$(go env GOHOSTARCH) \
+			--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg BRANCH=HEAD --build-arg DATE=$(DATE) .; done
 	@$(BUILDAH) manifest push --quiet --all --digestfile dist/image.digest $(NAME) oci:dist/image >/dev/null
 	@echo "dist/image: $$(cat dist/image.digest)"
 
