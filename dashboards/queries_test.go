@@ -571,7 +571,7 @@ func TestQueries(t *testing.T) {
 				}
 			}
 		}
-		want := []string{"No fresh rates, for 30 min", "CoinGecko refuses access, for 30 min", "ETH swing, now fading, for 30 min", "and 2 more"}
+		want := []string{"No fresh rates, for 30 min", "CoinGecko refuses access, for 30 min", "ETH moved past its threshold, for 30 min", "and 2 more"}
 		if slices.Sort(shown[1:min(len(shown), 3)]); !slices.Equal(shown, want) {
 			t.Errorf("the wall shows these alerts: %q, and not %q", shown, want)
 		}

@@ -1,4 +1,4 @@
-// The wall's tiles while coins are missing, at every minute of an hour.
+// What the wall says while coins are missing, at every minute of an hour, and of swings.
 
 package main
 
@@ -76,6 +76,41 @@ func TestMissingCoin(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "missing.yaml")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testbed.Run(t, "promtool", "test", "rules", path)
+}
+
+// TestSwingInWords says of a swing how far it went, that it is fading, or, without rates, neither.
+func TestSwingInWords(t *testing.T) {
+	testbed.Tool(t, "promtool")
+	const job = `job="coingecko-exporter"`
+	var inputs []any
+	series := func(name, labels, value string) {
+		inputs = append(inputs, map[string]string{"series": name + "{" + job + "," + labels + "}", "values": value + "x10"})
+	}
+	for _, code := range []string{"eth", "ltc", "xrp"} {
+		labels := `alertname="CoinGeckoPriceSwing",severity="warning",currency="` + code + `"`
+		series("ALERTS", labels+`,alertstate="firing"`, "1")
+		series("ALERTS_FOR_STATE", labels, "0")
+		series("currency:coingecko_watched:info", `currency="`+code+`",quote="usd"`, "1")
+	}
+	for code, by := range map[string]struct{ swing, change string }{"eth": {"-1.2", "-0.084"}, "ltc": {"0.5", "0.035"}} {
+		series("currency:coingecko_swing:ratio", `currency="`+code+`",quote="usd",window="1h",severity="warning"`, by.swing)
+		series("currency_quote:coingecko_price_change:ratio1h", `currency="`+code+`",quote="usd"`, by.change)
+	}
+	expr := fill(alerts().Expr, map[string]string{"namespace": ".*", "job": ".+"}, nil)
+	path := filepath.Join(t.TempDir(), "swings.yaml")
+	raw, err := json.Marshal(map[string]any{"tests": []any{map[string]any{"interval": "1m", "input_series": inputs, "promql_expr_test": []any{map[string]any{
+		"expr": "group by (currency, how) (" + expr + ")", "eval_time": "5m", "exp_samples": []any{
+			map[string]any{"labels": `{currency="eth",how="` + "fell 8.4 % in " + tied("1 h") + `"}`, "value": 1},
+			map[string]any{"labels": `{currency="ltc",how="swing, now fading"}`, "value": 1},
+			map[string]any{"labels": `{currency="xrp",how="moved past its threshold"}`, "value": 1},
+		}}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
