@@ -102,9 +102,11 @@ func late() string { return `(2 * ` + last("coingecko_poll_interval_seconds") + 
 func header() []*panel {
 	age, late, most := age(), late(), last("coingecko_rates_max_age_seconds")
 	const there = ` and on () group(coingecko_up` + every + `)`
+	// The rule keeps the mark of an exporter that cannot be scraped.
+	simulates := `max(coingecko_exporter_simulated` + every + ` or instance:coingecko_exporter:info{` + exporters + `,simulated="true"})`
 	const quotes = `label_replace(coingecko:store_quote:info, "currency", "$1", "quote", "(.+)")`
 	return []*panel{
-		text("html", `<div style="font-size:44px;margin-top:-8px;font-weight:500;white-space:nowrap">Crypto rates in <span style="text-transform:uppercase">${quote}</span></div>`+
+		text("html", `<div style="font-size:44px;margin-top:-8px;font-weight:500;white-space:nowrap">Crypto rates in <b style="text-transform:uppercase;color:#fff">${quote}</b></div>`+
 			`<div style="font-size:27px;margin-top:-14px;color:`+dim+`;white-space:nowrap">Indicative rates. `+
 			`<a href="https://www.coingecko.com" target="_blank" rel="noopener">Data provided by CoinGecko</a></div>`,
 			"What the wall shows, and whose data it is.", place{0, 0, 10, 3}).withoutBox(),
@@ -112,8 +114,8 @@ func header() []*panel {
 			"the rates have expired (--rates.max-age), there never were any, or no exporter answers.", place{10, 0, 5, 3},
 			instant(age+" <= "+late+there, "Rates fetched"),
 			instant(age+" > "+late+" <= "+most+there, "A poll was missed"),
-			instant(age+" > "+most+there, "No current rates"),
-			instant(age+` unless on () group(coingecko_up`+every+`)`, "No exporter answers"),
+			instant(age+" > "+most+there, "No current rates for"),
+			instant(age+` unless on () group(coingecko_up`+every+`)`, "No exporter for"),
 			instant(`absent(`+last("coingecko_last_success_timestamp_seconds")+`)`, "No rates yet")).
 			unit("s").decimals(0).none("Prometheus does not answer").steps(bad).
 			override(query("A"), "color", fixed(ground)).
@@ -131,7 +133,7 @@ func header() []*panel {
 			set("options.orientation", "horizontal").set("options.text", map[string]any{"titleSize": leastText, "valueSize": leastText}).
 			// Names alone would leave the box empty without an answer, so there are values, of no width.
 			mappings(map[string]any{"type": "range", "options": map[string]any{"from": 0, "to": 9, "result": map[string]any{"text": "\u200b"}}}).
-			steps(ground, 1, note, 2, warn, 3, bad).none("Alerts are not known"),
+			steps(bad, 0, ground, 1, note, 2, warn, 3, bad).none("Alerts are not known"),
 		stat("", "Rates between the quote of this wall and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
 			place{0, 3, 10, 2},
 			instant(`max by (currency, quote) (`+price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
@@ -140,9 +142,9 @@ func header() []*panel {
 			set("options.text", map[string]any{"titleSize": leastText, "valueSize": 32}).
 			steps(dim).none("–").withoutBox(),
 		stat("", "When the rates left CoinGecko, by the clock of the browser; and whether they are simulated. From coingecko_exporter_simulated.", place{10, 3, 5, 2},
-			instant(`1000 * `+last("coingecko_last_success_timestamp_seconds")+` unless on () max(coingecko_exporter_simulated`+every+`)`, ""),
-			instant(`max(coingecko_exporter_simulated`+every+`)`, "")).
-			unit("time:HH:mm:ss [UTC]Z").none("–").
+			instant(`1000 * `+last("coingecko_last_success_timestamp_seconds")+` unless on () `+simulates, ""),
+			instant(simulates, "")).
+			unit("time:[fetched] HH:mm:ss Z").none("–").
 			override(query("A"), "color", fixed(ground)).
 			override(query("B"), "mappings", []any{exactly("1", "SIMULATED", simulated)}).
 			steps(ground).

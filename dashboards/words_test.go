@@ -107,7 +107,8 @@ func TestSwingInWords(t *testing.T) {
 			map[string]any{"labels": `{currency="eth",how="` + "fell 8.4 % in " + tied("1 h") + `"}`, "value": 1},
 			map[string]any{"labels": `{currency="ltc",how="swing, now fading"}`, "value": 1},
 			map[string]any{"labels": `{currency="xrp",how="moved past its threshold"}`, "value": 1},
-		}}}}}})
+		},
+	}}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
