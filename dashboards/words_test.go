@@ -12,11 +12,43 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
+const job = `job="coingecko-exporter"`
+
+// What promtool's test files are made of.
+type (
+	input struct {
+		Series string `json:"series"`
+		Values string `json:"values"`
+	}
+	sample struct {
+		Labels string  `json:"labels"`
+		Value  float64 `json:"value"`
+	}
+	check struct {
+		Expr    string   `json:"expr"`
+		At      string   `json:"eval_time"`
+		Samples []sample `json:"exp_samples"`
+	}
+)
+
+// promtool evaluates expressions over series with a value each minute.
+func promtool(t *testing.T, inputs []input, checks []check) {
+	t.Helper()
+	raw, err := json.Marshal(map[string]any{"tests": []any{map[string]any{"interval": "1m", "input_series": inputs, "promql_expr_test": checks}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "test.yaml")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testbed.Run(t, testbed.Tool(t, "promtool"), "test", "rules", path)
+}
+
 // TestMissingCoin lets another coin be without a price in each minute of an hour: its tile says so in that minute and only then, and
 // no tile ever shows a price that is not its coin's. From minute 40 on the exporter withholds rates: what is missing then is not
 // confirmed, but not when all prices are gone, as they are from minute 63 on.
 func TestMissingCoin(t *testing.T) {
-	testbed.Tool(t, "promtool")
 	wall := boards(t)[0]
 	tile := tiles(wall)
 	tile = tile[len(tile)-1:]
@@ -31,20 +63,6 @@ func TestMissingCoin(t *testing.T) {
 		}
 	}
 
-	type sample struct {
-		Labels string  `json:"labels"`
-		Value  float64 `json:"value"`
-	}
-	type check struct {
-		Expr    string   `json:"expr"`
-		At      string   `json:"eval_time"`
-		Samples []sample `json:"exp_samples"`
-	}
-	type input struct {
-		Series string `json:"series"`
-		Values string `json:"values"`
-	}
-	const job = `job="coingecko-exporter"`
 	inputs := []input{
 		{`coingecko_last_success_timestamp_seconds{` + job + `}`, "0+60x70"},
 		{`coingecko_poll_interval_seconds{` + job + `}`, "60x70"},
@@ -71,24 +89,14 @@ func TestMissingCoin(t *testing.T) {
 				check{"max(" + fill(tile[0].Targets[1].Expr, values, nil) + ")", fmt.Sprintf("%dm", at), says})
 		}
 	}
-	raw, err := json.Marshal(map[string]any{"tests": []any{map[string]any{"interval": "1m", "input_series": inputs, "promql_expr_test": checks}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "missing.yaml")
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	testbed.Run(t, "promtool", "test", "rules", path)
+	promtool(t, inputs, checks)
 }
 
 // TestSwingInWords says of a swing how far it went, that it is fading, or, without rates, neither.
 func TestSwingInWords(t *testing.T) {
-	testbed.Tool(t, "promtool")
-	const job = `job="coingecko-exporter"`
-	var inputs []any
+	var inputs []input
 	series := func(name, labels, value string) {
-		inputs = append(inputs, map[string]string{"series": name + "{" + job + "," + labels + "}", "values": value + "x10"})
+		inputs = append(inputs, input{name + "{" + job + "," + labels + "}", value + "x10"})
 	}
 	for _, code := range []string{"eth", "ltc", "xrp"} {
 		labels := `alertname="CoinGeckoPriceSwing",severity="warning",currency="` + code + `"`
@@ -101,19 +109,9 @@ func TestSwingInWords(t *testing.T) {
 		series("currency_quote:coingecko_price_change:ratio1h", `currency="`+code+`",quote="usd"`, by.change)
 	}
 	expr := fill(alerts().Expr, map[string]string{"namespace": ".*", "job": ".+"}, nil)
-	path := filepath.Join(t.TempDir(), "swings.yaml")
-	raw, err := json.Marshal(map[string]any{"tests": []any{map[string]any{"interval": "1m", "input_series": inputs, "promql_expr_test": []any{map[string]any{
-		"expr": "group by (currency, how) (" + expr + ")", "eval_time": "5m", "exp_samples": []any{
-			map[string]any{"labels": `{currency="eth",how="` + "fell 8.4 % in " + tied("1 h") + `"}`, "value": 1},
-			map[string]any{"labels": `{currency="ltc",how="swing, now fading"}`, "value": 1},
-			map[string]any{"labels": `{currency="xrp",how="moved past its threshold"}`, "value": 1},
-		},
-	}}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	testbed.Run(t, "promtool", "test", "rules", path)
+	promtool(t, inputs, []check{{"group by (currency, how) (" + expr + ")", "5m", []sample{
+		{`{currency="eth",how="fell 8.4 % in ` + tied("1 h") + `"}`, 1},
+		{`{currency="ltc",how="swing, now fading"}`, 1},
+		{`{currency="xrp",how="moved past its threshold"}`, 1},
+	}}})
 }
