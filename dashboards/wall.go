@@ -231,9 +231,9 @@ func wordsOfTile() string {
 }
 
 // basketOfTile is 1 with the store's basket in the tile's coin, with five digits that count as on the screen: "49.90 EUR = 0.00065784 BTC".
-// Without a basket it is 1 without words.
+// Without a basket it is 1 without words. If two shops are shown at once, one of their baskets is.
 func basketOfTile() string {
-	amount := `max by (currency, basket) (currency:coingecko_basket:amount{` + exporters + `,currency="$coin"} @ end())`
+	amount := `topk by (currency) (1, max by (currency, basket) (currency:coingecko_basket:amount{` + exporters + `,currency="$coin"} @ end()))`
 	scale := `10 ^ clamp_min(4 - floor(log10(` + amount + `)), 0)`
 	amount = `count_values by (currency, basket) ("amount", round(` + amount + ` * ` + scale + `) / ` + scale + `)`
 	amount = replaced(amount, "amount", "$1.0", "amount", `(\\d{1,4})`)

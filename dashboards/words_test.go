@@ -68,6 +68,10 @@ func TestMissingCoin(t *testing.T) {
 		{`coingecko_poll_interval_seconds{` + job + `}`, "60x70"},
 		{`coingecko_rejected_rates_total{` + job + `,reason="implausible"}`, "0x39 1+1x30"},
 	}
+	// Two shops at once have two baskets, which must not cost the tile its price.
+	for _, shop := range []string{"one", "two"} {
+		inputs = append(inputs, input{`currency:coingecko_basket:amount{` + job + `,namespace="` + shop + `",currency="c1",basket="` + shop + ` EUR"}`, "1x70"})
+	}
 	var checks []check
 	for minute := 1; minute <= 60; minute++ {
 		code, own := fmt.Sprintf("c%d", minute), float64(100+minute)
