@@ -149,8 +149,8 @@ func TestCurrentIsCurrent(t *testing.T) {
 			}
 		}
 	}
-	if seen != 1 {
-		t.Errorf("%d queries with a curve are on the wall, and not that of the tile alone", seen)
+	if seen != 2 {
+		t.Errorf("%d queries with a curve are on the wall, and not the two of the tile alone", seen)
 	}
 }
 

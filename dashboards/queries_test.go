@@ -102,7 +102,9 @@ func oldAlerts(t *testing.T, dir string, from time.Time) {
 			fmt.Fprintf(&since, "ALERTS_FOR_STATE{%s} %d %d\n", regexp.MustCompile(`,alertstate="\w+"`).ReplaceAllString(labels, ""), from.Unix(), from.Unix()+int64(60*i))
 		}
 	}
-	b.WriteString("# TYPE ALERTS_FOR_STATE gauge\n" + since.String() + "# EOF\n")
+	b.WriteString("# TYPE ALERTS_FOR_STATE gauge\n" + since.String())
+	// And rates that are not simulated.
+	fmt.Fprintf(&b, "# TYPE coingecko_last_success_timestamp_seconds gauge\ncoingecko_last_success_timestamp_seconds{job=\"real\"} %[1]d %[1]d\n# EOF\n", from.Unix())
 	path := filepath.Join(t.TempDir(), "alerts.om")
 	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
@@ -611,11 +613,21 @@ func TestQueries(t *testing.T) {
 		p.t, fresh.t = t, t
 		simulated.Stop()
 		fresh.emptied(wall)
-		fresh.at = time.Now()
-		fresh.visit(wall, fresh.look(wall), found) // the other exporter of the job is not simulated
+		fresh.visit(wall, fresh.look(wall), found)       // the other exporter of the job is not simulated
+		fresh.visit(list[2], fresh.look(list[2]), found) // its failures are in a whole minute by now
+		values := fresh.look(wall)
+		values["job"] = "real"
+		real := viewer{p, alertsAt, nil}
+		real.t = t
+		for _, panel := range wall.Panels {
+			for _, q := range panel.Targets {
+				if s, err := real.run(wall, panel, q, values); err == nil && strings.HasPrefix(q.Expr, "1000 * ") {
+					found[fmt.Sprintf("%s, panel %d %q, query %s", wall.UID, panel.ID, panel.Title, q.RefID)] += len(s)
+				}
+			}
+		}
 		gone := viewer{p, time.Now(), map[string]string{"job": "never-there"}}
 		gone.t = t
-		values := fresh.look(wall)
 		values["job"] = "never-there"
 		for _, panel := range wall.Panels {
 			for _, q := range panel.Targets {

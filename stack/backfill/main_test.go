@@ -46,7 +46,11 @@ func TestPassesOfTheShippedRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		recorded += strings.Count(string(text), "record: ")
+		for line := range strings.Lines(string(text)) {
+			if !strings.HasPrefix(strings.TrimSpace(line), "#") {
+				recorded += strings.Count(line, "record: ")
+			}
+		}
 	}
 	if count != recorded {
 		t.Errorf("%d rules, but the files hold %d", count, recorded)
