@@ -617,11 +617,11 @@ func TestQueries(t *testing.T) {
 		fresh.visit(list[2], fresh.look(list[2]), found) // its failures are in a whole minute by now
 		values := fresh.look(wall)
 		values["job"] = "real"
-		real := viewer{p, alertsAt, nil}
-		real.t = t
+		earlier := viewer{p, alertsAt, nil}
+		earlier.t = t
 		for _, panel := range wall.Panels {
 			for _, q := range panel.Targets {
-				if s, err := real.run(wall, panel, q, values); err == nil && strings.HasPrefix(q.Expr, "1000 * ") {
+				if s, err := earlier.run(wall, panel, q, values); err == nil && strings.HasPrefix(q.Expr, "1000 * ") {
 					found[fmt.Sprintf("%s, panel %d %q, query %s", wall.UID, panel.ID, panel.Title, q.RefID)] += len(s)
 				}
 			}
