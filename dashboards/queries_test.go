@@ -307,7 +307,7 @@ func (v viewer) visit(b boardJSON, values map[string]string, found map[string]in
 	for _, p := range b.Panels {
 		values := p.each(values)[0]
 		for _, q := range p.Targets {
-			name := fmt.Sprintf("%s, panel %d %q, query %s", b.UID, p.ID, p.Title, q.RefID)
+			name := queryName(b, p, q)
 			found[name] += 0
 			for i, w := range windows {
 				if i > 0 && !strings.Contains(q.Expr, "$window") {
@@ -336,6 +336,27 @@ func (v viewer) visit(b boardJSON, values map[string]string, found map[string]in
 			}
 		}
 	}
+}
+
+// visitOnly runs those queries of a dashboard that are wanted, and notes which of them found something.
+func (v viewer) visitOnly(b boardJSON, values map[string]string, found map[string]int, wanted func(targetJSON) bool) {
+	v.t.Helper()
+	for _, p := range b.Panels {
+		for _, q := range p.Targets {
+			if !wanted(q) {
+				continue
+			}
+			list, err := v.run(b, p, q, values)
+			if err != nil {
+				v.t.Errorf("%s: %v", queryName(b, p, q), err)
+			}
+			found[queryName(b, p, q)] += len(list)
+		}
+	}
+}
+
+func queryName(b boardJSON, p panelJSON, q targetJSON) string {
+	return fmt.Sprintf("%s, panel %d %q, query %s", b.UID, p.ID, p.Title, q.RefID)
 }
 
 // legend is a series' name, as Grafana writes it.
@@ -584,17 +605,7 @@ func TestQueries(t *testing.T) {
 			v := viewer{p, time.Now().Add(later), fresh.vars}
 			for _, b := range []boardJSON{wall, list[2]} {
 				values := viewer{p, time.Now(), fresh.vars}.look(b)
-				for _, panel := range b.Panels {
-					for _, q := range panel.Targets {
-						if q.Instant && strings.Contains(q.Expr, "time() - ") {
-							s, err := v.run(b, panel, q, values)
-							if err != nil {
-								t.Error(err)
-							}
-							found[fmt.Sprintf("%s, panel %d %q, query %s", b.UID, panel.ID, panel.Title, q.RefID)] += len(s)
-						}
-					}
-				}
+				v.visitOnly(b, values, found, func(q targetJSON) bool { return q.Instant && strings.Contains(q.Expr, "time() - ") })
 			}
 		}
 	})
@@ -618,24 +629,12 @@ func TestQueries(t *testing.T) {
 		values := fresh.look(wall)
 		values["job"] = "real"
 		earlier := viewer{p, alertsAt, nil}
-		earlier.t = t
-		for _, panel := range wall.Panels {
-			for _, q := range panel.Targets {
-				if s, err := earlier.run(wall, panel, q, values); err == nil && strings.HasPrefix(q.Expr, "1000 * ") {
-					found[fmt.Sprintf("%s, panel %d %q, query %s", wall.UID, panel.ID, panel.Title, q.RefID)] += len(s)
-				}
-			}
-		}
+		earlier.visitOnly(wall, values, found, func(q targetJSON) bool { return strings.HasPrefix(q.Expr, "1000 * ") })
 		gone := viewer{p, time.Now(), map[string]string{"job": "never-there"}}
-		gone.t = t
 		values["job"] = "never-there"
-		for _, panel := range wall.Panels {
-			for _, q := range panel.Targets {
-				if s, err := gone.run(wall, panel, q, values); err == nil && (strings.HasPrefix(q.Expr, "absent(") || strings.HasPrefix(q.Expr, "vector(0) unless")) {
-					found[fmt.Sprintf("%s, panel %d %q, query %s", wall.UID, panel.ID, panel.Title, q.RefID)] += len(s)
-				}
-			}
-		}
+		gone.visitOnly(wall, values, found, func(q targetJSON) bool {
+			return strings.HasPrefix(q.Expr, "absent(") || strings.HasPrefix(q.Expr, "vector(0) unless")
+		})
 	})
 	for name, n := range found {
 		if n == 0 && !t.Failed() {
