@@ -1,6 +1,7 @@
 # The image contains the static binary and CA certificates only: no shell, no package manager, no root user.
 
-FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d AS build
+# With the registry's name, because Debian's buildah has no default registry.
+FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d AS build
 WORKDIR /src
 COPY . .
 RUN mkdir -p /root-fs/etc/ssl/certs \
