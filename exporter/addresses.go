@@ -16,9 +16,6 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// apiPath is the end of an upstream's base URL.
-const apiPath = "/api/v3"
-
 // portProblem describes what is wrong with a port; empty if nothing is.
 func portProblem(port string) string {
 	n, err := strconv.Atoi(port)
@@ -189,8 +186,8 @@ func (s *settings) upstreamURL(raw string) (*url.URL, error) {
 		switch path := strings.TrimSuffix(u.Path, "/"); {
 		case strings.HasSuffix(path, coingecko.Path):
 			problem = "remove " + coingecko.Path + ", which the exporter appends"
-		case !strings.HasSuffix(path, apiPath):
-			problem = "must end in " + apiPath
+		case !strings.HasSuffix(path, coingecko.APIPath):
+			problem = "must end in " + coingecko.APIPath
 		case s.isOwnAddress(u):
 			problem = "this is the exporter's own listen address"
 		}
@@ -213,7 +210,7 @@ func upstreamExample(raw string) string {
 	switch {
 	case strings.Contains(raw, "coingecko.com"):
 	case portInURL.MatchString(raw), strings.Contains(raw, "://") && !strings.Contains(raw, "coinge"):
-		return "http://poller:9880" + apiPath
+		return "http://poller:9880" + coingecko.APIPath
 	}
 	return examples["coingecko.url"]
 }

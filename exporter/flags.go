@@ -285,7 +285,7 @@ func (s *settings) checkHealthCheck() error {
 		switch {
 		case problem == userInURL:
 			problem += "; use --coingecko.http-config-file"
-		case problem == "" && endsIn(u, "/-/ready", "/-/healthy", s.telemetryPath, apiPath):
+		case problem == "" && endsIn(u, "/-/ready", "/-/healthy", s.telemetryPath, coingecko.APIPath):
 			problem = "must be the URL of the exporter without an endpoint"
 		}
 		if problem != "" {

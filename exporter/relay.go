@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	relayPath = "/api/v3" + coingecko.Path
-	pingPath  = "/api/v3/ping"
+	relayPath = coingecko.APIPath + coingecko.Path
+	pingPath  = coingecko.APIPath + "/ping"
 )
 
 // relay serves GET /api/v3/exchange_rates.

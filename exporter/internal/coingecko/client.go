@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// Path follows the base URL of an upstream.
-	Path = "/exchange_rates"
+	// APIPath is the end of an upstream's base URL, and Path follows it.
+	APIPath = "/api/v3"
+	Path    = "/exchange_rates"
 
 	maxBody    = 1 << 20 // bytes of an answer, compressed and decompressed: CoinGecko's has 7 KiB
 	maxExcerpt = 512     // bytes of a bad answer for the log

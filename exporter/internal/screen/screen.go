@@ -102,7 +102,7 @@ func New(opts Options) *Screen {
 	s := &Screen{opts: opts, drift: clockDrift()}
 	s.links = []link{
 		{opts.LinkBase + opts.MetricsPath, "Metrics"},
-		{opts.LinkBase + "/api/v3/exchange_rates", "Rates as JSON"},
+		{opts.LinkBase + coingecko.APIPath + coingecko.Path, "Rates as JSON"},
 		{opts.LinkBase + "/-/healthy", "Health"},
 		{opts.LinkBase + "/-/ready", "Readiness"},
 		{"https://github.com/heycard/coingecko-exporter", "Documentation"},

@@ -19,7 +19,7 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-const apiPath = "/api/v3/exchange_rates"
+const apiPath = coingecko.APIPath + coingecko.Path
 
 // Mode is a failure mode.
 type Mode string

@@ -124,7 +124,7 @@ func Start(o Options) (*Simulator, error) {
 }
 
 // URL returns the base URL of the API, including /api/v3, without a trailing slash. Valid only after Start.
-func (s *Simulator) URL() string { return "http://" + s.listener.Addr().String() + "/api/v3" }
+func (s *Simulator) URL() string { return "http://" + s.listener.Addr().String() + coingecko.APIPath }
 
 // ControlURL returns the URL of the control endpoints; GET describes them. Valid only after Start.
 func (s *Simulator) ControlURL() string { return "http://" + s.listener.Addr().String() + "/" }
