@@ -258,7 +258,7 @@ func number(s string) (float64, Rejection) {
 // is known to be right.
 func (a *answer) sortOut() {
 	rates := a.rates
-	slices.SortFunc(rates, func(a, b Rate) int { return strings.Compare(a.Code, b.Code) })
+	slices.SortFunc(rates, ByCode)
 	a.rates = rates[:0]
 	for i := 0; i < len(rates); {
 		j, same := i+1, true

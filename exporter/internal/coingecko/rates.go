@@ -61,11 +61,12 @@ func Encode(rates []Rate) []byte {
 	return body
 }
 
+// ByCode compares rates by code, for sorting.
+func ByCode(a, b Rate) int { return strings.Compare(a.Code, b.Code) }
+
 // Find returns the rate with a code. The rates must be sorted by code, as Decode returns them.
 func Find(rates []Rate, code string) (Rate, bool) {
-	i, ok := slices.BinarySearchFunc(rates, code, func(r Rate, code string) int {
-		return strings.Compare(r.Code, code)
-	})
+	i, ok := slices.BinarySearchFunc(rates, Rate{Code: code}, ByCode)
 	if !ok {
 		return Rate{}, false
 	}

@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/api"
@@ -74,18 +73,11 @@ func (s Source) Fetch(ctx context.Context, now time.Time) ([]Sample, error) {
 	// On whole minutes, so that every exporter gets the same samples.
 	end := now.Truncate(step)
 	for start := end.Add(-Reach - Tolerance); !start.After(end); start = start.Add(span) {
-		if err := p.add(ctx, start, earlier(start.Add(span-step), end)); err != nil {
+		if err := p.add(ctx, start, slices.MinFunc([]time.Time{start.Add(span - step), end}, time.Time.Compare)); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.URL.Host, err)
 		}
 	}
 	return p.samples, nil
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 // past is the state of Fetch.
@@ -170,7 +162,7 @@ func (p *past) keep(at time.Time, rates []coingecko.Rate) {
 			return // the same minute
 		}
 	}
-	slices.SortFunc(rates, func(a, b coingecko.Rate) int { return strings.Compare(a.Code, b.Code) })
+	slices.SortFunc(rates, coingecko.ByCode)
 	if len(rates) > coingecko.MaxEntries || coingecko.CheckBitcoin(rates) != nil {
 		return
 	}

@@ -364,7 +364,7 @@ func whole(of *poller.Snapshot) []coingecko.Rate {
 		return of.Rates
 	}
 	all := slices.Concat(of.Rates, of.Withheld)
-	slices.SortFunc(all, func(a, b coingecko.Rate) int { return strings.Compare(a.Code, b.Code) })
+	slices.SortFunc(all, coingecko.ByCode)
 	return all
 }
 

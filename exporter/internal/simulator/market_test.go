@@ -92,7 +92,7 @@ func TestSameSeedSameMarket(t *testing.T) {
 		if cmp.Equal(x, other.Rates(start.Add(d))) {
 			t.Errorf("%v: markets of different seeds are alike", d)
 		}
-		if !slices.IsSortedFunc(x, func(a, b coingecko.Rate) int { return strings.Compare(a.Code, b.Code) }) {
+		if !slices.IsSortedFunc(x, coingecko.ByCode) {
 			t.Errorf("%v: not sorted by code", d)
 		}
 	}
