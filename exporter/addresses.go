@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -228,12 +229,9 @@ func (s *settings) isOwnAddress(u *url.URL) bool {
 	if host != "localhost" && (err != nil || !ip.IsLoopback() && !ip.IsUnspecified()) {
 		return false
 	}
-	for _, address := range *s.web.WebListenAddresses {
-		if sameListener(address, net.JoinHostPort(host, port)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(*s.web.WebListenAddresses, func(address string) bool {
+		return sameListener(address, net.JoinHostPort(host, port))
+	})
 }
 
 // plansAt returns the plans whose API is at the host of a URL.
@@ -255,20 +253,13 @@ func hostOf(planURL string) string {
 	return coingecko.Host(u)
 }
 
-// proxyProblem describes what is wrong with a proxy's URL, without the password in it; empty if nothing is. Variables may omit
-// the scheme.
-func proxyProblem(raw string, inEnvironment bool) string {
-	if inEnvironment && !strings.Contains(raw, "://") {
-		raw = "http://" + raw
-	}
+// noProxyURL is what is wrong with the URL of a proxy. It does not quote the URL, which may contain a password.
+const noProxyURL = "not a proxy URL such as http://user:password@proxy:3128; " + escapes
+
+func isProxyURL(raw string) bool {
 	u, err := url.Parse(raw)
-	if err == nil && hostProblem(u.Hostname()) == "" && !strings.HasSuffix(u.Host, ":") && strings.Trim(u.Path, "/") == "" && (u.Port() == "" || portProblem(u.Port()) == "") {
-		switch u.Scheme {
-		case "http", "https", "socks5", "socks5h":
-			return ""
-		}
-	}
-	return "not a proxy URL such as http://user:password@proxy:3128; " + escapes
+	return err == nil && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) && hostProblem(u.Hostname()) == "" &&
+		!strings.HasSuffix(u.Host, ":") && strings.Trim(u.Path, "/") == "" && (u.Port() == "" || portProblem(u.Port()) == "")
 }
 
 // checkProxy checks the variables from which net/http takes a proxy. net/http itself ignores invalid ones.
@@ -282,8 +273,12 @@ func (s *settings) checkProxy(env environment) error {
 			if env[v] == "" {
 				continue
 			}
-			if problem := proxyProblem(env[v], true); problem != "" {
-				return fmt.Errorf("%s=%s: %s", v, shown(env[v]), problem)
+			proxy := env[v]
+			if !strings.Contains(proxy, "://") { // variables may omit the scheme
+				proxy = "http://" + proxy
+			}
+			if !isProxyURL(proxy) {
+				return fmt.Errorf("%s=%s: %s", v, shown(env[v]), noProxyURL)
 			}
 			break // the first one that is set takes precedence
 		}

@@ -78,7 +78,7 @@ func notYAML(err error) string {
 		return unreadable(err)
 	}
 	if _, ok := errors.AsType[*url.Error](err); ok {
-		return "proxy_url is " + proxyProblem("", false)
+		return "proxy_url is " + noProxyURL
 	}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:")
@@ -213,8 +213,8 @@ func httpConfig(file string) (_ *config.HTTPClientConfig, problem string) {
 		return nil, problem
 	}
 	if u := c.ProxyURL.URL; u != nil {
-		if problem := proxyProblem(u.String(), false); problem != "" {
-			return nil, "proxy_url is " + problem
+		if !isProxyURL(u.String()) {
+			return nil, "proxy_url is " + noProxyURL
 		}
 	}
 	t := c.TLSConfig
@@ -269,6 +269,10 @@ func httpConfig(file string) (_ *config.HTTPClientConfig, problem string) {
 func (s *settings) checkKey(env environment) error {
 	inEnv := env[keyEnv]
 	plan, file := s.name("coingecko.plan"), s.name("coingecko.api-key-file")
+	from := keyEnv
+	if s.keyFile != "" {
+		from = file
+	}
 	switch {
 	case s.simulate:
 		return nil // the simulator needs no key, and a variable with a key must not prevent a simulation
@@ -286,27 +290,20 @@ func (s *settings) checkKey(env environment) error {
 		}
 		return nil
 	case s.plan.KeyHeader == "":
-		return fmt.Errorf("%s is set, but %s=%s uses no API key; set %s=demo or pro, or remove the key", cmp.Or(setBy(s.keyFile, file), keyEnv), plan, s.plan.Name, plan)
+		return fmt.Errorf("%s is set, but %s=%s uses no API key; set %s=demo or pro, or remove the key", from, plan, s.plan.Name, plan)
 	case keyInText.FindString(s.keyFile) == s.keyFile && s.keyFile != "" && !exists(s.keyFile):
 		return s.wrong("coingecko.api-key-file", "must be the path of a file that contains the key, not the key itself")
 	case s.keyFile != "":
-		s.key, s.keyFrom = func() (string, error) { return keyFromFile(file, s.keyFile) }, file
+		s.key = func() (string, error) { return keyFromFile(file, s.keyFile) }
 	default:
-		s.key, s.keyFrom = func() (string, error) { return usableKey(keyEnv, inEnv) }, keyEnv
+		s.key = func() (string, error) { return usableKey(keyEnv, inEnv) }
 	}
+	s.keyFrom = from
 	_, err := s.key()
 	return err
 }
 
 func exists(file string) bool { _, err := os.Stat(file); return err == nil }
-
-// setBy returns name if value is not empty.
-func setBy(value, name string) string {
-	if value == "" {
-		return ""
-	}
-	return name
-}
 
 // keyFromFile reads the key from a file. name is the flag or variable with the path.
 func keyFromFile(name, file string) (string, error) {

@@ -353,12 +353,7 @@ func (s *settings) simulatesAlone(flag string) error {
 
 // spendsQuota reports whether any upstream is CoinGecko.
 func (s *settings) spendsQuota() bool {
-	for _, e := range s.endpoints {
-		if e.Upstream == coingecko.CoinGecko {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.endpoints, func(e coingecko.Endpoint) bool { return e.Upstream == coingecko.CoinGecko })
 }
 
 func (s *settings) checkTimes() error {
@@ -468,12 +463,7 @@ func (s *settings) checkHistory() error {
 
 // endsIn reports whether the path of a URL ends in one of paths.
 func endsIn(u *url.URL, paths ...string) bool {
-	for _, p := range paths {
-		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), p) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(paths, func(p string) bool { return strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), p) })
 }
 
 // quota returns the plan if polls use its quota, and nil otherwise.

@@ -108,7 +108,7 @@ func (s *settings) read(app *kingpin.Application, args []string, env environment
 		flag := f.Model()
 		g := s.given[flag.Name]
 		if len(g.values) > 0 && !isRepeatable(flag) {
-			return fmt.Errorf("--%s is set twice; set it once, for example %s", flag.Name, sample("--"+flag.Name, flag.Name))
+			return fmt.Errorf("--%s is set twice; set it once, for example %s", flag.Name, with("--"+flag.Name, examples[flag.Name]))
 		}
 		s.given[flag.Name] = given{"--" + flag.Name, append(g.values, *e.Value)}
 	}
@@ -168,7 +168,7 @@ func notParsed(app *kingpin.Application, args []string, err error) error {
 	}
 	if flag, ok := strings.CutPrefix(text, "expected argument for flag '--"); ok {
 		flag = strings.TrimSuffix(flag, "'")
-		return fmt.Errorf("--%s has no value; for example %s", flag, sample("--"+flag, flag))
+		return fmt.Errorf("--%s has no value; for example %s", flag, with("--"+flag, examples[flag]))
 	}
 	if rest, ok := strings.CutPrefix(text, "unexpected "); ok {
 		for _, f := range app.Model().Flags {
@@ -271,9 +271,6 @@ func (s *settings) name(flag string) string {
 	}
 	return "--" + flag
 }
-
-// sample returns an example for a flag, under the name by which it was set.
-func sample(name, flag string) string { return with(name, examples[flag]) }
 
 // with returns a flag or variable with a value, quoted for a shell.
 func with(name, value string) string {

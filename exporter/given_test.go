@@ -166,7 +166,7 @@ func TestEveryFlagExplainsItself(t *testing.T) {
 			case tc.flag == "coingecko.url":
 				want += "; for example " + name + "=http://poller:9880/api/v3"
 			case !ofFile:
-				want += "; for example " + sample(name, tc.flag)
+				want += "; for example " + with(name, examples[tc.flag])
 			}
 			var got string
 			if strings.HasPrefix(name, "--") {
