@@ -20,9 +20,10 @@ import (
 )
 
 const (
-	// APIPath is the end of an upstream's base URL, and Path follows it.
+	// APIPath is the end of an upstream's base URL.
 	APIPath = "/api/v3"
-	Path    = "/exchange_rates"
+	// Path follows the base URL.
+	Path = "/exchange_rates"
 
 	maxBody    = 1 << 20 // bytes of an answer, compressed and decompressed: CoinGecko's has 7 KiB
 	maxExcerpt = 512     // bytes of a bad answer for the log
