@@ -120,11 +120,6 @@ func (s *Simulator) api(w http.ResponseWriter, r *http.Request) {
 	fail, frozen := s.mode.entry(), s.frozen
 	s.mu.Unlock()
 
-	pro, demo := r.Header.Get("x-cg-pro-api-key"), r.Header.Get("x-cg-demo-api-key")
-	key, foreign, code := demo, pro, coingecko.CodeProKeyOnDemoHost
-	if s.options.Plan == "pro" {
-		key, foreign, code = pro, demo, coingecko.CodeDemoKeyOnProHost
-	}
 	switch agent := r.UserAgent(); {
 	case fail.instead != nil:
 		fail.instead(s, w, r)
@@ -133,10 +128,8 @@ func (s *Simulator) api(w http.ResponseWriter, r *http.Request) {
 		flatError(w, http.StatusMethodNotAllowed, "Method not allowed. Use GET")
 	case agent == "" || strings.HasPrefix(agent, "Go-http-client/"):
 		noUserAgent(s, w, r)
-	case foreign != "":
-		s.wrongHost(w, code)
-	case s.options.Key != "" && key != s.options.Key:
-		unauthorized(s, w, r)
+	case r.Header.Get("x-cg-pro-api-key") != "":
+		s.wrongHost(w, coingecko.CodeProKeyOnDemoHost)
 	case over:
 		s.rateLimited(w, now.Truncate(time.Minute).Add(time.Minute))
 	case fail.name == Freeze:

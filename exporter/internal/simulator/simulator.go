@@ -1,13 +1,12 @@
 // Package simulator simulates CoinGecko in process, on loopback, for --simulate and for tests.
 //
 // It starts from a recorded answer of GET /exchange_rates and moves like a market. It is deterministic: the same seed, start and time
-// always return the same rates. It answers like CoinGecko, enforces the same rules (key, host, User-Agent, quota), and has a failure
+// always return the same rates. It answers like CoinGecko, enforces the same rules (the host of a key, User-Agent, quota), and has a failure
 // mode for each failure that clients of CoinGecko have observed.
 package simulator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -29,9 +28,6 @@ type Options struct {
 	Refresh time.Duration    // time between changes of the rates; default: 2s. CoinGecko's is 1 to 5 minutes
 	Calm    bool             // no automatic swings
 
-	Listen         string        // loopback address for Start; default: 127.0.0.1 and a free port
-	Plan           string        // keyless (default), demo or pro: the simulated host
-	Key            string        // required API key; default: any or none. Not for keyless
 	QuotaPerMinute int           // requests in a minute; default: no limit
 	RetryAfter     time.Duration // wait that the modes throttled and ratelimit request; default: 5s
 }
@@ -54,8 +50,8 @@ type Simulator struct {
 	server   *http.Server
 }
 
-// complete sets the defaults. It returns an error if the plan is unknown, or if there is a key for a plan without keys.
-func (o *Options) complete() error {
+// complete sets the defaults.
+func (o *Options) complete() {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -69,46 +65,19 @@ func (o *Options) complete() error {
 	if o.RetryAfter <= 0 {
 		o.RetryAfter = 5 * time.Second
 	}
-	switch o.Plan {
-	case "":
-		o.Plan = "keyless"
-	case "keyless", "demo", "pro":
-	default:
-		return fmt.Errorf("simulator: unknown plan %q: use keyless, demo or pro", o.Plan)
-	}
-	if o.Key != "" && o.Plan == "keyless" {
-		return errors.New("simulator: plan keyless takes no key: remove it, or use plan demo or pro")
-	}
-	return nil
 }
 
-// New creates a simulator without a server; see Handler. It panics if Start would return an error about the plan or the key.
+// New creates a simulator without a server; see Handler.
 func New(o Options) *Simulator {
-	if err := o.complete(); err != nil {
-		panic(err)
-	}
+	o.complete()
 	return &Simulator{options: o, market: newMarket(o), mode: None}
 }
 
-// Start creates a simulator and serves it on loopback until Close. Another address is an error: nobody else must mistake its rates for
-// real ones.
+// Start creates a simulator and serves it on a free port of loopback until Close: nobody else must mistake its rates for real ones.
 func Start(o Options) (*Simulator, error) {
-	address := o.Listen
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("simulator: listen address %q: %w: use a loopback host and a port, such as 127.0.0.1:9881", address, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("simulator: listen address %q is not loopback: use 127.0.0.1, [::1] or localhost", address)
-	}
-	if err := o.complete(); err != nil {
-		return nil, err
-	}
 	s := New(o)
-	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", address); err != nil {
+	var err error
+	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
 	}
 	s.server = &http.Server{
