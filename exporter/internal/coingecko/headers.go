@@ -102,8 +102,9 @@ func maxAge(h http.Header) time.Duration {
 // seconds parses a number of seconds in a header. It limits the number to 2^31, as RFC 9111, section 1.2.2, asks of caches.
 func seconds(s string) (time.Duration, error) {
 	const most = 1 << 31
-	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
-	if errors.Is(err, strconv.ErrRange) {
+	s = strings.TrimSpace(s)
+	n, err := strconv.ParseUint(s, 10, 64)
+	if errors.Is(err, strconv.ErrRange) && strings.Trim(s, "0123456789") == "" { // ParseUint stops at the digit that is too many
 		n, err = most, nil
 	}
 	return time.Duration(min(n, most)) * time.Second, err

@@ -161,6 +161,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Add("-1", "", "max-age=-1\nmax-age=99999999999999999999", "-5", "\x00", "")
 	f.Add("31536000", "soon", "max-age=3600\nno-store, max-age=5", "99999999999999999999", "eth\nnone", "false\n1")
 	f.Add("soon", "", "max-age", "soon", "none, none", "no idea")
+	f.Add("99999999999999999999s", "", "max-age=99999999999999999999s", "99999999999999999999s", "", "")
 	f.Fuzz(func(t *testing.T, retry, reset, control, age, kept, mark string) {
 		lines := func(s string) []string { return strings.Split(s, "\n") }
 		h := http.Header{
