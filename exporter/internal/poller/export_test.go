@@ -9,3 +9,6 @@ func (o *Options) SetClock(read func() (wall time.Time, mono time.Duration)) {
 		return instant{wall, mono}
 	}
 }
+
+// WithoutJitter makes the waits of a poller the same in each run.
+func (p *Poller) WithoutJitter() { p.backoff.RandomizationFactor = 0 }

@@ -156,8 +156,9 @@ func (w *world) Polled(p poller.Poll) {
 	for code, value := range s.rates {
 		w.judge(code, value, s, last, compared, now)
 	}
-	// A rate that was once too old to compare with is forgotten, even if somebody then sets the clock back.
-	maps.DeleteFunc(w.shows, func(_ string, was shot) bool { return now.since(was.known) > w.maxAge })
+	// A rate that was once too old to compare with is forgotten, even if somebody then sets the clock back. With an expired answer,
+	// all rates are forgotten: one of an earlier answer can seem younger if somebody set the clock back and forth.
+	maps.DeleteFunc(w.shows, func(_ string, was shot) bool { return !compared || now.since(was.known) > w.maxAge })
 	for code := range s.shown {
 		w.shows[code] = shot{s.rates[code], s.known}
 	}
@@ -452,6 +453,7 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 	}
 	o.SetClock(w.clock)
 	p = poller.New(o)
+	p.WithoutJitter()
 
 	// The descriptor of the rates is found once; there is no other way to it.
 	rates := map[*prometheus.Desc]bool{}
@@ -466,6 +468,7 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- p.Run(ctx) }()
+	synctest.Wait() // so that the first poll and this goroutine draw in the same order for each seed
 	for int(w.polls.Load()) < polls && !t.Failed() {
 		time.Sleep(w.upTo(3 * w.interval / 2))
 		synctest.Wait()
