@@ -1,4 +1,4 @@
-// Which rates of an answer are believed, and the previous answer.
+// Which answers are used, which of their rates are believed, and the previous answer.
 
 package poller
 
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
@@ -129,9 +128,6 @@ func (p *Poller) previousRates(s, old *Snapshot) []coingecko.Rate {
 // size returns the number of usable rates, including those that the upstream withholds.
 func (s *Snapshot) size() int { return len(s.Rates) + len(s.Withheld) }
 
-// tooOld reports whether the time since then is above max-age.
-func (p *Poller) tooOld(then, now instant) bool { return now.since(then) > p.options.MaxAge }
-
 // repeats reports whether two answers are the same: CoinGecko repeats an answer until it refreshes.
 func (s *Snapshot) repeats(old *Snapshot) bool {
 	return sameContent(old.received, s.received) && !s.withholdsRateOf(old) && !old.withholdsRateOf(s)
@@ -157,33 +153,26 @@ func sameContent(a, b []coingecko.Rate) bool {
 	return true
 }
 
-// logWithheld logs withheld rates, each again at every reminder, and logs once when none is left.
-func (p *Poller) logWithheld(s *Snapshot, now instant) {
-	if len(s.Withheld) == 0 && p.withheldUnresolved {
-		p.withheldUnresolved = false
-		p.options.Logger.Info("No rates are withheld any more")
+// checkSize returns an error for an answer with fewer than half of the currencies of the last one, unless that one has expired.
+func (p *Poller) checkSize(old, fresh *Snapshot, host string, now instant) error {
+	if old == nil || p.tooOld(old.leftCoinGecko, now) || old.Simulated != fresh.Simulated || 2*fresh.size() >= old.size() {
+		return nil
 	}
-	maps.DeleteFunc(p.withheldLogged, func(_ string, mentioned time.Time) bool { return now.wall.Sub(mentioned) >= logReminder })
-	var news []string
-	for _, r := range s.Withheld {
-		code := r.Code
-		if _, mentioned := p.withheldLogged[code]; mentioned {
-			continue
-		}
-		p.withheldLogged[code] = now.wall
-		if rate, ok := s.withheldValue(code); ok {
-			was, had := s.lastBelieved(code)
-			if code = fmt.Sprintf("%s %v", code, rate); had {
-				code += fmt.Sprintf(" after %v", was.Value)
-			}
-		}
-		news = append(news, code)
-	}
-	if len(news) > 0 {
-		p.withheldUnresolved = true
-		p.options.Logger.Warn("Implausible rates withheld until a different answer confirms them",
-			"count", len(s.Withheld), "rates", strings.Join(news[:min(len(news), maxRatesInLog)], ", "))
+	return &coingecko.Error{
+		Reason:   coingecko.BadPayload,
+		Upstream: fresh.Upstream,
+		Host:     host,
+		Detail:   fmt.Sprintf("%d usable entries, fewer than half of the %d before", fresh.size(), old.size()),
 	}
 }
 
-const maxRatesInLog = 10
+// newer reports whether the rates of an answer left CoinGecko later than the current ones. Of two upstreams behind one name, one may
+// lag, and rates must not go back in time. The declared age is not exact. Simulated and real rates have no order: if the upstream
+// changes from one to the other, the new ones are used.
+func newer(old, fresh *Snapshot, age time.Duration, now instant) bool {
+	inexact := time.Duration(0)
+	if age > 0 {
+		inexact = time.Second // the header's resolution
+	}
+	return old == nil || old.Simulated != fresh.Simulated || now.since(old.leftCoinGecko)-now.since(fresh.leftCoinGecko) > inexact
+}

@@ -1,4 +1,4 @@
-// Logging of expiry when it happens, not at the next poll.
+// Expiry of rates: when they are too old, by either clock, and the message when it happens, not at the next poll.
 
 package poller
 
@@ -42,3 +42,6 @@ func (p *Poller) logExpiry() time.Duration {
 	}
 	return expiryCheckInterval
 }
+
+// tooOld reports whether the time since then is above max-age.
+func (p *Poller) tooOld(then, now instant) bool { return now.since(then) > p.options.MaxAge }

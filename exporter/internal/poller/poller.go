@@ -7,9 +7,7 @@ package poller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,14 +15,6 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
-)
-
-// Fixed limits.
-const (
-	MinInterval         = 10 * time.Second // least time between polls
-	maxWait             = time.Hour        // longest wait that a server can request
-	logReminder         = 10 * time.Minute // between log messages about a failure that lasts
-	ageHeaderResolution = time.Second
 )
 
 // Options configure a Poller. All durations must be above zero.
@@ -88,35 +78,6 @@ func New(o Options) *Poller {
 
 // First is closed once there have been fresh rates.
 func (p *Poller) First() <-chan struct{} { return p.first }
-
-// Status returns the current state.
-func (p *Poller) Status() Status {
-	k, now := p.state.Load(), p.options.clock()
-	s := Status{
-		Now:      now.wall,
-		LastPoll: k.polled,
-		Err:      k.err,
-		Refused:  k.refused,
-		Interval: k.interval,
-		MaxAge:   p.options.MaxAge,
-
-		Simulated: p.options.Simulated || k.snapshot != nil && k.snapshot.Simulated,
-	}
-	if !k.polled.IsZero() {
-		s.NextPoll = k.next.wall
-	}
-	if k.snapshot != nil {
-		s.LastSuccess = k.snapshot.leftCoinGecko.wall
-		s.Age = now.since(k.snapshot.leftCoinGecko)
-		if s.Age <= s.MaxAge {
-			s.Snapshot = k.snapshot
-			if !p.tooOld(k.snapshot.previousLeftCoinGecko, now) {
-				s.Previous = k.snapshot.previous
-			}
-		}
-	}
-	return s
-}
 
 // Run polls until the context is done, and then returns nil.
 func (p *Poller) Run(ctx context.Context) error {
@@ -188,123 +149,10 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	return after.next, nil
 }
 
-// checkSize returns an error for an answer with fewer than half of the currencies of the last one, unless that one has expired.
-func (p *Poller) checkSize(old, fresh *Snapshot, host string, now instant) error {
-	if old == nil || p.tooOld(old.leftCoinGecko, now) || old.Simulated != fresh.Simulated || 2*fresh.size() >= old.size() {
-		return nil
-	}
-	return &coingecko.Error{
-		Reason:   coingecko.BadPayload,
-		Upstream: fresh.Upstream,
-		Host:     host,
-		Detail:   fmt.Sprintf("%d usable entries, fewer than half of the %d before", fresh.size(), old.size()),
-	}
-}
-
-// newer reports whether the rates of an answer left CoinGecko later than the current ones. Of two upstreams behind one name, one may
-// lag, and rates must not go back in time. The declared age is not exact. Simulated and real rates have no order: if the upstream
-// changes from one to the other, the new ones are used.
-func newer(old, fresh *Snapshot, age time.Duration, now instant) bool {
-	inexact := time.Duration(0)
-	if age > 0 {
-		inexact = ageHeaderResolution
-	}
-	return old == nil || old.Simulated != fresh.Simulated || now.since(old.leftCoinGecko)-now.since(fresh.leftCoinGecko) > inexact
-}
-
-func (p *Poller) nextPoll(begun, ended instant, answer coingecko.Answer, err *coingecko.Error) instant {
-	if err == nil {
-		p.backoff.Reset()
-	}
-	switch {
-	case err == nil && answer.Upstream == coingecko.Relay:
-		// One second after the upstream's next poll is due, so that it has ended. A cache or a poller that names an hour
-		// must not keep this exporter from polling a healthy replacement.
-		due := begun.add(p.options.Interval)
-		switch {
-		case answer.Age > p.options.MaxAge: // the same as no answer
-			due = begun.add(p.options.MinInterval)
-		case answer.MaxAge > 0:
-			due = ended.add(max(answer.MaxAge-answer.Age+time.Second, p.options.MinInterval))
-		}
-		return earlier(due, begun.add(p.longestPause()))
-	case err != nil && err.Upstream == coingecko.Relay:
-		// Whatever the upstream requests: polls of another exporter use no quota.
-		return begun.add(min(p.options.MinInterval, p.longestPause()))
-	case err == nil:
-	case err.Reason == coingecko.RateLimited && err.Wait > 0:
-		return ended.add(min(max(err.Wait, p.options.MinInterval), maxWait))
-	case err.Reason == coingecko.RateLimited, err.Reason == coingecko.Unauthorized:
-		// The library's jitter may exceed the bounds by half.
-		return ended.add(min(max(p.backoff.NextBackOff(), p.options.BackoffMin), p.options.BackoffMax))
-	}
-	// From begin to begin, because the monthly quota counts polls.
-	return begun.add(p.options.Interval)
-}
-
-// longestPause is the longest time between polls of a relay. It leaves two more polls before the rates expire.
-func (p *Poller) longestPause() time.Duration { return p.options.MaxAge / 3 }
-
 func asError(err error) *coingecko.Error {
 	e, ok := errors.AsType[*coingecko.Error](err)
 	if !ok { // the client returns no other
 		panic("poller: not a *coingecko.Error: " + err.Error())
 	}
 	return e
-}
-
-// log logs changes, and repeats a failure that lasts only at every reminder.
-func (p *Poller) log(o Poll, k *state, now instant) {
-	l := p.options.Logger
-	p.logDropped(o.Rejected)
-	if o.Snapshot != nil {
-		p.logWithheld(o.Snapshot, now)
-	}
-	if o.Err == nil {
-		// Polls of a relay may succeed with expired rates, and later with fresh ones.
-		p.logOrder.Lock()
-		defer p.logOrder.Unlock()
-		returned := p.expiryLogged && o.Snapshot != nil && !p.tooOld(o.Snapshot.leftCoinGecko, now)
-		p.expiryLogged = p.expiryLogged && !returned
-		switch {
-		case len(p.failuresLogged) > 0:
-			l.Info("Polling recovered", "upstream", o.Upstream, "after", now.wall.Sub(p.failingSince).Round(time.Second).String())
-		case returned:
-			l.Info("Rates are fresh again", "upstream", o.Upstream)
-		}
-		clear(p.failuresLogged)
-		p.failedPolls = 0
-		l.Debug("Poll succeeded", "upstream", o.Upstream, "duration", o.Duration.String(), "new", o.Snapshot != nil)
-		return
-	}
-	p.failedPolls++
-	if len(p.failuresLogged) == 0 {
-		p.failingSince = now.wall
-	}
-	// Details such as an address or a wait may differ each time and are not news, nor is an alternation of two kinds of
-	// failure.
-	trouble := o.Err.Explain()
-	if mentioned, known := p.failuresLogged[trouble]; !known || now.wall.Sub(mentioned) >= logReminder {
-		l = l.With("reason", string(o.Err.Reason), "err", o.Err.Error())
-		if o.Err.Excerpt != "" {
-			l = l.With("body", o.Err.Excerpt)
-		}
-		l.Warn("Poll failed", "advice", trouble, "failed_polls", p.failedPolls, "next", k.next.wall.UTC().Format(time.RFC3339))
-		p.failuresLogged[trouble], p.failedPolls = now.wall, 0
-	} else {
-		l.Debug("Poll failed again", "reason", string(o.Err.Reason), "err", o.Err.Error())
-	}
-}
-
-func (p *Poller) logDropped(rejected map[coingecko.Rejection]int) {
-	rejected = maps.Clone(rejected)
-	delete(rejected, coingecko.Implausible) // logged by logWithheld
-	dropped := ""
-	if len(rejected) > 0 {
-		dropped = fmt.Sprint(rejected) // fmt sorts a map's keys
-	}
-	if dropped != p.droppedLogged && dropped != "" {
-		p.options.Logger.Warn("Entries were dropped from the answer", "reasons", dropped)
-	}
-	p.droppedLogged = dropped
 }

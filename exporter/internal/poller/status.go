@@ -47,6 +47,35 @@ type Status struct {
 	Simulated bool
 }
 
+// Status returns the current state.
+func (p *Poller) Status() Status {
+	k, now := p.state.Load(), p.options.clock()
+	s := Status{
+		Now:      now.wall,
+		LastPoll: k.polled,
+		Err:      k.err,
+		Refused:  k.refused,
+		Interval: k.interval,
+		MaxAge:   p.options.MaxAge,
+
+		Simulated: p.options.Simulated || k.snapshot != nil && k.snapshot.Simulated,
+	}
+	if !k.polled.IsZero() {
+		s.NextPoll = k.next.wall
+	}
+	if k.snapshot != nil {
+		s.LastSuccess = k.snapshot.leftCoinGecko.wall
+		s.Age = now.since(k.snapshot.leftCoinGecko)
+		if s.Age <= s.MaxAge {
+			s.Snapshot = k.snapshot
+			if !p.tooOld(k.snapshot.previousLeftCoinGecko, now) {
+				s.Previous = k.snapshot.previous
+			}
+		}
+	}
+	return s
+}
+
 // Up reports whether the last poll succeeded; false before the first.
 func (s Status) Up() bool { return !s.LastPoll.IsZero() && s.Err == nil }
 

@@ -1,4 +1,4 @@
-// Ages that hold across a suspend or a change of the clock.
+// Both clocks of the machine, for ages that hold across a suspend or a change of the clock.
 
 package poller
 

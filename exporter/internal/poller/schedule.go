@@ -1,0 +1,49 @@
+// When the next poll is due: after a success, after a failure with back-off, and on a relay.
+
+package poller
+
+import (
+	"time"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+)
+
+// Fixed limits.
+const (
+	MinInterval = 10 * time.Second // least time between polls
+	maxWait     = time.Hour        // longest wait that a server can request
+)
+
+// nextPoll returns when the next poll is due, after one that returned answer or err.
+func (p *Poller) nextPoll(begun, ended instant, answer coingecko.Answer, err *coingecko.Error) instant {
+	if err == nil {
+		p.backoff.Reset()
+	}
+	switch {
+	case err == nil && answer.Upstream == coingecko.Relay:
+		// One second after the upstream's next poll is due, so that it has ended. A cache or a poller that names an hour
+		// must not keep this exporter from polling a healthy replacement.
+		due := begun.add(p.options.Interval)
+		switch {
+		case answer.Age > p.options.MaxAge: // the same as no answer
+			due = begun.add(p.options.MinInterval)
+		case answer.MaxAge > 0:
+			due = ended.add(max(answer.MaxAge-answer.Age+time.Second, p.options.MinInterval))
+		}
+		return earlier(due, begun.add(p.longestPause()))
+	case err != nil && err.Upstream == coingecko.Relay:
+		// Whatever the upstream requests: polls of another exporter use no quota.
+		return begun.add(min(p.options.MinInterval, p.longestPause()))
+	case err == nil:
+	case err.Reason == coingecko.RateLimited && err.Wait > 0:
+		return ended.add(min(max(err.Wait, p.options.MinInterval), maxWait))
+	case err.Reason == coingecko.RateLimited, err.Reason == coingecko.Unauthorized:
+		// The library's jitter may exceed the bounds by half.
+		return ended.add(min(max(p.backoff.NextBackOff(), p.options.BackoffMin), p.options.BackoffMax))
+	}
+	// From begin to begin, because the monthly quota counts polls.
+	return begun.add(p.options.Interval)
+}
+
+// longestPause is the longest time between polls of a relay. It leaves two more polls before the rates expire.
+func (p *Poller) longestPause() time.Duration { return p.options.MaxAge / 3 }
