@@ -21,6 +21,9 @@ locals {
   # Environment tags that the pipeline of an environment must not touch. The KMS key of the states has the tag bootstrap.
   others = { for environment in var.environments : environment => setsubtract(["bootstrap", "dev", "staging", "production"], [environment]) }
 
+  # Tags that EKS sets on the nodes, volumes, network interfaces, load balancers and security groups of a cluster. They have no Environment tag.
+  eks_tags = { EKS = "aws:eks:cluster-name", AutoMode = "eks:eks-cluster-name" }
+
   eks_kinds = ["cluster", "nodegroup", "addon", "access-entry", "podidentityassociation"]
 
   # Read-only actions of every plan. None of them reads the value of a secret.
@@ -107,7 +110,8 @@ resource "aws_iam_role_policy" "plan" {
 }
 
 # The permissions boundary of all roles that the pipeline of an environment creates. It limits them regardless of their policies, and denies
-# access to resources with another environment's tag. Resources without such a tag are accessible: a separate account for production is safer.
+# access to resources with the tag of another environment or of its cluster. In EC2, resources without such a tag are accessible: a separate
+# account for production is safer.
 data "aws_iam_policy_document" "boundary" {
   for_each = var.environments
 
@@ -149,6 +153,12 @@ data "aws_iam_policy_document" "boundary" {
 
     condition {
       test     = "StringEquals"
+      variable = "aws:ResourceTag/Project"
+      values   = [var.name]
+    }
+
+    condition {
+      test     = "StringEquals"
       variable = "aws:ResourceTag/Environment"
       values   = [each.key]
     }
@@ -171,6 +181,12 @@ data "aws_iam_policy_document" "boundary" {
     sid       = "Metrics"
     actions   = ["aps:RemoteWrite"]
     resources = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Project"
+      values   = [var.name]
+    }
 
     condition {
       test     = "StringEquals"
@@ -228,6 +244,23 @@ data "aws_iam_policy_document" "boundary" {
       values   = local.others[each.key]
     }
   }
+
+  dynamic "statement" {
+    for_each = local.eks_tags
+
+    content {
+      sid       = "OtherClusters${statement.key}"
+      effect    = "Deny"
+      actions   = ["autoscaling:*", "ec2:*", "elasticloadbalancing:*"]
+      resources = ["*"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceTag/${statement.value}"
+        values   = [for other in local.others[each.key] : "${var.name}-${other}"]
+      }
+    }
+  }
 }
 
 resource "aws_iam_policy" "boundary" {
@@ -272,6 +305,13 @@ data "aws_iam_policy_document" "deploy" {
     }
   }
 
+  # The private DNS of interface endpoints. AWS owns the zones.
+  statement {
+    sid       = "PrivateDNS"
+    actions   = ["route53:AssociateVPCWithHostedZone"]
+    resources = ["*"]
+  }
+
   statement {
     sid         = "OtherEnvironments"
     effect      = "Deny"
@@ -288,6 +328,23 @@ data "aws_iam_policy_document" "deploy" {
       test     = "StringEquals"
       variable = "aws:ResourceTag/Environment"
       values   = local.others[each.key]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.eks_tags
+
+    content {
+      sid       = "OtherClusters${statement.key}"
+      effect    = "Deny"
+      actions   = ["ec2:*", "iam:RemoveRoleFromInstanceProfile"]
+      resources = ["*"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceTag/${statement.value}"
+        values   = [for other in local.others[each.key] : "${var.name}-${other}"]
+      }
     }
   }
 
@@ -329,6 +386,14 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
   }
 
+  # When a cluster of Auto Mode is deleted, its instance profile may remain for some time. The provider removes the node role from it before
+  # it deletes the role.
+  statement {
+    sid       = "InstanceProfiles"
+    actions   = ["iam:RemoveRoleFromInstanceProfile"]
+    resources = ["${local.arn}:iam::${local.account}:instance-profile/eks*"]
+  }
+
   statement {
     sid       = "PassRoles"
     actions   = ["iam:PassRole"]
@@ -367,7 +432,8 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["*"]
   }
 
-  # New resources have no tags yet, so the conditions check the tags of the request.
+  # New resources have no tags yet, so the conditions check the tags of the request. Tags give access to a key, so those of a key that
+  # belongs to somebody else, which has other tags or an alias, must not be changed.
   statement {
     sid       = "NewKeys"
     actions   = ["kms:CreateKey", "kms:TagResource"]
@@ -375,15 +441,53 @@ data "aws_iam_policy_document" "deploy" {
 
     condition {
       test     = "StringEquals"
+      variable = "aws:RequestTag/Project"
+      values   = [var.name]
+    }
+
+    condition {
+      test     = "StringEquals"
       variable = "aws:RequestTag/Environment"
       values   = [each.key]
     }
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/Project"
+      values   = [var.name]
+    }
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/Environment"
+      values   = [each.key]
+    }
+
+    condition {
+      test     = "Null"
+      variable = "kms:ResourceAliases"
+      values   = ["true"]
+    }
+  }
+
+  # KMS may take five minutes to recognize the tags of a new key in conditions, but the provider enables rotation at once, and replaces a
+  # key whose rotation it could not enable.
+  statement {
+    sid       = "Rotation"
+    actions   = ["kms:EnableKeyRotation"]
+    resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
   }
 
   statement {
     sid       = "OwnKeys"
-    actions   = ["kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription"]
+    actions   = ["kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription"]
     resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Project"
+      values   = [var.name]
+    }
 
     condition {
       test     = "StringEquals"
@@ -411,7 +515,25 @@ data "aws_iam_policy_document" "deploy" {
 
     condition {
       test     = "StringEquals"
+      variable = "aws:RequestTag/Project"
+      values   = [var.name]
+    }
+
+    condition {
+      test     = "StringEquals"
       variable = "aws:RequestTag/Environment"
+      values   = [each.key]
+    }
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/Project"
+      values   = [var.name]
+    }
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/Environment"
       values   = [each.key]
     }
   }
@@ -420,6 +542,12 @@ data "aws_iam_policy_document" "deploy" {
     sid       = "Workspace"
     actions   = ["aps:DeleteWorkspace", "aps:TagResource", "aps:UntagResource", "aps:UpdateWorkspaceAlias"]
     resources = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Project"
+      values   = [var.name]
+    }
 
     condition {
       test     = "StringEquals"

@@ -33,6 +33,7 @@ const iam = (rest) => `arn:aws:iam::${account}:${rest}`
 
 // The context keys of a resource's tags and of the tags in the request.
 const tagged = (environment) => ({ 'aws:ResourceTag/Project': name, 'aws:ResourceTag/Environment': environment })
+const clustered = (environment) => [{ 'aws:ResourceTag/eks:eks-cluster-name': `${name}-${environment}` }, { 'aws:ResourceTag/aws:eks:cluster-name': `${name}-${environment}` }]
 const tagging = (environment) => ({ 'aws:RequestTag/Project': name, 'aws:RequestTag/Environment': environment, 'aws:TagKeys': ['Project', 'Environment'] })
 
 // A KMS key whose policy delegates to IAM, the default of Terraform and AWS.
@@ -87,6 +88,7 @@ function work(environment) {
   row('ec2:CreateSecurityGroup', ec2('security-group/sg-1'), make)
   row('ec2:CreateVpcEndpoint', ec2('vpc-endpoint/vpce-1'), make)
   row('ec2:CreateVpcEndpoint', [ec2('route-table/rtb-1'), ec2('subnet/subnet-1'), ec2('security-group/sg-1')], own)
+  row('route53:AssociateVPCWithHostedZone', 'arn:aws:route53:::hostedzone/Z1')
   row('ec2:CreateFlowLogs', ec2('vpc-flow-log/fl-1'), make)
   row('ec2:CreateLaunchTemplate', ec2('launch-template/lt-1'), make)
   for (const kind of ['vpc/vpc-1', 'subnet/subnet-1', 'route-table/rtb-1', 'internet-gateway/igw-1', 'elastic-ip/eipalloc-1', 'natgateway/nat-1', 'security-group/sg-1', 'vpc-endpoint/vpce-1', 'vpc-flow-log/fl-1', 'launch-template/lt-1']) {
@@ -116,17 +118,20 @@ function work(environment) {
   row(['eks:AssociateAccessPolicy', 'eks:DisassociateAccessPolicy', 'eks:DeleteAccessEntry', 'eks:DescribeAccessEntry'], arn('eks', `access-entry/${cluster}/role/${account}/admin/1`), own)
   row(['eks:DescribePodIdentityAssociation', 'eks:DeletePodIdentityAssociation', 'eks:UpdatePodIdentityAssociation'], arn('eks', `podidentityassociation/${cluster}/a-1`), own)
   row('ec2:RunInstances', ec2('launch-template/lt-1'), own)
+  for (const tag of clustered(environment)) row(['ec2:AuthorizeSecurityGroupIngress', 'ec2:RevokeSecurityGroupIngress'], ec2('security-group/sg-cluster'), tag)
 
   // Roles, each within the boundary.
   row(['iam:CreateRole', 'iam:AttachRolePolicy', 'iam:PutRolePolicy', 'iam:PutRolePermissionsBoundary'], role, bounded)
   row('iam:TagRole', role, make)
   row(['iam:GetRole', 'iam:UpdateAssumeRolePolicy', 'iam:DetachRolePolicy', 'iam:DeleteRolePolicy', 'iam:DeleteRole'], role)
   for (const service of ['eks.amazonaws.com', 'ec2.amazonaws.com', 'pods.eks.amazonaws.com', 'vpc-flow-logs.amazonaws.com']) row('iam:PassRole', role, { 'iam:PassedToService': service })
+  row('iam:RemoveRoleFromInstanceProfile', iam('instance-profile/eks-1'))
   row('iam:CreateServiceLinkedRole', iam('role/aws-service-role/eks.amazonaws.com/AWSServiceRoleForAmazonEKS'), { 'iam:AWSServiceName': 'eks.amazonaws.com' })
 
   // The rest.
   row('kms:CreateKey', '*', make)
   row('kms:TagResource', key, make)
+  row('kms:EnableKeyRotation', key) // KMS does not know the tags of a new key for some minutes
   row(['kms:EnableKeyRotation', 'kms:PutKeyPolicy', 'kms:CreateAlias', 'kms:DeleteAlias', 'kms:CreateGrant', 'kms:ScheduleKeyDeletion', 'kms:DescribeKey', 'kms:GetKeyPolicy', 'kms:GetKeyRotationStatus', 'kms:ListResourceTags'], key, own)
   row(['kms:CreateAlias', 'kms:DeleteAlias'], arn('kms', `alias/eks/${cluster}`))
   row(['logs:CreateLogGroup', 'logs:TagResource', 'logs:PutRetentionPolicy', 'logs:AssociateKmsKey', 'logs:ListTagsForResource', 'logs:DeleteLogGroup'], groups, make)
@@ -148,7 +153,9 @@ function foreign(environment, other) {
   const rows = work(other).filter(([action, resource, context]) =>
     // Existing resources of the other environment, and new resources with its tags; without reads and actions that are always allowed.
     resource !== '*' && !/^(?:[a-z0-9]+:(?:Describe|Get|List|View))/.test(action) && (context['aws:ResourceTag/Environment'] === other || resource.includes(`${name}-${other}`) || resource.includes(`/${other}/`) || resource.includes(`state-${other}`)))
-  const row = (action, resource, context = {}) => rows.push([action, resource, context])
+  const row = (actions, resource, ...contexts) => {
+    for (const action of [actions].flat()) rows.push([action, resource, Object.assign({}, ...contexts)])
+  }
   row('secretsmanager:GetSecretValue', arn('secretsmanager', `secret:${name}-${other}/coingecko-api-key-AbCdEf`), tagged(other))
   row('secretsmanager:GetSecretValue', arn('secretsmanager', `secret:${name}-${environment}/coingecko-api-key-AbCdEf`), tagged(environment))
   // Changing the tags of another environment's resource would give access to it.
@@ -159,6 +166,19 @@ function foreign(environment, other) {
   row('kms:PutKeyPolicy', stateKey, tagged('bootstrap'))
   row('ec2:CreateTags', ec2('vpc/vpc-9'), { ...tagged(other), ...tagging(environment) })
   row('aps:TagResource', arn('aps', 'workspace/ws-9'), { ...tagged(other), ...tagging(environment) })
+  // Resources of others in the account: with tags of another project, or without tags, which could be added.
+  const theirs = { 'aws:ResourceTag/Project': 'theirs', 'aws:ResourceTag/Environment': environment }
+  row(['kms:PutKeyPolicy', 'kms:ScheduleKeyDeletion', 'kms:CreateGrant'], key, theirs)
+  row('kms:TagResource', key, theirs, tagging(environment))
+  row('kms:TagResource', key, { 'kms:ResourceAliases': ['alias/theirs'] }, tagging(environment))
+  row('aps:DeleteWorkspace', arn('aps', 'workspace/ws-9'), theirs)
+  row('aps:TagResource', arn('aps', 'workspace/ws-9'), theirs, tagging(environment))
+  // What EKS created for another cluster has no Environment tag.
+  for (const tag of clustered(other)) {
+    row('ec2:AuthorizeSecurityGroupIngress', ec2('security-group/sg-9'), tag)
+    row('ec2:CreateTags', ec2('instance/i-9'), tag, tagging(environment))
+    row('iam:RemoveRoleFromInstanceProfile', iam('instance-profile/eks-9'), tag)
+  }
   row('s3:GetObject', `${stateBucket('bootstrap')}/bootstrap.tfstate`)
   row('s3:PutObject', `${stateBucket('bootstrap')}/bootstrap.tfstate`)
   return rows
@@ -200,6 +220,7 @@ function bounded(environment, other) {
     ['eks:DescribeCluster', arn('eks', `cluster/${cluster}`), {}],
     ['eks-auth:AssumeRoleForPodIdentity', arn('eks', `cluster/${cluster}`), {}],
     ['ec2:CreateVolume', ec2('volume/vol-1'), tagging(environment)],
+    ...clustered(environment).flatMap((tag) => [['ec2:TerminateInstances', ec2('instance/i-1'), tag], ['ec2:AttachVolume', ec2('volume/vol-1'), tag]]),
     ['kms:CreateGrant', arn('kms', 'key/88888888-2222-3333-4444-555555555555'), { 'kms:ViaService': `ec2.${region}.amazonaws.com` }],
     ['kms:Decrypt', arn('kms', 'key/99999999-2222-3333-4444-555555555555'), tagged(environment)],
     ['aps:RemoteWrite', arn('aps', 'workspace/ws-1'), tagged(environment)],
@@ -217,6 +238,14 @@ function bounded(environment, other) {
     ['ec2:TerminateInstances', ec2('instance/i-9'), tagged(other)],
     ['ec2:AttachVolume', ec2('volume/vol-9'), tagged(other)],
     ['ec2:RunInstances', arn('ec2', 'subnet/subnet-9'), tagged(other)],
+    ...clustered(other).flatMap((tag) => [
+      ['ec2:TerminateInstances', ec2('instance/i-9'), tag],
+      ['ec2:AttachVolume', ec2('volume/vol-9'), tag],
+      ['ec2:AuthorizeSecurityGroupIngress', ec2('security-group/sg-9'), tag],
+      ['elasticloadbalancing:DeleteLoadBalancer', arn('elasticloadbalancing', 'loadbalancer/net/c/1'), tag],
+    ]),
+    ['kms:Decrypt', arn('kms', 'key/77777777-2222-3333-4444-555555555555'), { 'aws:ResourceTag/Project': 'theirs', 'aws:ResourceTag/Environment': environment }],
+    ['aps:RemoteWrite', arn('aps', 'workspace/ws-9'), { 'aws:ResourceTag/Project': 'theirs', 'aws:ResourceTag/Environment': environment }],
     ['elasticloadbalancing:DeleteLoadBalancer', arn('elasticloadbalancing', 'loadbalancer/net/b/1'), tagged(other)],
     ['eks:DeleteCluster', arn('eks', `cluster/${name}-${other}`), {}],
     ['eks:CreateAccessEntry', arn('eks', `cluster/${name}-${other}`), {}],
@@ -255,6 +284,13 @@ for (const environment of environments) {
     await expect(true, `a role of ${environment} within its boundary`, everything, limits.allowed, { boundary })
     await expect(false, `a role of ${environment} past its boundary`, everything, limits.denied, { boundary })
   }
+}
+
+// IAM's limits of characters, with the longest name that variables.tf accepts.
+for (const [address, policy] of Object.entries(policies)) {
+  const limit = { boundary: 6144, deploy: 10240, plan: 10240, trust: 2048 }[address.split('[')[0]]
+  const size = JSON.stringify(policy).replaceAll(name, 'n'.repeat(30)).length
+  if (size > limit) wrong.push(`${address} has ${size} characters, and IAM allows ${limit}`)
 }
 
 for (const line of wrong) console.log(line)
