@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -115,29 +114,6 @@ func TestClientAsksAsCoinGeckoWants(t *testing.T) {
 	}
 	if len(answer.Rates) != 76 || answer.Upstream != coingecko.CoinGecko || answer.Age != 17*time.Second || answer.MaxAge != 30*time.Second {
 		t.Errorf("%d rates, upstream %s, age %v, max-age %v", len(answer.Rates), answer.Upstream, answer.Age, answer.MaxAge)
-	}
-}
-
-func TestClientReusesItsConnection(t *testing.T) {
-	connections := 0
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, value("2"))
-	}))
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			connections++
-		}
-	}
-	s.Start()
-	t.Cleanup(s.Close)
-	c := client(t, s.URL)
-	for range 3 {
-		if _, err := c.ExchangeRates(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if connections != 1 {
-		t.Errorf("%d connections for three polls", connections)
 	}
 }
 

@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,67 +23,51 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// wire forwards data between a client and a server until a connection falls silent: it stays open but forwards nothing, as behind a
-// firewall that has dropped its state.
+// wire is a listener of lines.
 type wire struct {
 	net.Listener
 	mu     sync.Mutex
-	silent *bool // of the connections that are open now
-	opened int
+	opened []*line
 }
 
-func newWire(t *testing.T, to string) *wire {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// line is a connection that may fall silent: it stays open but passes nothing, as behind a firewall that has dropped its state.
+type line struct {
+	net.Conn
+	silent atomic.Bool
+}
+
+func (w *wire) Accept() (net.Conn, error) {
+	c, err := w.Listener.Accept()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	w := &wire{Listener: l, silent: new(bool)}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", to)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			w.mu.Lock()
-			silent := w.silent
-			w.opened++
-			w.mu.Unlock()
-			pass := func(to, from net.Conn) {
-				defer to.Close()
-				b := make([]byte, 32<<10)
-				for {
-					n, err := from.Read(b)
-					if err != nil {
-						return
-					}
-					w.mu.Lock()
-					lost := *silent
-					w.mu.Unlock()
-					if !lost {
-						to.Write(b[:n])
-					}
-				}
-			}
-			go pass(server, client)
-			go pass(client, server)
-		}
-	}()
-	return w
-}
-
-// fallSilent makes every open connection silent; new ones work.
-func (w *wire) fallSilent() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	*w.silent = true
-	w.silent = new(bool)
+	l := &line{Conn: c}
+	w.opened = append(w.opened, l)
+	return l, nil
+}
+
+// lines returns the connections that were accepted so far.
+func (w *wire) lines() []*line {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.opened)
+}
+
+func (l *line) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	for err == nil && l.silent.Load() {
+		n, err = l.Conn.Read(b)
+	}
+	return n, err
+}
+
+func (l *line) Write(b []byte) (int, error) {
+	if l.silent.Load() {
+		return len(b), nil
+	}
+	return l.Conn.Write(b)
 }
 
 // A silent connection fails one poll, over HTTP/2 and over HTTP/1.1.
@@ -94,23 +80,23 @@ func TestClientLeavesASilentConnection(t *testing.T) {
 				protocol = r.ProtoMajor
 				io.WriteString(w, value("2"))
 			}))
-			s.EnableHTTP2 = http2
+			w := &wire{Listener: s.Listener}
+			s.Listener, s.EnableHTTP2 = w, http2
 			s.StartTLS()
 			t.Cleanup(s.Close)
-			w := newWire(t, s.Listener.Addr().String())
 			trusting := config.DefaultHTTPClientConfig
 			trusting.TLSConfig.CA = pemOf(s.TLS)
-			c := client(t, "https://"+w.Addr().String(), timeout(10*time.Second), func(o *coingecko.Options) { o.HTTP = &trusting })
+			c := client(t, s.URL, timeout(10*time.Second), func(o *coingecko.Options) { o.HTTP = &trusting })
 			poll := func() error { _, err := c.ExchangeRates(t.Context()); return err }
 			for range 3 {
 				if err := poll(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if want := map[bool]int{true: 2, false: 1}[http2]; protocol != want || w.opened != 1 {
-				t.Fatalf("HTTP/%d on %d connections", protocol, w.opened)
+			if want := map[bool]int{true: 2, false: 1}[http2]; protocol != want || len(w.lines()) != 1 {
+				t.Fatalf("HTTP/%d on %d connections", protocol, len(w.lines()))
 			}
-			w.fallSilent()
+			w.lines()[0].silent.Store(true)
 			if e := mustFail(t, c); e.Reason != coingecko.Timeout {
 				t.Errorf("on the silent connection: %v", e)
 			}

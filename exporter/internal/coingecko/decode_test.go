@@ -52,26 +52,6 @@ func TestDecodeRecordedAnswers(t *testing.T) {
 	}
 }
 
-func TestDecodeKeepsWhatWasSent(t *testing.T) {
-	rates, _, err := coingecko.Decode(simulator.Recorded())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []coingecko.Rate{
-		{Code: "usd", Name: "US Dollar", Unit: "$", Type: "fiat", Value: 75817.765},
-		{Code: "lbp", Name: "Lebanese Pound", Unit: "ل.ل", Type: "fiat", Value: 6790586630.179},
-		{Code: "bits", Name: "Bits", Unit: "μBTC", Type: "crypto", Value: 1e6},
-		{Code: "xau", Name: "Gold - Troy Ounce", Unit: "XAU", Type: "commodity", Value: 16.843},
-	} {
-		if got, ok := coingecko.Find(rates, want.Code); !ok || got != want {
-			t.Errorf("got %+v (%v), want %+v", got, ok, want)
-		}
-	}
-	if _, ok := coingecko.Find(rates, "xyz"); ok {
-		t.Error("found a currency that is not there")
-	}
-}
-
 func TestEncodeIsReadBack(t *testing.T) {
 	rates, _, err := coingecko.Decode(simulator.Recorded())
 	if err != nil {
