@@ -15,7 +15,7 @@ func analysis() *dashboard {
 		"Prices, moves and risk of the currencies that you choose. Indicative rates, provided by CoinGecko.", "now-7d", "1m")
 	d.scope(sdk.TemplatingHideNone, ".+")
 	d.variable(sdk.TemplateVar{Name: "quote", Label: "Quote", Sort: 1, Current: sdk.Current{Text: words("usd"), Value: "usd"}},
-		`label_values(`+price+`{`+exporters+`}, quote)`)
+		`label_values(`+price+every+`, quote)`)
 	d.variable(sdk.TemplateVar{
 		Name: "currency", Label: "Currencies", Sort: 1, Multi: true, IncludeAll: true,
 		Current: sdk.Current{Text: words("btc", "eth", "ltc", "sol"), Value: []string{"btc", "eth", "ltc", "sol"}},
@@ -52,19 +52,18 @@ func analysis() *dashboard {
 		timeseries("Volatility, annualised", "How restless the price was in the last 24 hours, scaled to a year of as much. "+
 			"Formula: standard deviation of the 15-minute changes of 24 h × √(96 × 365).",
 			place{left, 20, 12, 9}, ranged(volatility+chosen+` * (96 * 365) ^ 0.5`, "{{currency}}")).
-			unit("percentunit").set("fieldConfig.defaults.min", 0),
+			unit("percentunit").min(0),
 		timeseries("Correlation with $against over 24 h", "Whether the 15-minute changes go the same way: 1 is in step, 0 is unrelated, -1 is opposite. "+
 			"Formula: Pearson's coefficient, (E[xy] - E[x] E[y]) / (σx σy), over 24 h.",
 			place{right, 20, 12, 9}, correlation()).
-			unit("none").decimals(2).set("fieldConfig.defaults.min", -1).set("fieldConfig.defaults.max", 1),
+			unit("none").decimals(2).min(-1).set("fieldConfig.defaults.max", 1),
 		newPanel("histogram", "Distribution of 15-minute moves", "How often a move of which size happened in the time range, one move in 15 minutes. "+
 			"Formula: counts of price / price 15 m ago - 1, in steps of 0.25 %.",
 			place{left, 29, 12, 9}, sdk.Target{Expr: "100 * " + change + "15m" + chosen, LegendFormat: "{{currency}}", Interval: "15m"}).
 			unit("percent").set("fieldConfig.defaults.color.mode", "palette-classic").
 			custom("fillOpacity", 35).custom("lineWidth", 1).
 			set("options.bucketSize", 0.25).set("options.combine", false).
-			set("options.tooltip", map[string]any{"mode": "multi", "sort": "none"}).
-			set("options.legend", map[string]any{"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []string{}}),
+			legend(true).tooltip("multi", "none"),
 		newPanel("status-history", "Heat map of hourly changes", "One field for each currency and hour: green rose, red fell, in steps of 0.3, 1 and 2 %. "+
 			"Formula: price / price 1 h ago - 1, at the end of each hour.",
 			place{right, 29, 12, 9}, sdk.Target{Expr: change + "1h" + chosen, LegendFormat: "{{currency}}", Interval: "1h"}).
@@ -73,8 +72,7 @@ func analysis() *dashboard {
 			steps("#D6404F", -0.02, "#A83A46", -0.01, "#73343C", -0.003, "#2B2F36", 0.003, "#2C5A3F", 0.01, "#37834F", 0.02, "#4FB56C").
 			custom("fillOpacity", 100).custom("lineWidth", 0).
 			set("options.showValue", "never").set("options.rowHeight", 0.95).set("options.colWidth", 1).
-			set("options.tooltip", map[string]any{"mode": "single", "sort": "none"}).
-			set("options.legend", map[string]any{"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []string{}}),
+			legend(false).tooltip("single", "none"),
 
 		heading("All currencies", 38),
 		currencies(),
@@ -109,21 +107,12 @@ func currencies() *panel {
 	p := table("All currencies", "Every currency of CoinGecko's answer, now. Price: what one unit costs in the chosen quote. Per bitcoin: units of the currency "+
 		"that one bitcoin buys, as CoinGecko gives it. Changes: price / price then - 1. Sort and filter by the heads.",
 		place{0, 39, columns, 20},
-		listed(`max by (currency, kind, name, unit) (last_over_time(coingecko_currency_info{`+exporters+`}[10m]))`),
-		by(rate+`{`+exporters+`}`), by(digits(price+whole)),
+		listed(`max by (currency, kind, name, unit) (last_over_time(coingecko_currency_info`+every+`[10m]))`),
+		by(rate+every), by(digits(price+whole)),
 		by(change+`1h`+whole), by(change+`24h`+whole), by(change+`7d`+whole), by(volatility+whole+` * (96 * 365) ^ 0.5`)).
-		transform("merge", map[string]any{}).
-		transform("organize", map[string]any{
-			"excludeByName": map[string]any{"Time": true, "Value #A": true},
-			"indexByName": map[string]any{
-				"name": 0, "currency": 1, "kind": 2, "unit": 3, "Value #C": 4, "Value #B": 5,
-				"Value #D": 6, "Value #E": 7, "Value #F": 8, "Value #G": 9,
-			},
-			"renameByName": map[string]any{
-				"name": "Name", "currency": "Code", "kind": "Kind", "unit": "Unit", "Value #B": "Per bitcoin", "Value #C": "Price",
-				"Value #D": "1 h", "Value #E": "24 h", "Value #F": "7 d", "Value #G": "Volatility, annualised",
-			},
-		}).
+		merged(column{"name", "Name"}, column{"currency", "Code"}, column{"kind", "Kind"}, column{"unit", "Unit"},
+			column{"Value #C", "Price"}, column{"Value #B", "Per bitcoin"}, column{"Value #D", "1 h"}, column{"Value #E", "24 h"},
+			column{"Value #F", "7 d"}, column{"Value #G", "Volatility, annualised"}).
 		unit("locale").
 		override(named("Price"), "decimals", 8).
 		override(named("Per bitcoin"), "decimals", 3).

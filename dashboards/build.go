@@ -71,7 +71,13 @@ func (d *dashboard) variable(v sdk.TemplateVar, query string) {
 	// would stay.
 	onLoad := int64(1)
 	v.Refresh = sdk.BoolInt{Value: &onLoad}
-	d.choose(v)
+	if v.Current.Value == nil {
+		v.Current = sdk.Current{Text: words(""), Value: ""}
+		if v.IncludeAll {
+			v.Current = sdk.Current{Text: words("All"), Value: "$__all"}
+		}
+	}
+	d.Templating.List = append(d.Templating.List, v)
 }
 
 // choice adds a variable with fixed values, the first being the default.
@@ -99,16 +105,6 @@ func (d *dashboard) scope(hide uint8, allJobs string) {
 		"label_values(coingecko_poll_interval_seconds, namespace)")
 	d.variable(sdk.TemplateVar{Name: "job", Label: "Job", Hide: hide, IncludeAll: true, AllValue: allJobs, Sort: 1},
 		`label_values(coingecko_poll_interval_seconds{namespace=~"$namespace"}, job)`)
-}
-
-func (d *dashboard) choose(v sdk.TemplateVar) {
-	if v.Current.Value == nil {
-		v.Current = sdk.Current{Text: words(""), Value: ""}
-		if v.IncludeAll {
-			v.Current = sdk.Current{Text: words("All"), Value: "$__all"}
-		}
-	}
-	d.Templating.List = append(d.Templating.List, v)
 }
 
 // link adds a link to another dashboard or page above the panels. It keeps the time range.
@@ -161,7 +157,7 @@ func listed(expr string) sdk.Target {
 // stat is one large number for each series, or its name, without a curve.
 func stat(title, description string, at place, queries ...sdk.Target) *panel {
 	return newPanel("stat", title, description, at, queries...).
-		set("options.reduceOptions", reduce("lastNotNull")).
+		set("options.reduceOptions", map[string]any{"values": false, "fields": "", "calcs": []string{"lastNotNull"}}).
 		set("options.colorMode", "value").set("options.graphMode", "none").set("options.textMode", "auto").
 		set("options.orientation", "auto").set("options.justifyMode", "auto").set("options.wideLayout", true).
 		set("fieldConfig.defaults.color.mode", "thresholds").steps("text")
@@ -173,8 +169,7 @@ func timeseries(title, description string, at place, queries ...sdk.Target) *pan
 		set("fieldConfig.defaults.color.mode", "palette-classic").
 		custom("drawStyle", "line").custom("lineWidth", 1).custom("fillOpacity", 0).
 		custom("showPoints", "never").custom("spanNulls", false).
-		set("options.tooltip", map[string]any{"mode": "multi", "sort": "desc"}).
-		set("options.legend", map[string]any{"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []string{}})
+		legend(true).tooltip("multi", "desc")
 }
 
 // table is a table that can be sorted and filtered by its heads.
@@ -207,10 +202,6 @@ func folded(title string, y int, panels ...*panel) *panel {
 	return heading(title, y).set("collapsed", true).set("panels", list)
 }
 
-func reduce(calc string) map[string]any {
-	return map[string]any{"values": false, "fields": "", "calcs": []string{calc}}
-}
-
 // set puts a value at a dotted path of the panel's JSON.
 func (p *panel) set(path string, value any) *panel {
 	put(*p.CustomPanel, path, value)
@@ -241,6 +232,19 @@ func (p *panel) unit(id string) *panel { return p.set("fieldConfig.defaults.unit
 
 // decimals sets the digits after the point for all fields.
 func (p *panel) decimals(n int) *panel { return p.set("fieldConfig.defaults.decimals", n) }
+
+// min is where the axis begins.
+func (p *panel) min(n int) *panel { return p.set("fieldConfig.defaults.min", n) }
+
+// legend names the series below a chart, or does not.
+func (p *panel) legend(show bool) *panel {
+	return p.set("options.legend", map[string]any{"showLegend": show, "displayMode": "list", "placement": "bottom", "calcs": []string{}})
+}
+
+// tooltip says what is under the pointer: "single" the one series, "multi" all of them, sorted.
+func (p *panel) tooltip(mode, sort string) *panel {
+	return p.set("options.tooltip", map[string]any{"mode": mode, "sort": sort})
+}
 
 // none is what stands there when there is no data.
 func (p *panel) none(s string) *panel { return p.set("fieldConfig.defaults.noValue", s) }
@@ -311,6 +315,9 @@ func (p *panel) override(m matcher, properties ...any) *panel {
 	return p
 }
 
+// dashed is the style of a line for a bound.
+var dashed = map[string]any{"fill": "dash"}
+
 // fixed is the colour of a field whatever its value.
 func fixed(color string) map[string]any {
 	return map[string]any{"mode": "fixed", "fixedColor": color}
@@ -320,6 +327,21 @@ func fixed(color string) map[string]any {
 func (p *panel) transform(id string, options map[string]any) *panel {
 	list, _ := (*p.CustomPanel)["transformations"].([]any)
 	return p.set("transformations", append(list, map[string]any{"id": id, "options": options}))
+}
+
+// column is a column of a table: a field of its queries, and its head.
+type column struct{ field, head string }
+
+// merged makes one row of what the queries have for the same labels. The columns stand in this order; the value of the first query,
+// which is there for its labels, is left out.
+func (p *panel) merged(columns ...column) *panel {
+	order, heads := map[string]any{}, map[string]any{}
+	for i, c := range columns {
+		order[c.field], heads[c.field] = i, c.head
+	}
+	return p.transform("merge", map[string]any{}).transform("organize", map[string]any{
+		"excludeByName": map[string]any{"Time": true, "Value #A": true}, "indexByName": order, "renameByName": heads,
+	})
 }
 
 // The SDK writes these as Grafana 8 wanted them. The schema of today does not know them.

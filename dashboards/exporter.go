@@ -20,7 +20,6 @@ func health() *dashboard {
 	d.link("Analysis", "/d/coingecko-analysis", "Prices, moves and risk")
 	d.link("Data provided by CoinGecko", "https://www.coingecko.com", "Indicative rates, not a quote")
 
-	all := `{` + exporters + `}`
 	used := `sum(increase(coingecko_polls_total{` + exporters + `,upstream="coingecko"}[$__range]))`
 	quota := `max(coingecko_quota_requests{` + exporters + `,period="month"})`
 
@@ -40,8 +39,8 @@ func health() *dashboard {
 			override(query("D"), "unit", "none", "mappings", []any{exactly("0", "failed", "red"), exactly("1", "good", "green")}),
 		stat("Objective: fresh 99.9 % of 30 days", "Fresh: share of the last 30 days with fresh rates, the mean of "+freshness+". Left: how much of the 0.1 % that the "+
 			"objective allows to be without them is left, 1 - share of stale time / 0.001.", place{8, 0, 8, 4},
-			instant(`min(avg_over_time(`+freshness+all+`[30d]))`, "fresh"),
-			instant(`1 - (1 - min(avg_over_time(`+freshness+all+`[30d]))) / 0.001`, "budget left")).
+			instant(`min(avg_over_time(`+freshness+every+`[30d]))`, "fresh"),
+			instant(`1 - (1 - min(avg_over_time(`+freshness+every+`[30d]))) / 0.001`, "budget left")).
 			unit("percentunit").set("options.textMode", "value_and_name").
 			override(query("A"), "decimals", 3, "thresholds", steps("red", 0.998, "orange", objective, "green")).
 			override(query("B"), "decimals", 0, "thresholds", steps("red", 0, "orange", 0.25, "green")),
@@ -56,21 +55,21 @@ func health() *dashboard {
 		heading("Freshness", 4),
 		timeseries("Age of the rates", "How old the newest rates are at each moment, the age at which they stop to count as fresh, and the one at which they vanish.",
 			place{0, 5, 12, 8},
-			ranged(`job:coingecko_rates_age_seconds:min`+all, "age"),
-			ranged(`0.75 * max(coingecko_rates_max_age_seconds`+all+`)`, "not fresh any more"),
-			ranged(`max(coingecko_rates_max_age_seconds`+all+`)`, "expired")).
-			unit("s").set("fieldConfig.defaults.min", 0).
+			ranged(`job:coingecko_rates_age_seconds:min`+every, "age"),
+			ranged(`0.75 * max(coingecko_rates_max_age_seconds`+every+`)`, "not fresh any more"),
+			ranged(`max(coingecko_rates_max_age_seconds`+every+`)`, "expired")).
+			unit("s").min(0).
 			override(query("A"), "custom.fillOpacity", 15, "color", fixed("blue")).
-			override(query("B"), "custom.lineStyle", map[string]any{"fill": "dash"}, "color", fixed("orange")).
-			override(query("C"), "custom.lineStyle", map[string]any{"fill": "dash"}, "color", fixed("red")),
+			override(query("B"), "custom.lineStyle", dashed, "color", fixed("orange")).
+			override(query("C"), "custom.lineStyle", dashed, "color", fixed("red")),
 		timeseries("Burn of the error budget", "How many times faster than allowed the 0.1 % of stale time is used up. 1 uses up a month's in a month. "+
 			"Above 14.4 in 1 h or 6 in 6 h it is critical. Formula: share of stale time / 0.001.",
 			place{12, 5, 12, 8},
-			ranged(`job:coingecko_rates_stale:ratio1h`+all+` / 0.001`, "1 h"),
-			ranged(`job:coingecko_rates_stale:ratio6h`+all+` / 0.001`, "6 h"),
-			ranged(`job:coingecko_rates_stale:ratio1d`+all+` / 0.001`, "1 d"),
-			ranged(`job:coingecko_rates_stale:ratio3d`+all+` / 0.001`, "3 d")).
-			unit("none").set("fieldConfig.defaults.min", 0).custom("axisSoftMax", 2),
+			ranged(`job:coingecko_rates_stale:ratio1h`+every+` / 0.001`, "1 h"),
+			ranged(`job:coingecko_rates_stale:ratio6h`+every+` / 0.001`, "6 h"),
+			ranged(`job:coingecko_rates_stale:ratio1d`+every+` / 0.001`, "1 d"),
+			ranged(`job:coingecko_rates_stale:ratio3d`+every+` / 0.001`, "3 d")).
+			unit("none").min(0).custom("axisSoftMax", 2),
 
 		heading("Polls", 13),
 		timeseries("Polls by result", "Polls by the minute that succeeded or failed, by reason. "+
@@ -79,34 +78,34 @@ func health() *dashboard {
 			ranged(`60 * (sum(rate(coingecko_polls_total`+instances+`[$__rate_interval])) - sum(rate(coingecko_poll_failures_total`+instances+`[$__rate_interval])))`, "good"),
 			ranged(`60 * sum by (reason) (rate(coingecko_poll_failures_total`+instances+`[$__rate_interval])) > 0`, "{{reason}}")).
 			unit("suffix:/min").custom("drawStyle", "bars").custom("fillOpacity", 60).custom("stacking", map[string]any{"mode": "normal", "group": "A"}).
-			set("fieldConfig.defaults.min", 0).
+			min(0).
 			override(named("good"), "color", fixed("green")),
 		timeseries("Duration of polls", "How long polls took: half of them less than the first line, 99 in 100 less than the last. "+
 			"Formula: histogram_quantile over coingecko_poll_duration_seconds.",
 			place{12, 14, 12, 8},
 			ranged(quantile("0.5"), "half"), ranged(quantile("0.9"), "9 in 10"), ranged(quantile("0.99"), "99 in 100")).
-			unit("s").set("fieldConfig.defaults.min", 0),
+			unit("s").min(0),
 		timeseries("Calls against the limit by the minute", "Polls of CoinGecko in a minute, those that it refused with 429, and what the plan allows. "+
 			"Empty limit: the plan has none. Keyless, the limit is shared by all behind the same address.",
 			place{0, 22, 8, 8},
 			ranged(`60 * sum(rate(coingecko_polls_total{`+exporters+`,upstream="coingecko"}[$__rate_interval]))`, "calls"),
 			ranged(`60 * sum(rate(coingecko_poll_failures_total{`+exporters+`,upstream="coingecko",reason="rate_limited"}[$__rate_interval]))`, "refused (429)"),
 			ranged(`max(coingecko_quota_requests{`+exporters+`,period="minute"})`, "limit")).
-			unit("none").set("fieldConfig.defaults.min", 0).
+			unit("none").min(0).
 			override(named("refused (429)"), "color", fixed("red")).
-			override(named("limit"), "custom.lineStyle", map[string]any{"fill": "dash"}, "color", fixed("orange")),
+			override(named("limit"), "custom.lineStyle", dashed, "color", fixed("orange")),
 		timeseries("Pace against the monthly quota", "Calls that a month would have at the pace of the last six hours, and what the plan allows. "+
 			"Formula: increase of coingecko_polls_total in 6 h × 4 × days of the month.",
 			place{8, 22, 8, 8},
 			ranged(`4 * scalar(days_in_month()) * sum(increase(coingecko_polls_total{`+exporters+`,upstream="coingecko"}[6h]))`, "at this pace"),
 			ranged(quota, "quota")).
-			unit("short").set("fieldConfig.defaults.min", 0).
-			override(named("quota"), "custom.lineStyle", map[string]any{"fill": "dash"}, "color", fixed("orange")),
+			unit("short").min(0).
+			override(named("quota"), "custom.lineStyle", dashed, "color", fixed("orange")),
 		timeseries("Rejected rates", "Entries of answers that were dropped in five minutes, by reason. The rest of each answer was used. "+
 			"Formula: increase of coingecko_rejected_rates_total.",
 			place{16, 22, 8, 8},
 			ranged(`sum by (reason) (increase(coingecko_rejected_rates_total`+instances+`[5m]))`, "{{reason}}")).
-			unit("short").set("fieldConfig.defaults.min", 0),
+			unit("short").min(0),
 
 		heading("Poller and relays", 30),
 		replicas(),
@@ -119,22 +118,21 @@ func health() *dashboard {
 			mappings(exactly("1", "pending", "orange"), exactly("2", "firing", "red")).
 			custom("fillOpacity", 80).custom("lineWidth", 0).
 			set("options.mergeValues", true).set("options.showValue", "never").set("options.alignValue", "left").set("options.rowHeight", 0.85).
-			set("options.tooltip", map[string]any{"mode": "single", "sort": "none"}).
-			set("options.legend", map[string]any{"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []string{}}),
+			legend(false).tooltip("single", "none"),
 		// Folded, so that nothing is asked for it before somebody opens it.
 		folded("Process", 47,
 			timeseries("CPU", "Processor time used, in cores.", place{0, 48, 6, 7},
 				ranged(`rate(process_cpu_seconds_total`+instances+`[$__rate_interval])`, "{{instance}}")).
-				unit("none").decimals(3).set("fieldConfig.defaults.min", 0),
+				unit("none").decimals(3).min(0),
 			timeseries("Memory", "Resident memory.", place{6, 48, 6, 7},
 				ranged(`process_resident_memory_bytes`+instances, "{{instance}}")).
-				unit("bytes").set("fieldConfig.defaults.min", 0),
+				unit("bytes").min(0),
 			timeseries("Goroutines", "Goroutines that exist. A line that only grows is a leak.", place{12, 48, 6, 7},
 				ranged(`go_goroutines`+instances, "{{instance}}")).
-				unit("none").decimals(0).set("fieldConfig.defaults.min", 0),
+				unit("none").decimals(0).min(0),
 			timeseries("Scrapes", "Scrapes of /metrics in a minute, by status.", place{18, 48, 6, 7},
 				ranged(`60 * sum by (code) (rate(promhttp_metric_handler_requests_total`+instances+`[$__rate_interval]))`, "{{code}}")).
-				unit("suffix:/min").set("fieldConfig.defaults.min", 0),
+				unit("suffix:/min").min(0),
 		),
 	)
 	return d
@@ -156,19 +154,9 @@ func replicas() *panel {
 		by(`coingecko_up`+instances), by(`time() - coingecko_last_success_timestamp_seconds`+instances),
 		polls("coingecko"), polls("relay"),
 		by(`coingecko_poll_interval_seconds`+instances), by(`coingecko_rates_max_age_seconds`+instances)).
-		transform("merge", map[string]any{}).
-		transform("organize", map[string]any{
-			"excludeByName": map[string]any{"Time": true, "Value #A": true},
-			"indexByName": map[string]any{
-				"namespace": 0, "job": 1, "instance": 2, "version": 3, "Value #B": 4, "Value #C": 5,
-				"Value #D": 6, "Value #E": 7, "Value #F": 8, "Value #G": 9,
-			},
-			"renameByName": map[string]any{
-				"namespace": "Namespace", "job": "Job", "instance": "Instance", "version": "Version",
-				"Value #B": "Last poll", "Value #C": "Age", "Value #D": "Polls of CoinGecko", "Value #E": "Polls of a relay",
-				"Value #F": "Interval", "Value #G": "Max age",
-			},
-		}).
+		merged(column{"namespace", "Namespace"}, column{"job", "Job"}, column{"instance", "Instance"}, column{"version", "Version"},
+			column{"Value #B", "Last poll"}, column{"Value #C", "Age"}, column{"Value #D", "Polls of CoinGecko"},
+			column{"Value #E", "Polls of a relay"}, column{"Value #F", "Interval"}, column{"Value #G", "Max age"}).
 		unit("none").
 		override(named("Last poll"), "mappings", []any{exactly("0", "failed", "red"), exactly("1", "good", "green")},
 			"custom.cellOptions", map[string]any{"type": "color-text"}).

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,8 +134,7 @@ func push(ctx context.Context, client *sdk.Client, boards []*dashboard, stdout i
 func equal(a, b []byte) bool {
 	var boards [2]map[string]any
 	for i, raw := range [][]byte{a, b} {
-		d := json.NewDecoder(bytes.NewReader(raw))
-		if d.Decode(&boards[i]) != nil {
+		if json.Unmarshal(raw, &boards[i]) != nil {
 			return false
 		}
 		drop(boards[i], "id", "version")

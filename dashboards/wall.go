@@ -136,7 +136,7 @@ func header() []*panel {
 			steps(bad, 0, ground, 1, note, 2, warn, 3, bad).none("Alerts are not known"),
 		stat("", "Rates between the quote of this wall and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
 			place{0, 3, 10, 2},
-			instant(`max by (currency, quote) (`+price+`{`+exporters+`,quote="$quote"} and on (currency) `+quotes+` or `+
+			instant(`max by (currency, quote) (`+price+whole+` and on (currency) `+quotes+` or `+
 				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info)`, "{{currency}} in {{quote}}")).
 			unit("none").decimals(4).set("options.textMode", "value_and_name").set("options.orientation", "vertical").
 			set("options.text", map[string]any{"titleSize": leastText, "valueSize": 32}).
@@ -163,13 +163,13 @@ func tile(coins int) *panel {
 		// A range query would show the last old value of a price that is gone: hence `@ end()`.
 		sdk.Target{
 			Expr: `max by (currency) (` + price + coin + ` and` + same + `(` + price + coin + ` @ end())) * on (currency) group_left (words) ` + wordsOfTile() +
-				` * on (currency) group_left (unit) ` + unitOfTile(" @ end()") + ` * on (currency) group_left (basket) ` + basketOfTile(),
+				` * on (currency) group_left (unit) ` + unitOfTile() + ` * on (currency) group_left (basket) ` + basketOfTile(),
 			LegendFormat: tied("{{unit}}  {{words}}") + " {{basket}}", Interval: "1m",
 		},
 		// No price: the coin's name, and whether the exporter withholds it. If there is no price of any coin, that is not why. It looks at
 		// the moment at which the curve ends, or for up to a minute both would be shown; one point, so that it has no curve of its own.
 		sdk.Target{
-			Expr: `(0 * ` + unitOfTile(" @ end()") + ` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{` + exporters + `,reason="implausible"}[10m] @ end())) > bool 0)` +
+			Expr: `(0 * ` + unitOfTile() + ` + on () group_left () ((sum(increase(coingecko_rejected_rates_total{` + exporters + `,reason="implausible"}[10m] @ end())) > bool 0)` +
 				` and on () group(` + price + every + ` @ end()) or vector(0)) unless on (currency) ` + price + coin + ` @ end())` +
 				` and on () vector(time()) > ` + endOfRange + ` - 30`,
 			LegendFormat: "{{unit}}", Interval: "1m",
@@ -203,8 +203,8 @@ func tile(coins int) *panel {
 
 // unitOfTile is 1 with how people write the tile's coin: the unit that CoinGecko gives it. It looks back a day, for a coin without
 // a price, and if two exporters disagree one of them wins.
-func unitOfTile(at string) string {
-	return `topk by (currency) (1, max by (currency, unit) (last_over_time(coingecko_currency_info{` + exporters + `,currency="$coin"}[1d]` + at + `)))`
+func unitOfTile() string {
+	return `topk by (currency) (1, max by (currency, unit) (last_over_time(coingecko_currency_info{` + exporters + `,currency="$coin"}[1d] @ end())))`
 }
 
 // wordsOfTile is 1 with what stands beside the coin's name. A label, because that is all that one panel shows beside a value and
@@ -242,7 +242,7 @@ func basketOfTile() string {
 	}
 	amount = replaced(replaced(amount, "amount", "$1,$2", "amount", `(\\d+)(\\d{3}(?:\\..+)?)`), "amount", tied("= $1"), "amount", "(.+)")
 	amount = replaced(amount, "basket", tied("$1 $2"), "basket", "(.+) (.+)")
-	return `(group by (currency, basket) (label_join((` + amount + `) * on (currency) group_left (unit) ` + unitOfTile(" @ end()") +
+	return `(group by (currency, basket) (label_join((` + amount + `) * on (currency) group_left (unit) ` + unitOfTile() +
 		`, "basket", "` + tied(" ") + `", "basket", "amount", "unit")) or on (currency) group by (currency) (` + price + coin + ` @ end()))`
 }
 
