@@ -3,7 +3,7 @@
 //	github [-fail=N] FOLDER
 //
 // It prints its address, keeps releases in memory, writes each published release to FOLDER/TAG (a file for each asset), and answers
-// requests about branches and environments with the files in FOLDER/settings. The upload of asset N fails.
+// requests about branches, commits and environments with the files in FOLDER/settings. The upload of asset N fails.
 package main
 
 import (
@@ -63,6 +63,7 @@ func main() {
 	mux.HandleFunc("DELETE "+repository+"releases/assets/{id}", s.locked(s.remove))
 	mux.HandleFunc("GET "+repository+"rules/branches/{name}", s.setting)
 	mux.HandleFunc("GET "+repository+"environments/{name}", s.setting)
+	mux.HandleFunc("GET "+repository+"compare/{name}", s.setting)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
