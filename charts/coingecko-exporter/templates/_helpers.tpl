@@ -36,6 +36,12 @@ app.kubernetes.io/name: {{ include "coingecko-exporter.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* The labels that select the pods of a component: dict root, component. */}}
+{{- define "coingecko-exporter.componentLabels" -}}
+{{ include "coingecko-exporter.selectorLabels" .root }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
 {{- /* A map with its values as strings, because --set turns some values into numbers. */}}
 {{- define "coingecko-exporter.strings" -}}
 {{- $strings := dict }}
@@ -102,10 +108,10 @@ annotations:
 {{ include "coingecko-exporter.fullname" . }}.{{ include "coingecko-exporter.namespace" . }}.svc
 {{- end }}
 
-{{- /* Not empty if resources of an API are to be created: dict root, enabled (true, false, auto), api. */}}
-{{- define "coingecko-exporter.wanted" -}}
+{{- /* Not empty if resources of the Prometheus Operator are to be created: dict root, enabled (true, false, auto). */}}
+{{- define "coingecko-exporter.monitored" -}}
 {{- if eq (toString .enabled) "auto" }}
-{{- if .root.Capabilities.APIVersions.Has .api }}yes{{ end }}
+{{- if .root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1" }}yes{{ end }}
 {{- else if .enabled }}yes{{ end }}
 {{- end }}
 

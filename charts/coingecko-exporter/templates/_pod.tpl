@@ -59,7 +59,7 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- $own := merge (dict "app.kubernetes.io/component" .component) (include "coingecko-exporter.selectorLabels" .root | fromYaml) }}
+{{- $own := include "coingecko-exporter.componentLabels" . | fromYaml }}
 {{- with $values.topologySpreadConstraints | default $common.topologySpreadConstraints | default .topologySpreadConstraints }}
 topologySpreadConstraints:
   {{- range . }}
@@ -107,7 +107,7 @@ spec:
   {{- $affinity := dict }}
   {{- $spread := list }}
   {{- if not $poller }}
-  {{- $selector := dict "matchLabels" (merge (dict "app.kubernetes.io/component" "relay") (include "coingecko-exporter.selectorLabels" $root | fromYaml)) }}
+  {{- $selector := dict "matchLabels" (include "coingecko-exporter.componentLabels" . | fromYaml) }}
   {{- $term := dict "weight" 100 "podAffinityTerm" (dict "topologyKey" "kubernetes.io/hostname" "labelSelector" $selector) }}
   {{- $affinity = dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list $term)) }}
   {{- $spread = list (dict "maxSkew" 1 "topologyKey" "topology.kubernetes.io/zone" "whenUnsatisfiable" "ScheduleAnyway") }}
