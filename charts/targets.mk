@@ -70,7 +70,7 @@ $(KUBECONFORM):
 $(KUBE_SCORE):
 	@$(call install,github.com/zegl/kube-score/cmd/kube-score)
 $(HELM_UNITTEST): # Built in its module, because go install rejects modules with replace directives.
-	@mkdir -p $(TOOLS) && cd "$(call module,github.com/helm-unittest/helm-unittest@v1.1.2)" && \
+	@mkdir -p $(TOOLS) && cd "$(call module,github.com/helm-unittest/helm-unittest@$(@:$(TOOLS)/helm-unittest-%=%))" && \
 		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/helm-unittest
 
 $(TOOLS)/schemas-v%:
