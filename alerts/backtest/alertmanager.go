@@ -1,10 +1,13 @@
+// Which messages an Alertmanager makes of the alerts that fired.
+
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/prometheus/alertmanager/config"
@@ -114,12 +117,7 @@ func (a *alertmanager) messages(fired []firing, step, end int64) []message {
 	for k, members := range groups {
 		sent = append(sent, a.group(k.route.RouteOpts, members, step, float64(end))...)
 	}
-	sort.SliceStable(sent, func(i, j int) bool {
-		if sent[i].at != sent[j].at {
-			return sent[i].at < sent[j].at
-		}
-		return sent[i].receiver < sent[j].receiver
-	})
+	slices.SortStableFunc(sent, func(a, b message) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.receiver, b.receiver)) })
 	return sent
 }
 
@@ -161,7 +159,7 @@ func (r *received) mutedAt(t float64) bool {
 // group plays one group of one route: when its timer ends it is looked at, and every group_interval from then on, while
 // it has members.
 func (a *alertmanager) group(opts dispatch.RouteOpts, members []*received, step int64, end float64) []message {
-	sort.SliceStable(members, func(i, j int) bool { return members[i].from < members[j].from })
+	slices.SortStableFunc(members, func(a, b *received) int { return cmp.Compare(a.from, b.from) })
 	wait, every, repeat := opts.GroupWait.Seconds(), opts.GroupInterval.Seconds(), opts.RepeatInterval.Seconds()
 	again := float64((resend/step + 1) * step) // Prometheus sends again when more than a minute has passed
 
@@ -192,7 +190,6 @@ func (a *alertmanager) group(opts dispatch.RouteOpts, members []*received, step 
 		before := math.Nextafter(begin, 0) // what is sent together with the first member belongs to the group
 		gone := false
 		for t := begin + wait; t < end && !gone; t += every {
-			var now []*received
 			var firing, over []*firing
 			ids := struct{ firing, over map[model.Fingerprint]bool }{map[model.Fingerprint]bool{}, map[model.Fingerprint]bool{}}
 			for next < len(members) && float64(members[next].from) <= t {
@@ -205,10 +202,12 @@ func (a *alertmanager) group(opts dispatch.RouteOpts, members []*received, step 
 					latest[r.set.Fingerprint()] = r
 				}
 			}
-			for _, r := range latest {
-				now = append(now, r)
-			}
-			sort.Slice(now, func(i, j int) bool { return now[i].set.Before(now[j].set) })
+			now := slices.SortedFunc(maps.Values(latest), func(a, b *received) int {
+				if a.set.Before(b.set) {
+					return -1
+				}
+				return 1
+			})
 			for _, r := range now {
 				if r.mutedAt(t) {
 					continue

@@ -1,3 +1,5 @@
+// Rules: which ones an alert follows from, and their evaluation over the prices.
+
 package main
 
 import (
@@ -185,16 +187,16 @@ func newRule(g rulefmt.RuleGroup, in rulefmt.Rule, texts bool) (*rule, error) {
 			labels.FromMap(own), annotations, labels.EmptyLabels(), "", true, nolog)
 	}
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		var at parser.ItemType
 		switch n := node.(type) {
 		case *parser.VectorSelector:
 			r.reads = append(r.reads, n.LabelMatchers)
-			if n.StartOrEnd != 0 {
-				err = errors.New("@ start() and @ end() are of no use in a rule")
-			}
+			at = n.StartOrEnd
 		case *parser.SubqueryExpr:
-			if n.StartOrEnd != 0 {
-				err = errors.New("@ start() and @ end() are of no use in a rule")
-			}
+			at = n.StartOrEnd
+		}
+		if at != 0 {
+			err = errors.New("@ start() and @ end() are of no use in a rule")
 		}
 		return nil
 	})
@@ -499,8 +501,4 @@ func (e *evaluation) turn(r *rule, t int64) error {
 		}
 	})
 	return nil
-}
-
-func labelsOf(name string, sets ...map[string]string) labels.Labels {
-	return rules.FromMaps(append(sets, map[string]string{labels.MetricName: name})...)
 }

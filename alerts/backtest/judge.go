@@ -1,7 +1,8 @@
+// The judgement: large moves of the market, which of them somebody was told of, and the tables.
+
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -178,7 +179,7 @@ func (v *verdict) print(w io.Writer) {
 		}
 		messages, pages := 0, 0
 		for _, s := range v.sent {
-			named := slices.ContainsFunc(append(slices.Clone(s.firing), s.over...), func(f *firing) bool { return fits(*f) })
+			named := slices.ContainsFunc(slices.Concat(s.firing, s.over), func(f *firing) bool { return fits(*f) })
 			if !named {
 				continue
 			}
@@ -221,10 +222,8 @@ func (v *verdict) print(w io.Writer) {
 			if len(s.firing) == 0 {
 				over++
 			}
-		case s.receiver == v.pages:
-			if s.news {
-				pages++
-			}
+		case s.receiver == v.pages && s.news:
+			pages++
 		}
 	}
 	fell, criticals := 0, 0
@@ -267,6 +266,6 @@ func quantile(v []float64, q float64) float64 {
 	if len(v) == 0 {
 		return math.NaN()
 	}
-	slices.SortFunc(v, cmp.Compare[float64])
+	slices.Sort(v)
 	return v[min(len(v)-1, int(q*float64(len(v))))]
 }

@@ -1,3 +1,5 @@
+// Recorded prices, and the exporter's series that come of them.
+
 package main
 
 import (
@@ -15,6 +17,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/rules"
 )
 
 // currency is one file: what a unit of it was worth in usd.
@@ -103,12 +108,12 @@ func readCurrency(name string) (currency, error) {
 
 // at gives the price at a time, on the line between the closes before and after it; 0 before the first and after the last.
 func (c *currency) at(t int64) float64 {
-	i := sort.Search(len(c.times), func(i int) bool { return c.times[i] >= t })
+	i, exactly := slices.BinarySearch(c.times, t)
 	switch {
-	case i == len(c.times) || i == 0 && c.times[0] != t:
-		return 0
-	case c.times[i] == t:
+	case exactly:
 		return c.prices[i]
+	case i == 0 || i == len(c.times):
+		return 0
 	}
 	share := float64(t-c.times[i-1]) / float64(c.times[i]-c.times[i-1])
 	return c.prices[i-1] + share*(c.prices[i]-c.prices[i-1])
@@ -162,14 +167,14 @@ func newFeed(currencies []currency, poll int64, seed uint64) *feed {
 			usd = btc.at(refreshed)
 		}
 		for i, c := range f.currencies {
-			switch price := 0.0; {
+			switch {
 			case usd == 0:
 			case c.code == "btc":
 				now[i] = 1
 			case c.code == "usd":
 				now[i] = round(usd)
 			default:
-				if price = c.at(refreshed); price > 0 {
+				if price := c.at(refreshed); price > 0 {
 					now[i] = round(usd / price)
 				}
 			}
@@ -197,9 +202,9 @@ func (f *feed) scrape(into *scraped, t int64) {
 	}
 	ms := t * 1000
 	for j := range f.currencies {
-		into.set(into.rates[j], ms, f.answers[i].rates[j])
+		into.rates[j].show(ms, f.answers[i].rates[j])
 		if f.answers[i].previous != nil {
-			into.set(into.previous[j], ms, f.answers[i].previous[j])
+			into.previous[j].show(ms, f.answers[i].previous[j])
 		}
 	}
 	polled := f.first + (t-f.first)/f.poll*f.poll
@@ -234,12 +239,17 @@ func (f *feed) series(m *memory) *scraped {
 	return s
 }
 
-func (*scraped) set(s *series, ms int64, rate float64) {
+// show writes a rate; 0 for a currency that is not in the answer.
+func (s *series) show(ms int64, rate float64) {
 	if rate == 0 {
 		s.end(ms)
 	} else {
 		s.add(ms, rate)
 	}
+}
+
+func labelsOf(name string, sets ...map[string]string) labels.Labels {
+	return rules.FromMaps(append(sets, map[string]string{labels.MetricName: name})...)
 }
 
 func day(t int64) string { return time.Unix(t, 0).UTC().Format(time.DateOnly) }

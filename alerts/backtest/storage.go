@@ -1,10 +1,11 @@
+// Series in memory, as storage for Prometheus' query engine.
+
 package main
 
 import (
 	"context"
 	"math"
 	"slices"
-	"sort"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -165,7 +166,8 @@ func (i *iterator) Next() chunkenc.ValueType {
 func (i *iterator) Seek(t int64) chunkenc.ValueType {
 	i.at = max(i.at, 0)
 	rest := i.series.times[min(i.at, len(i.series.times)):]
-	i.at += sort.Search(len(rest), func(j int) bool { return rest[j] >= t })
+	ahead, _ := slices.BinarySearch(rest, t)
+	i.at += ahead
 	return i.there()
 }
 
