@@ -51,6 +51,7 @@ kind: $(KIND) $(HELM) $(CRANE) ## Create a kind cluster for make e2e-kind, with 
 	docker exec --detach $(KIND_NODE) crane registry serve --address 127.0.0.1:5000
 	docker exec $(KIND_NODE) sh -ec 'mkdir -p /etc/containerd/certs.d/localhost:5000 && \
 		echo "[host.\"http://127.0.0.1:5000\"]" > /etc/containerd/certs.d/localhost:5000/hosts.toml && \
+		timeout 60 sh -c "until crane catalog localhost:5000 2>/dev/null; do sleep 1; done" && \
 		crane push /image localhost:5000/$(NAME)@'"$$(cat dist/image.digest)"
 	@for chart in "kube-prometheus-stack $(KUBE_PROMETHEUS_STACK) --namespace monitoring --create-namespace" \
 		"metrics-server $(METRICS_SERVER) --namespace kube-system --set args={--kubelet-insecure-tls}"; do \
