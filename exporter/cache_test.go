@@ -1,12 +1,9 @@
 package exporter
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
@@ -33,6 +29,18 @@ func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.answer(w, r)
 }
 
+// request sends a handler a request with header lines such as "Accept: text/html".
+func request(h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, nil)
+	for _, line := range headers {
+		k, v, _ := strings.Cut(line, ": ")
+		r.Header.Add(k, v)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
 func TestCache(t *testing.T) {
 	s := answered(3 * time.Second)
 	next := &counting{answer: func(w http.ResponseWriter, r *http.Request) {
@@ -47,14 +55,7 @@ func TestCache(t *testing.T) {
 	c := newCache(func() poller.Status { return s })
 	h := c.wrap(next)
 	get := func(method, target string, headers ...string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(method, target, nil)
-		for _, h := range headers {
-			k, v, _ := strings.Cut(h, ": ")
-			r.Header.Add(k, v)
-		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		return w
+		return request(h, method, target, headers...)
 	}
 	made := func(what string, want int, ask func()) {
 		t.Helper()
@@ -138,9 +139,7 @@ func TestCacheMakesOneAnswerForACrowd(t *testing.T) {
 	h := newCache(func() poller.Status { return s }).wrap(next)
 	var crowd sync.WaitGroup
 	for range 50 {
-		crowd.Go(func() {
-			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		})
+		crowd.Go(func() { request(h, http.MethodGet, "/metrics") })
 	}
 	release <- true
 	crowd.Wait()
@@ -156,9 +155,9 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
-// whole returns the exporter's handler for the recorded answer, and the plain metrics handler of its collector.
-func whole(t testing.TB) (all, plain http.Handler) {
-	t.Helper()
+// Allocations of a cached scrape beyond those of net/http. A test can check them, because they do not depend on the load of the
+// machine.
+func TestCachedScrapeAllocates(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(simulator.Recorded()) }))
 	t.Cleanup(upstream.Close)
 	s, err := parse([]string{"--coingecko.url=" + upstream.URL + "/api/v3"}, newEnvironment(withKeyInEnv("")), io.Discard, io.Discard)
@@ -170,114 +169,15 @@ func whole(t testing.TB) (all, plain http.Handler) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	go e.poller.Run(ctx)
+	go e.poller.Run(t.Context())
 	<-e.poller.First()
-	return e.handler, newMetrics(s, collector.New(collector.Options{Status: e.poller.Status}), uncached)
-}
-
-// Allocations of a cached scrape beyond those of net/http. A test can check them, because they do not depend on the load of the
-// machine.
-func TestCachedScrapeAllocates(t *testing.T) {
-	all, _ := whole(t)
 	w := &discard{header: http.Header{}}
 	for path, most := range map[string]float64{"/metrics": 6, "/": 4, relayPath: 6} {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.Header.Set("Accept-Encoding", "gzip")
-		all.ServeHTTP(w, r)
-		if n := testing.AllocsPerRun(200, func() { all.ServeHTTP(w, r) }); n > most {
+		e.handler.ServeHTTP(w, r)
+		if n := testing.AllocsPerRun(200, func() { e.handler.ServeHTTP(w, r) }); n > most {
 			t.Errorf("%s: %v allocations, want at most %v", path, n, most)
-		}
-	}
-}
-
-// BenchmarkAnswer compares, over real connections, the exporter with a bare handler that writes the same bytes from memory, and with
-// promhttp without the cache.
-func BenchmarkAnswer(b *testing.B) {
-	all, plain := whole(b)
-	for _, f := range []struct{ name, path, accept, encoding string }{
-		{"text", "/metrics", "text/plain", "identity"},
-		{"gzip", "/metrics", "text/plain", "gzip"},
-		{"openmetrics", "/metrics", "application/openmetrics-text; version=1.0.0", "identity"},
-		{"relay", relayPath, "application/json", "gzip"},
-		{"screen", "/", "text/html", "gzip"},
-	} {
-		r := httptest.NewRequest(http.MethodGet, f.path, nil)
-		r.Header.Set("Accept", f.accept)
-		r.Header.Set("Accept-Encoding", f.encoding)
-		w := httptest.NewRecorder()
-		all.ServeHTTP(w, r)
-		if w.Code != 200 {
-			b.Fatal(f.name, w.Code)
-		}
-		bare := http.HandlerFunc(func(to http.ResponseWriter, _ *http.Request) {
-			maps.Copy(to.Header(), w.Header())
-			to.Write(w.Body.Bytes())
-		})
-		handlers := map[string]http.Handler{"bare": bare, "exporter": all}
-		if f.path == "/metrics" {
-			handlers["promhttp"] = plain
-		}
-		for _, name := range []string{"bare", "exporter", "promhttp"} {
-			if h := handlers[name]; h != nil {
-				b.Run(f.name+"/"+name, func(b *testing.B) { benchmarkOver(b, h, f.path, f.accept, f.encoding) })
-			}
-		}
-	}
-}
-
-// benchmarkOver sends requests over a raw connection, so that the client costs almost nothing.
-func benchmarkOver(b *testing.B, h http.Handler, path, accept, encoding string) {
-	s := httptest.NewServer(h)
-	defer s.Close()
-	request := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: x\r\nAccept: %s\r\nAccept-Encoding: %s\r\n\r\n", path, accept, encoding)
-	probe, err := http.NewRequestWithContext(b.Context(), http.MethodGet, s.URL+path, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	probe.Header.Set("Accept", accept)
-	probe.Header.Set("Accept-Encoding", encoding)
-	c, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
-	b.ReportAllocs()
-	buffer := make([]byte, 256<<10)
-	for b.Loop() {
-		if _, err := c.Write(request); err != nil {
-			b.Fatal(err)
-		}
-		if err := readAnswer(c, buffer); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// readAnswer reads one answer with a Content-Length or in chunks.
-func readAnswer(c io.Reader, buffer []byte) error {
-	have := 0
-	for {
-		n, err := c.Read(buffer[have:])
-		if err != nil {
-			return err
-		}
-		have += n
-		head, _, ok := strings.Cut(string(buffer[:min(have, 4096)]), "\r\n\r\n")
-		if !ok {
-			continue
-		}
-		if _, after, ok := strings.Cut(head, "Content-Length: "); ok {
-			var length int
-			if _, err := fmt.Sscan(after, &length); err != nil {
-				return err
-			}
-			if have >= len(head)+4+length {
-				return nil
-			}
-		} else if have >= 5 && string(buffer[have-5:have]) == "0\r\n\r\n" {
-			return nil
 		}
 	}
 }

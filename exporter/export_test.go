@@ -28,11 +28,9 @@ const RecallFor = recallFor
 // Flags are the flags of the program.
 func Flags() []*kingpin.FlagModel { return newApp(&settings{}).Model().Flags }
 
-func uncached(h http.Handler) http.Handler { return h }
-
 // PlainMetrics serves /metrics without the cache.
 func PlainMetrics(c prometheus.Collector) http.Handler {
-	return newMetrics(&settings{logger: slog.New(slog.DiscardHandler)}, c, uncached)
+	return newMetrics(&settings{logger: slog.New(slog.DiscardHandler)}, c, func(h http.Handler) http.Handler { return h })
 }
 
 // RunHasty is Run with waits of milliseconds, and with every upstream treated as CoinGecko. The timeout of a poll is minutes unless

@@ -28,9 +28,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TEST_AS_EXPORTER") != "" {
 		os.Exit(exporter.Run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 	}
-	if dir := os.Getenv(asBare); dir != "" {
-		serveBare(dir)
-	}
 	flag.Set("test.parallel", "8") // they wait more than they work; the command line may say otherwise
 	os.Exit(m.Run())
 }

@@ -582,7 +582,6 @@ func TestWebConfig(t *testing.T) {
 			}
 		})
 	}
-	curl(t, base, dir, ca, known)
 	if resp, _ := get(t, e.url+"/metrics"); resp.StatusCode != 400 {
 		t.Errorf("plain HTTP on the TLS port: %d", resp.StatusCode)
 	}
@@ -593,36 +592,6 @@ func TestWebConfig(t *testing.T) {
 			resp, _ := get(t, e.probes(t)+path)
 			return resp.StatusCode == want
 		})
-	}
-}
-
-// curl is an independent client.
-func curl(t *testing.T, base, dir string, ca *testbed.Authority, known *tls.Certificate) {
-	t.Helper()
-	tool, err := exec.LookPath("curl")
-	if err != nil {
-		t.Log("curl is not on the PATH")
-		return
-	}
-	clientDir := filepath.Join(dir, "client")
-	if err := os.Mkdir(clientDir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	testbed.WritePair(t, known, clientDir+"/cert.pem", clientDir+"/key.pem")
-	certificate := []string{"--cert", clientDir + "/cert.pem", "--key", clientDir + "/key.pem"}
-	for name, tc := range map[string]struct {
-		args []string
-		want string
-	}{
-		"all is right":          {append(certificate, "--user", "prometheus:correct"), "200"},
-		"wrong password":        {append(certificate, "--user", "prometheus:wrong"), "401"},
-		"no client certificate": {[]string{"--user", "prometheus:correct"}, "000"},
-		"TLS 1.1":               {append(certificate, "--user", "prometheus:correct", "--tls-max", "1.1"), "000"},
-	} {
-		out, _ := exec.Command(tool, append(tc.args, "--silent", "--noproxy", "*", "--cacert", ca.File, "--output", os.DevNull, "--write-out", "%{http_code}", base+"/metrics")...).Output()
-		if string(out) != tc.want {
-			t.Errorf("curl, %s: %s, want %s", name, out, tc.want)
-		}
 	}
 }
 

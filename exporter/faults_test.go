@@ -26,6 +26,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
@@ -502,7 +503,7 @@ func secret(t *testing.T, e *running) {
 }
 
 // byName gives the upstream a name, which does not resolve during the fault.
-func byName(code byte) func(*testing.T, *upstream) {
+func byName(code dnsmessage.RCode) func(*testing.T, *upstream) {
 	return func(_ *testing.T, u *upstream) {
 		name := fmt.Sprintf("coingecko-%d.test", code)
 		u.url = strings.Replace(u.url, "127.0.0.1", name, 1)

@@ -5,7 +5,6 @@ package exporter_test
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"log"
@@ -19,6 +18,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
@@ -238,7 +239,7 @@ func poisoned(more string) string {
 // names is a name server for this process: names under .test resolve to 127.0.0.1, or to what the test sets. It is set up before any
 // test runs, because the resolver is global.
 var names = func() *nameServer {
-	n := &nameServer{codes: map[string]byte{}}
+	n := &nameServer{codes: map[string]dnsmessage.RCode{}}
 	c, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", "127.0.0.1:0")
 	if err != nil {
 		return n // then the tests that look for names fail, and say why
@@ -251,42 +252,36 @@ var names = func() *nameServer {
 }()
 
 const (
-	found    byte = 0
-	nxdomain byte = 3
-	silent   byte = 255
+	found    = dnsmessage.RCodeSuccess
+	nxdomain = dnsmessage.RCodeNameError
+	silent   = dnsmessage.RCode(255)
 )
 
 type nameServer struct {
 	mu    sync.Mutex
-	codes map[string]byte
+	codes map[string]dnsmessage.RCode
 }
 
-func (n *nameServer) set(name string, code byte) {
+func (n *nameServer) set(name string, code dnsmessage.RCode) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.codes[name] = code
+	n.codes[name+"."] = code
 }
 
-// serve answers according to RFC 1035, section 4. Queries have one question of type A or AAAA.
 func (n *nameServer) serve(c net.PacketConn) {
-	query := make([]byte, 1500)
+	packet := make([]byte, 1500)
 	for {
-		size, from, err := c.ReadFrom(query)
+		size, from, err := c.ReadFrom(packet)
 		if err != nil {
 			return
 		}
-		if size < 17 {
+		var m dnsmessage.Message
+		if err := m.Unpack(packet[:size]); err != nil || len(m.Questions) != 1 {
 			continue
 		}
-		end := 12
-		var labels []string
-		for query[end] != 0 && end+int(query[end])+1 < size-4 {
-			labels = append(labels, string(query[end+1:end+1+int(query[end])]))
-			end += 1 + int(query[end])
-		}
-		kind := binary.BigEndian.Uint16(query[end+1:])
+		asked := m.Questions[0]
 		n.mu.Lock()
-		code, known := n.codes[strings.ToLower(strings.Join(labels, "."))]
+		code, known := n.codes[strings.ToLower(asked.Name.String())]
 		n.mu.Unlock()
 		if !known {
 			code = nxdomain
@@ -294,14 +289,15 @@ func (n *nameServer) serve(c net.PacketConn) {
 		if code == silent {
 			continue
 		}
-		answer := append([]byte{}, query[:end+5]...)
-		answer[2], answer[3] = 0x81, 0x80|code       // a response, recursion available
-		copy(answer[6:12], []byte{0, 0, 0, 0, 0, 0}) // no other sections
-		if code == found && kind == 1 {
-			answer[7] = 1
-			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1)
+		m.Response, m.RecursionAvailable, m.RCode, m.Additionals = true, true, code, nil
+		if code == found && asked.Type == dnsmessage.TypeA {
+			m.Answers = []dnsmessage.Resource{{
+				Header: dnsmessage.ResourceHeader{Name: asked.Name, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}},
+			}}
 		}
-		c.WriteTo(answer, from) // a name server promises nothing
+		if answer, err := m.Pack(); err == nil {
+			c.WriteTo(answer, from) // a name server promises nothing
+		}
 	}
 }
 

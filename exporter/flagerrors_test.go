@@ -156,7 +156,7 @@ var wrongValues = []struct{ flag, value, problem string }{
 }
 
 func TestEveryFlagExplainsItself(t *testing.T) {
-	tried := map[string]bool{"coingecko.api-key-file": true, "health.url": true} // by TestKeys and TestHealthURL
+	tried := map[string]bool{"coingecko.api-key-file": true, "health.url": true} // by TestKeys and TestHealthCheck
 	for _, tc := range wrongValues {
 		tried[tc.flag] = true
 		ofFile := strings.HasPrefix(tc.problem, "cannot be read")

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,10 +18,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/heycard/coingecko-exporter/exporter"
-	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
@@ -31,54 +27,44 @@ import (
 
 var load = flag.Duration("load", 0, "load whole processes for so long each, and print what they do: a benchmark and no test")
 
-// A process of the test binary can serve as a baseline.
+// formats are the answers that are measured.
+var formats = []struct{ name, path, accept, encoding string }{
+	{"text", "/metrics", "text/plain", "identity"},
+	{"openmetrics", "/metrics", "application/openmetrics-text; version=1.0.0", "identity"},
+	{"gzip", "/metrics", "text/plain", "gzip"},
+	{"relay", exporter.RelayPath, "application/json", "gzip"},
+	{"screen", "/", "text/html", "gzip"},
+}
+
 const (
-	asBare = "TEST_AS_BARE" // serves the files of a folder from memory, by a bare net/http handler
-	asText = "promhttp"     // of these, this one is promhttp itself on the same series, without a cache
+	asBare = "TEST_AS_BARE" // is the URL of the exporter whose answers TestBare serves
+	asText = "promhttp"     // is where it serves promhttp itself on the same series, without a cache
 )
 
-func serveBare(dir string) {
-	mux := http.NewServeMux()
-	files, err := filepath.Glob(dir + "/*.body")
-	if err != nil {
-		panic(err)
+// TestBare is the baseline of TestLoad, in a process of its own: a bare net/http handler that serves the same answers from memory.
+func TestBare(t *testing.T) {
+	base := os.Getenv(asBare)
+	if base == "" {
+		t.Skip("a part of the benchmark: TestLoad runs it")
 	}
-	for _, f := range files {
-		body, err := os.ReadFile(f)
-		if err != nil {
-			panic(err)
-		}
-		head, err := os.ReadFile(strings.TrimSuffix(f, ".body") + ".head")
-		if err != nil {
-			panic(err)
-		}
-		header := http.Header{}
-		for line := range strings.Lines(string(head)) {
-			k, v, _ := strings.Cut(strings.TrimSpace(line), ": ")
-			header[k] = []string{v}
-		}
-		mux.HandleFunc("/"+strings.TrimSuffix(filepath.Base(f), ".body"), func(w http.ResponseWriter, _ *http.Request) {
-			maps.Copy(w.Header(), header)
-			w.Write(body)
+	mux := http.NewServeMux()
+	for _, f := range formats {
+		resp, body := get(t, base+f.path, "Accept: "+f.accept, "Accept-Encoding: "+f.encoding)
+		resp.Header.Del("Date")
+		content := []byte(body)
+		mux.HandleFunc("/"+f.name, func(w http.ResponseWriter, _ *http.Request) {
+			maps.Copy(w.Header(), resp.Header)
+			w.Write(content)
 		})
 	}
-	answer, err := os.ReadFile(dir + "/rates.json")
-	if err != nil {
-		panic(err)
-	}
-	rates, _, err := coingecko.Decode(answer)
-	if err != nil {
-		panic(err)
-	}
-	s := poller.Status{Snapshot: &poller.Snapshot{Rates: rates}, LastSuccess: time.Now(), LastPoll: time.Now()}
-	var c prometheus.Collector = collector.New(collector.Options{Status: func() poller.Status { return s }})
-	mux.Handle("/"+asText, exporter.PlainMetrics(c))
+	s := poller.Status{Snapshot: &poller.Snapshot{Rates: simulator.RecordedRates()}, LastSuccess: time.Now(), LastPoll: time.Now()}
+	mux.Handle("/"+asText, exporter.PlainMetrics(collector.New(collector.Options{Status: func() poller.Status { return s }})))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
 	fmt.Fprintf(os.Stderr, "msg=\"Listening on\" address=%s\n", l.Addr())
-	panic(http.Serve(l, mux))
+	t.Fatal(http.Serve(l, mux))
 }
 
 // shipped is the released exporter.
@@ -226,32 +212,7 @@ func TestLoad(t *testing.T) {
 	pid, url := pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL+"/api/v3")
 	testbed.Until(t, "rates", func() bool { return up(t, url) })
 
-	formats := []struct{ name, path, accept, encoding string }{
-		{"text", "/metrics", "text/plain", "identity"},
-		{"openmetrics", "/metrics", "application/openmetrics-text; version=1.0.0", "identity"},
-		{"gzip", "/metrics", "text/plain", "gzip"},
-		{"relay", exporter.RelayPath, "application/json", "gzip"},
-		{"screen", "/", "text/html", "gzip"},
-	}
-	dir := t.TempDir()
-	for _, f := range formats {
-		resp, body := get(t, url+f.path, "Accept: "+f.accept, "Accept-Encoding: "+f.encoding)
-		var head strings.Builder
-		for k, v := range resp.Header {
-			if k != "Date" {
-				fmt.Fprintf(&head, "%s: %s\n", k, strings.Join(v, ", "))
-			}
-		}
-		for name, content := range map[string]string{f.name + ".body": body, f.name + ".head": head.String()} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "rates.json"), simulator.Recorded(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	barePid, bare := pinned(t, asBare+"="+dir, os.Args[0])
+	barePid, bare := pinned(t, asBare+"="+url, os.Args[0], "-test.run=^TestBare$")
 
 	var out strings.Builder
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)

@@ -40,14 +40,7 @@ func TestRelayEndpoint(t *testing.T) {
 	s := answered(23400 * time.Millisecond)
 	h := &relay{status: func() poller.Status { return s }}
 	serve := func(headers ...string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodGet, relayPath, nil)
-		for _, l := range headers {
-			k, v, _ := strings.Cut(l, ": ")
-			r.Header.Set(k, v)
-		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		return w
+		return request(h, http.MethodGet, relayPath, headers...)
 	}
 
 	w := serve()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -170,25 +169,6 @@ func TestFirstPoll(t *testing.T) {
 	})
 }
 
-// A slow upstream must not lengthen the interval: the monthly quota counts polls.
-func TestPollsFromBeginToBegin(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			time.Sleep(3 * time.Second)
-			io.WriteString(w, good)
-		}))
-		pass(31*time.Minute - time.Second)
-		for _, d := range p.pauses() {
-			if d != time.Minute {
-				t.Errorf("a pause of %v", d)
-			}
-		}
-		if len(p.asked) != 31 || len(p.polls) != 31 {
-			t.Errorf("asked %d times, observed %d polls", len(p.asked), len(p.polls))
-		}
-	})
-}
-
 func TestRatesExpireAndComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{})
@@ -235,6 +215,12 @@ func TestWaits(t *testing.T) {
 	}
 	exactly := func(d time.Duration) func(int, time.Duration) bool { return within(d, d) }
 	says := testbed.Answers
+	slow := func(d time.Duration, h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(d)
+			h.ServeHTTP(w, r)
+		})
+	}
 	// Twice as long each time, give or take half, between 1 and 15 minutes.
 	backingOff := func(i int, d time.Duration) bool {
 		middle := min(time.Minute<<i, 15*time.Minute)
@@ -250,25 +236,23 @@ func TestWaits(t *testing.T) {
 		"429 with a reset": {upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			says(429, "", "x-ratelimit-reset: "+time.Now().Add(90*time.Second).Format("2006-01-02 15:04:05 -0700"))(w, r)
 		}), ok: within(89*time.Second, 90*time.Second)},
-		"429 with too short a wait":        {upstream: says(429, "", "Retry-After: 1"), ok: exactly(MinInterval)},
-		"429 with a year":                  {upstream: says(429, "", "Retry-After: 31536000"), ok: exactly(time.Hour)},
-		"429 with a date in the past":      {upstream: says(429, "", "Retry-After: Fri, 31 Dec 1999 15:04:05 GMT"), ok: backingOff},
-		"429 without a hint":               {upstream: says(429, ""), ok: backingOff},
-		"401":                              {upstream: says(401, ""), ok: backingOff},
-		"403":                              {upstream: says(403, "<html>"), ok: backingOff},
-		"400 with 10010":                   {upstream: says(400, `{"error_code":10010}`), ok: backingOff},
-		"400 of another kind":              {upstream: says(400, ``), ok: exactly(time.Minute)},
-		"500":                              {upstream: says(500, ``), ok: exactly(time.Minute)},
-		"a good answer":                    {upstream: says(200, good), ok: exactly(time.Minute)},
-		"a relay without a word":           {upstream: says(200, good), ok: exactly(time.Minute), change: asRelay},
-		"a relay with a max-age":           {upstream: says(200, good, "Cache-Control: max-age=300", "Age: 20"), ok: exactly(200 * time.Second), change: asRelay},
-		"a relay with a short max-age":     {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 20"), ok: exactly(41 * time.Second), change: asRelay},
-		"a relay that is late itself":      {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 90"), ok: exactly(MinInterval), change: asRelay},
-		"a relay with a max-age of a year": {upstream: says(200, good, aYear), ok: exactly(200 * time.Second), change: asRelay},
-		"a relay that takes its time": {upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(9 * time.Second)
-			says(200, good, aYear)(w, r)
-		}), ok: exactly(200 * time.Second), change: asRelay},
+		"429 with too short a wait":                  {upstream: says(429, "", "Retry-After: 1"), ok: exactly(MinInterval)},
+		"429 with a year":                            {upstream: says(429, "", "Retry-After: 31536000"), ok: exactly(time.Hour)},
+		"429 with a date in the past":                {upstream: says(429, "", "Retry-After: Fri, 31 Dec 1999 15:04:05 GMT"), ok: backingOff},
+		"429 without a hint":                         {upstream: says(429, ""), ok: backingOff},
+		"401":                                        {upstream: says(401, ""), ok: backingOff},
+		"403":                                        {upstream: says(403, "<html>"), ok: backingOff},
+		"400 with 10010":                             {upstream: says(400, `{"error_code":10010}`), ok: backingOff},
+		"400 of another kind":                        {upstream: says(400, ``), ok: exactly(time.Minute)},
+		"500":                                        {upstream: says(500, ``), ok: exactly(time.Minute)},
+		"a good answer":                              {upstream: says(200, good), ok: exactly(time.Minute)},
+		"a good answer that takes its time":          {upstream: slow(3*time.Second, says(200, good)), ok: exactly(time.Minute)}, // the monthly quota counts polls
+		"a relay without a word":                     {upstream: says(200, good), ok: exactly(time.Minute), change: asRelay},
+		"a relay with a max-age":                     {upstream: says(200, good, "Cache-Control: max-age=300", "Age: 20"), ok: exactly(200 * time.Second), change: asRelay},
+		"a relay with a short max-age":               {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 20"), ok: exactly(41 * time.Second), change: asRelay},
+		"a relay that is late itself":                {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 90"), ok: exactly(MinInterval), change: asRelay},
+		"a relay with a max-age of a year":           {upstream: says(200, good, aYear), ok: exactly(200 * time.Second), change: asRelay},
+		"a relay that takes its time":                {upstream: slow(9*time.Second, says(200, good, aYear)), ok: exactly(200 * time.Second), change: asRelay},
 		"a relay whose poller must wait for an hour": {upstream: says(429, "", "Retry-After: 3600"), ok: exactly(MinInterval), change: asRelay},
 		"a relay that says 503 for an hour":          {upstream: says(503, "", "Retry-After: 3600", "Cache-Control: max-age=3600"), ok: exactly(MinInterval), change: asRelay},
 		"a relay that refuses access":                {upstream: says(401, ""), ok: exactly(MinInterval), change: asRelay},
@@ -498,32 +482,6 @@ func TestLogDoesNotFlood(t *testing.T) {
 		}
 		if got := p.polls[len(p.polls)-1].Rejected; len(got) == 0 {
 			t.Error("dropped entries were not counted")
-		}
-	})
-}
-
-// A poll that is interrupted by shutdown is not a failure.
-func TestStopsInThePoll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, err := coingecko.New(coingecko.Options{
-			Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream"}}},
-			Timeout:   time.Minute,
-			Transport: testbed.RoundTripper(func(r *http.Request) (*http.Response, error) {
-				<-r.Context().Done()
-				return nil, r.Context().Err()
-			}),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := New(Options{Client: client, Interval: time.Minute, MaxAge: time.Minute, BackoffMin: 1, BackoffMax: 1, Logger: slog.New(slog.DiscardHandler)})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := p.Run(ctx); err != nil {
-			t.Error(err)
-		}
-		if s := p.Status(); !s.LastPoll.IsZero() || s.Err != nil {
-			t.Errorf("counted: %+v", s)
 		}
 	})
 }

@@ -147,30 +147,6 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// price matches anything that looks like a price.
-var price = regexp.MustCompile(`\d,\d{3}|\d\.\d\d`)
-
-func TestNoPriceWithoutFreshRates(t *testing.T) {
-	rates := simulator.RecordedRates()
-	for _, st := range []poller.Status{
-		overdue(healthy(rates), nil, 10*time.Minute+1),
-		overdue(healthy(rates), refusedKey(), 48*time.Hour),
-		notYet,
-	} {
-		s := newScreen(t, Options{}, st)
-		s.opts.Version = ""
-		remember(s, rates, 1440, nil)
-		v, _ := s.view(st, "")
-		page := strings.ReplaceAll(bare(body(t, get(t, s, "/"))), string(v.Sizes), "") // numbers, but no prices
-		if found := price.FindString(page); found != "" || strings.Contains(page, "<svg") {
-			t.Errorf("a page without current rates holds %q or a curve:\n%s", found, page)
-		}
-		if !strings.Contains(page, `data-state="expired"`) {
-			t.Errorf("the page is not red:\n%s", page)
-		}
-	}
-}
-
 func TestDefaultTiles(t *testing.T) {
 	tiles := func(s *Screen, target string) string {
 		var labels []string

@@ -20,6 +20,13 @@ func TestControl(t *testing.T) {
 		post("/fail/"+string(m)).want(t, 200, "text/plain", string(m)+": "+m.About())
 		index := mustAsk(t, c, http.MethodGet, base+"/", nil)
 		index.want(t, 200, "text/plain", "Mode    "+string(m)+": ")
+		for _, other := range Modes() {
+			index.want(t, 200, "text/plain", string(other))
+			index.want(t, 200, "text/plain", other.About())
+		}
+		for _, path := range []string{"/swing/eth", "/fail/MODE", "/recover", "/history?hours=192", "/api/v3/exchange_rates"} {
+			index.want(t, 200, "text/plain", base+path)
+		}
 	}
 	post("/fail/empty")
 	rates().want(t, 200, jsonType, `{"rates":{}}`)
@@ -37,19 +44,6 @@ func TestControl(t *testing.T) {
 		t.Errorf("eth moved by %v, want -0.12", move)
 	}
 	post("/swing/market?change=0.3").want(t, 200, "text/plain", "market moves by +30.0 %")
-}
-
-func TestIndexShowsAll(t *testing.T) {
-	t.Parallel()
-	s, _ := serve(t, Options{})
-	a := mustAsk(t, client(t), http.MethodGet, s.ControlURL(), nil)
-	for _, m := range Modes() {
-		a.want(t, 200, "text/plain", string(m))
-		a.want(t, 200, "text/plain", m.About())
-	}
-	for _, path := range []string{"/swing/eth", "/fail/MODE", "/recover", "/history?hours=192", "/api/v3/exchange_rates"} {
-		a.want(t, 200, "text/plain", strings.TrimSuffix(s.ControlURL(), "/")+path)
-	}
 }
 
 func TestControlRefuses(t *testing.T) {
