@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -264,31 +265,19 @@ func subset(a, b map[model.Fingerprint]bool) bool {
 	return true
 }
 
-// integrationsOf counts the ways in which a receiver is told, and those that are told of an end too.
+// integrationsOf counts the ways in which a receiver is told, and those that are told of an end too. Each kind of integration is a list
+// among the receiver's fields.
 func integrationsOf(r config.Receiver) (all, over int) {
-	count := func(sendResolved bool) {
-		all++
-		if sendResolved {
-			over++
+	for _, field := range reflect.ValueOf(r).Fields() {
+		if field.Kind() != reflect.Slice {
+			continue
 		}
-	}
-	for _, c := range r.WebhookConfigs {
-		count(c.SendResolved())
-	}
-	for _, c := range r.EmailConfigs {
-		count(c.SendResolved())
-	}
-	for _, c := range r.PagerdutyConfigs {
-		count(c.SendResolved())
-	}
-	for _, c := range r.SlackConfigs {
-		count(c.SendResolved())
-	}
-	for _, c := range r.MSTeamsConfigs {
-		count(c.SendResolved())
-	}
-	for _, c := range r.MSTeamsV2Configs {
-		count(c.SendResolved())
+		for i := range field.Len() {
+			all++
+			if field.Index(i).Interface().(interface{ SendResolved() bool }).SendResolved() {
+				over++
+			}
+		}
 	}
 	return all, over
 }
