@@ -40,8 +40,7 @@ FUZZTIME ?= 10m
 LOADTIME ?= 10s
 
 ##@ Use
-demo: ## Run the exporter with a simulated market on http://localhost:9880, offline; flags in ARGS
-	@mkdir -p bin && $(BUILD) -o bin/$(NAME) .
+demo: build ## Run the exporter with a simulated market on http://localhost:9880, offline; flags in ARGS
 	@echo "The log prints the address of the screen. Press Ctrl-C to stop."
 	@exec bin/$(NAME) --simulate $(ARGS)
 

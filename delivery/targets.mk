@@ -42,9 +42,11 @@ image: ## Build the image for PLATFORMS as an OCI layout in dist/image; reproduc
 	@$(BUILDAH) manifest push --quiet --all --digestfile dist/image.digest $(NAME) oci:dist/image >/dev/null
 	@echo "dist/image: $$(cat dist/image.digest)"
 
+HAVE_IMAGE = [ -s dist/image.digest ] || { echo "make $@: dist/image does not exist: run make image" >&2; exit 1; }
+
 KIND_NODE := $(NAME)-control-plane
 kind: $(KIND) $(HELM) $(CRANE) ## Create a kind cluster for make e2e-kind, with dist/image, kube-prometheus-stack and metrics-server
-	@[ -s dist/image.digest ] || { echo "make kind: dist/image does not exist: run make image" >&2; exit 1; }
+	@$(HAVE_IMAGE)
 	@$(KIND) create cluster --name $(NAME) --kubeconfig dist/kind.kubeconfig --wait 3m
 	@# A registry on the node: images that are loaded into kind directly do not keep the digest of the release.
 	docker cp $(CRANE) $(KIND_NODE):/usr/local/bin/crane && docker cp dist/image $(KIND_NODE):/image
@@ -75,7 +77,7 @@ release-chart: $(HELM) ## Package the chart into dist/
 	@mkdir -p dist && $(HELM) package $(CHART) --destination dist
 
 release-files: release-chart release-sbom $(GO_LICENSES) # The files of a release besides the binaries. Needs make image.
-	@[ -s dist/image.digest ] || { echo "make release-files: dist/image does not exist: run make image" >&2; exit 1; }
+	@$(HAVE_IMAGE)
 	@rm -rf dist/licenses dist/pack && $(GO_LICENSES) save . --save_path=dist/licenses 2>/dev/null && chmod -R u=rwX,go=rX dist/licenses
 	@mkdir dist/pack && tar -xzf dist/$(NAME)-$(VERSION).tgz -C dist/pack && $(PACK) -C dist/pack $(NAME) | gzip -n9 > dist/$(NAME)-$(VERSION).tgz && rm -r dist/pack
 	@$(PACK) -C dist/image . > dist/$(NAME)-$(VERSION).oci.tar
@@ -97,12 +99,12 @@ release-sign: $(CRANE) $(COSIGN) ## Sign the pushed image and attest its SBOM: k
 release-promote: $(CRANE) $(COSIGN) $(HELM) ## Tag the signed image with VERSION, and push and sign the chart; existing versions are never changed
 release-verify: $(CRANE) $(COSIGN) ## Verify signatures and SBOM of VERSION in REGISTRY: those of the release workflow, or with COSIGN_PUBLIC_KEY
 IN_REGISTRY := release-login release-push release-sign release-promote release-verify
-$(IN_REGISTRY): export NAME := $(NAME)
-$(IN_REGISTRY): export VERSION := $(VERSION)
 $(IN_REGISTRY): export REGISTRY := $(REGISTRY)
-$(IN_REGISTRY): export CRANE := $(CRANE)
-$(IN_REGISTRY): export COSIGN := $(COSIGN)
-$(IN_REGISTRY): export HELM := $(HELM)
+$(IN_REGISTRY) test-delivery: export NAME := $(NAME)
+$(IN_REGISTRY) test-delivery: export VERSION := $(VERSION)
+$(IN_REGISTRY) test-delivery: export CRANE := $(CRANE)
+$(IN_REGISTRY) test-delivery: export COSIGN := $(COSIGN)
+$(IN_REGISTRY) test-delivery: export HELM := $(HELM)
 $(IN_REGISTRY):
 	@delivery/registry $(@:release-%=%)
 
@@ -143,15 +145,10 @@ verify: test-delivery
 test-delivery: $(ACTIONLINT) $(GORELEASER) $(CRANE) $(COSIGN) $(ACT) $(HELM) $(GOVULNCHECK) ## Test images, releases and workflows with real builders, registries and runtimes; installs packages
 	@delivery/tests/run
 
-test-delivery: export CRANE := $(CRANE)
-test-delivery: export COSIGN := $(COSIGN)
-test-delivery: export HELM := $(HELM)
 test-delivery: export ACT := $(ACT)
 test-delivery: export ACTIONLINT := $(ACTIONLINT)
 test-delivery: export GORELEASER := $(GORELEASER)
 test-delivery: export GROOVY_LINT := $(GROOVY_LINT)
-test-delivery: export NAME := $(NAME)
-test-delivery: export VERSION := $(VERSION)
 
 $(ACTIONLINT):
 	@$(call install,github.com/rhysd/actionlint/cmd/actionlint)
