@@ -75,8 +75,7 @@ func (b *backfill) run(ctx context.Context) (err error) {
 	if err := b.fetch(ctx, history); err != nil {
 		return err
 	}
-	// Large blocks: few are made, and soon Prometheus would merge small ones.
-	if err := b.tool(ctx, "promtool", "tsdb", "create-blocks-from", "--quiet", "--max-block-duration=486h", "openmetrics", history, b.data); err != nil {
+	if err := createBlocks(ctx, "openmetrics", history, b.data); err != nil {
 		return err
 	}
 	if err := os.Remove(history); err != nil {
@@ -129,7 +128,7 @@ func (b *backfill) pass(ctx context.Context, rules []rule) error {
 	}
 
 	running, stop := context.WithCancel(ctx)
-	prometheus := b.command(running, "prometheus", "--config.file="+config, "--storage.tsdb.path="+b.data,
+	prometheus := command(running, "prometheus", "--config.file="+config, "--storage.tsdb.path="+b.data,
 		"--storage.tsdb.retention.time=10y", "--web.listen-address="+b.listen, "--log.level=error", "--query.timeout="+patience.String())
 	if err := prometheus.Start(); err != nil {
 		stop()
@@ -142,7 +141,7 @@ func (b *backfill) pass(ctx context.Context, rules []rule) error {
 		return err
 	}
 
-	err = b.tool(ctx, "promtool", "tsdb", "create-blocks-from", "--quiet", "--max-block-duration=486h", "rules",
+	err = createBlocks(ctx, "rules",
 		"--url=http://"+b.listen, "--output-dir="+b.data, "--eval-interval="+b.step.String(),
 		"--start="+strconv.FormatInt(b.end.Add(-b.span).Unix(), 10), "--end="+strconv.FormatInt(b.end.Unix(), 10), file)
 	if err != nil && ctx.Err() == nil {
@@ -178,7 +177,7 @@ func (b *backfill) ready(ctx context.Context, ended <-chan struct{}) error {
 }
 
 // command ends with the context: at first politely.
-func (b *backfill) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, name, args...) //nolint:gosec // the names stand in this file
 	c.Stderr = os.Stderr
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
@@ -186,8 +185,9 @@ func (b *backfill) command(ctx context.Context, name string, args ...string) *ex
 	return c
 }
 
-func (b *backfill) tool(ctx context.Context, name string, args ...string) error {
-	c := b.command(ctx, name, args...)
+// createBlocks lets promtool write blocks. Large ones: few are made, and soon Prometheus would merge small ones.
+func createBlocks(ctx context.Context, args ...string) error {
+	c := command(ctx, "promtool", append([]string{"tsdb", "create-blocks-from", "--quiet", "--max-block-duration=486h"}, args...)...)
 	var said bytes.Buffer // of interest only if it fails
 	c.Stderr = &said
 	if err := c.Run(); err != nil {
