@@ -15,7 +15,8 @@ TFLINT := $(TOOLS)/tflint-v0.64.0
 # This module version is the provider's release 3.2.0.
 HELM_PROVIDER_MODULE := github.com/hashicorp/terraform-provider-helm@v1.3.3-0.20260629194918-a4f1c1d8b008
 HELM_PLUGIN_DIR      := $(TOOLS)/terraform-plugins
-HELM_PROVIDER        := $(HELM_PLUGIN_DIR)/registry.terraform.io/hashicorp/helm/3.2.0/$(shell go env GOOS)_$(shell go env GOARCH)/terraform-provider-helm_v3.2.0
+# Outside of the module: each call of make runs this, and in the module an older Go would first download the module's version.
+HELM_PROVIDER        := $(HELM_PLUGIN_DIR)/registry.terraform.io/hashicorp/helm/3.2.0/$(shell cd / && go env GOOS)_$(shell cd / && go env GOARCH)/terraform-provider-helm_v3.2.0
 # Built only if there is a mirror that lacks the provider.
 NEEDED_PROVIDERS = $(if $(TF_PLUGIN_DIR),$(if $(wildcard $(TF_PLUGIN_DIR)/registry.terraform.io/hashicorp/helm),,$(HELM_PROVIDER)))
 
