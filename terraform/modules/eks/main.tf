@@ -13,7 +13,6 @@ locals {
   # From https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html in November 2026. Extended support, at six times
   # the price, begins on these days.
   end_of_standard_support = {
-    "1.33" = "2026-07-29T00:00:00Z"
     "1.34" = "2026-12-02T00:00:00Z"
     "1.35" = "2027-03-27T00:00:00Z"
     "1.36" = "2027-08-02T00:00:00Z"

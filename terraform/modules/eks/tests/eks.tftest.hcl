@@ -185,13 +185,23 @@ run "unknown_version" {
   expect_failures = [var.kubernetes_version]
 }
 
+run "version_about_to_leave_support" {
+  command = plan
+  variables {
+    kubernetes_version = "1.34"
+    addons             = merge(var.addons, { kube-proxy = "v1.34.0-eksbuild.1" })
+  }
+  expect_failures = [check.support]
+}
+
+# EKS upgrades clusters with such a version.
 run "version_out_of_support" {
   command = plan
   variables {
     kubernetes_version = "1.33"
     addons             = merge(var.addons, { kube-proxy = "v1.33.0-eksbuild.1" })
   }
-  expect_failures = [check.support]
+  expect_failures = [var.kubernetes_version]
 }
 
 run "one_subnet" {
