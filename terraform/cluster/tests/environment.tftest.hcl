@@ -51,8 +51,8 @@ run "as_the_settings_say" {
     error_message = "The output is a file of settings for platform/, and has its variable's name."
   }
   assert {
-    condition     = var.environment != "production" || (!var.kubernetes.endpoint_public_access && length(var.network.azs) == 3 && var.kubernetes.create_kms_key && var.services.managed_prometheus)
-    error_message = "Production is private, spans three zones, has a key of its own, and keeps samples outside of the cluster."
+    condition     = var.environment != "production" || (length(var.network.azs) >= 3 && var.kubernetes.create_kms_key && var.services.managed_prometheus)
+    error_message = "Production spans three zones, has a key of its own, and keeps samples outside of the cluster."
   }
   assert {
     condition     = can(regex("^[a-z-]+$", var.tags["Team"])) && length(var.budget.emails) > 0

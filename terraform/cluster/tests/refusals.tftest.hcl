@@ -23,7 +23,7 @@ run "unknown_environment" {
 run "production_in_two_zones" {
   command = plan
   variables {
-    network = merge(var.network, { azs = ["eu-central-1a", "eu-central-1b"], private_subnets = ["10.22.0.0/20", "10.22.16.0/20"], public_subnets = ["10.22.240.0/24", "10.22.241.0/24"] })
+    network = merge(var.network, { for key in ["azs", "private_subnets", "public_subnets"] : key => slice(var.network[key], 0, 2) })
   }
   expect_failures = [var.network]
 }
@@ -39,7 +39,7 @@ run "production_behind_one_nat_gateway" {
 run "zones_of_another_region" {
   command = plan
   variables {
-    region = "eu-west-1"
+    region = "elsewhere"
   }
   expect_failures = [var.network]
 }
@@ -71,7 +71,7 @@ run "production_on_spot" {
 run "services_overlap_the_vpc" {
   command = plan
   variables {
-    kubernetes = merge(var.kubernetes, { service_ipv4_cidr = "10.22.128.0/20" })
+    kubernetes = merge(var.kubernetes, { service_ipv4_cidr = cidrsubnet(var.network.cidr, 4, 8) })
   }
   expect_failures = [var.kubernetes]
 }

@@ -6,7 +6,7 @@ run "releases" {
   command = apply
 
   assert {
-    condition     = helm_release.monitoring[0].repository == "oci://ghcr.io/prometheus-community/charts" && helm_release.monitoring[0].chart == "kube-prometheus-stack" && helm_release.monitoring[0].version == var.monitoring.chart_version
+    condition     = helm_release.monitoring[0].repository == var.chart_repositories.kube_prometheus_stack && helm_release.monitoring[0].chart == "kube-prometheus-stack" && helm_release.monitoring[0].version == var.monitoring.chart_version
     error_message = "kube-prometheus-stack is not what was pinned."
   }
   assert {
@@ -14,7 +14,7 @@ run "releases" {
     error_message = "The exporter's chart looks for the stack under this name."
   }
   assert {
-    condition     = helm_release.exporter.repository == "oci://ghcr.io/heycard/charts" && helm_release.exporter.chart == "coingecko-exporter" && helm_release.exporter.version == var.exporter.chart_version
+    condition     = helm_release.exporter.repository == var.chart_repositories.coingecko_exporter && helm_release.exporter.chart == "coingecko-exporter" && helm_release.exporter.version == var.exporter.chart_version
     error_message = "The exporter's chart is not what was pinned."
   }
   assert {
