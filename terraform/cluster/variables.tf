@@ -151,3 +151,10 @@ variable "exporter" {
   type        = any
   default     = null
 }
+
+# tflint-ignore: terraform_unused_declarations
+variable "chart_repositories" {
+  description = "Used in platform/."
+  type        = any
+  default     = null
+}
