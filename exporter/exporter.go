@@ -23,6 +23,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
+	"github.com/heycard/coingecko-exporter/exporter/internal/history"
 	"github.com/heycard/coingecko-exporter/exporter/internal/logging"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/screen"
@@ -137,8 +138,7 @@ func build(s *settings) (_ *exporter, err error) {
 		Logger:      s.logger,
 	})
 	if e.sim != nil {
-		// A little more than the longest change that the screen shows.
-		for at, rates := range e.sim.History(24*time.Hour+5*time.Minute, time.Minute) {
+		for at, rates := range e.sim.History(history.Reach+history.Tolerance, time.Minute) {
 			e.screen.Remember(at, rates, true)
 		}
 	}

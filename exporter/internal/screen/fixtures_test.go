@@ -3,6 +3,7 @@
 package screen
 
 import (
+	"cmp"
 	"log/slog"
 	"math"
 	"slices"
@@ -119,6 +120,7 @@ func newScreen(t testing.TB, o Options, st poller.Status) *Screen {
 	if o.Quote == "" {
 		o.Quote = "usd"
 	}
+	o.LinkBase, o.MetricsPath = cmp.Or(o.LinkBase, "."), cmp.Or(o.MetricsPath, "/metrics")
 	if o.Thresholds == nil {
 		var err error
 		if o.Thresholds, err = ParseThresholds(DefaultThresholds); err != nil {

@@ -32,7 +32,7 @@ func FuzzQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		asked := ""
 		if values, err := url.ParseQuery(query); err == nil || len(values) > 0 { // what can be read of it counts
-			asked = code(values.Get("quote"))
+			asked = strings.ToLower(strings.TrimSpace(values.Get("quote")))
 		}
 		if asked == "" {
 			asked = "usd"

@@ -26,14 +26,14 @@ import (
 // Options configure a Screen.
 type Options struct {
 	Status      func() poller.Status // called for each request
-	Quote       string               // default quote; ?quote= takes precedence
-	Coins       []string             // codes of the tiles in order; empty for all coins except bits and sats
+	Quote       string               // default quote, in lower case; ?quote= takes precedence
+	Coins       []string             // codes of the tiles in order, in lower case; empty for all coins except bits and sats
 	Thresholds  Thresholds           // changes to highlight
 	Basket      Basket               // an amount to convert into each coin
 	Zone        *time.Location       // nil for UTC
 	Version     string               // of the exporter
-	LinkBase    string               // prefix of links to other endpoints, without a trailing slash; "." if empty
-	MetricsPath string               // "/metrics" if empty
+	LinkBase    string               // prefix of links to other endpoints, without a trailing slash
+	MetricsPath string
 	Logger      *slog.Logger
 }
 
@@ -80,24 +80,8 @@ var styleHash, scriptHash, guardHash = hash(style), hash(script), hash(guard)
 
 // New creates a screen. It never fails: an unknown quote is only noticed with the first rates.
 func New(opts Options) *Screen {
-	opts.Quote = code(opts.Quote)
-	var coins []string
-	seen := map[string]bool{}
-	for _, c := range opts.Coins {
-		if c = code(c); c != "" && !seen[c] {
-			seen[c] = true
-			coins = append(coins, c)
-		}
-	}
-	opts.Coins = coins
 	if opts.Zone == nil {
 		opts.Zone = time.UTC
-	}
-	if opts.LinkBase == "" {
-		opts.LinkBase = "."
-	}
-	if opts.MetricsPath == "" {
-		opts.MetricsPath = "/metrics"
 	}
 	s := &Screen{opts: opts, drift: clockDrift()}
 	s.links = []link{
@@ -112,9 +96,6 @@ func New(opts Options) *Screen {
 	s.build = hex.EncodeToString(build[:8])
 	return s
 }
-
-// code normalises a currency code.
-func code(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
 // clockDrift returns a function that returns the difference between wall clock and monotonic clock since the call of clockDrift.
 func clockDrift() func() time.Duration {
@@ -155,7 +136,7 @@ func (s *Screen) history(simulated bool) *history.History {
 }
 
 func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
-	v, ok := s.view(s.opts.Status(), code(r.URL.Query().Get("quote")))
+	v, ok := s.view(s.opts.Status(), strings.ToLower(strings.TrimSpace(r.URL.Query().Get("quote"))))
 	var body bytes.Buffer
 	if err := page.Execute(&body, v); err != nil {
 		s.opts.Logger.Error("Rendering the screen failed, which is a bug in the exporter", "err", err)
@@ -167,7 +148,6 @@ func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store") // a cached price would be old
 	h.Set("Content-Security-Policy", fmt.Sprintf(policy, guardHash, scriptHash, styleHash, hash(string(v.SizeSheet()))))
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
 	if !ok {
 		w.WriteHeader(http.StatusBadRequest)
 	}
@@ -181,6 +161,5 @@ func serveIcon(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "image/svg+xml")
 	h.Set("Cache-Control", "max-age=86400")
-	h.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, "screen.svg", time.Time{}, bytes.NewReader(icon))
 }
