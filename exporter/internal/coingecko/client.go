@@ -139,16 +139,14 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 
 	key, err := c.key(e)
 	if err != nil {
-		fail.Reason, fail.Detail, fail.Err = Unauthorized, err.Error(), err
-		return Answer{}, true, fail
+		return Answer{}, true, fail.because(Unauthorized, err)
 	}
 	if key != "" {
 		defer fail.redact(key)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL.JoinPath(Path).String(), nil)
 	if err != nil {
-		fail.Reason, fail.Detail, fail.Err = Network, err.Error(), err
-		return Answer{}, false, fail
+		return Answer{}, false, fail.because(Network, err)
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "gzip") // Prometheus' transport does not set it
@@ -184,19 +182,16 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 		return Answer{}, true, fail
 	}
 	if err = errors.Join(err, gzipErr); err != nil {
-		fail.Reason, fail.Detail, fail.Err = BadPayload, err.Error(), err
-		return Answer{}, true, fail
+		return Answer{}, true, fail.because(BadPayload, err)
 	}
 	rates, rejected, err := Decode(body)
 	if err != nil {
-		fail.Reason, fail.Detail, fail.Err = BadPayload, err.Error(), err
 		fail.Code, _ = complaint(body)
-		return Answer{Rejected: rejected}, true, fail
+		return Answer{Rejected: rejected}, true, fail.because(BadPayload, err)
 	}
 	age, err := declaredAge(resp.Header)
 	if err != nil {
-		fail.Reason, fail.Detail, fail.Err = BadPayload, err.Error(), err
-		return Answer{Rejected: rejected}, true, fail
+		return Answer{Rejected: rejected}, true, fail.because(BadPayload, err)
 	}
 	answer := Answer{
 		Rates:    rates,

@@ -98,6 +98,12 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// because sets what was wrong, and returns e.
+func (e *Error) because(reason Reason, err error) *Error {
+	e.Reason, e.Detail, e.Err = reason, err.Error(), err
+	return e
+}
+
 // redact removes the key: an upstream may return it anywhere, and errors quote answers.
 func (e *Error) redact(key string) {
 	e.Detail = strings.ReplaceAll(e.Detail, key, "<key>")
