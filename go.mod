@@ -26,6 +26,7 @@ require (
 
 require (
 	github.com/agext/levenshtein v1.2.3
+	github.com/prometheus/procfs v0.22.0
 	golang.org/x/net v0.61.0
 )
 
@@ -51,7 +52,6 @@ require (
 	github.com/mwitkow/go-conntrack v0.0.0-20190716064945-2f068394615f // indirect
 	github.com/pandatix/go-abnf v0.5.3 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
-	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/rainycape/unidecode v0.0.0-20150907023854-cb7f23ec59be // indirect
 	github.com/xhit/go-str2duration/v2 v2.1.0 // indirect
 	golang.org/x/oauth2 v0.37.0 // indirect

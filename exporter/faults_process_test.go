@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/heycard/coingecko-exporter/exporter"
@@ -158,42 +159,17 @@ func littleMemory(t *testing.T) {
 	p := spawn(t, c)
 	base := p.URL()
 	testbed.Until(t, "rates", func() bool { return up(t, base) })
-	var most, answered atomic.Int64
-	var readers sync.WaitGroup
-	stop := make(chan bool)
-	for i := range 200 {
-		readers.Go(func() {
-			transport := &http.Transport{}
-			defer transport.CloseIdleConnections()
-			c := &http.Client{Transport: transport, Timeout: testbed.Patience}
-			for path := []string{"/metrics", "/", exporter.RelayPath, "/?quote=eur"}[i%4]; ; {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				resp, err := c.Get(base + path)
-				if err == nil {
-					_, err = io.Copy(io.Discard, resp.Body)
-					resp.Body.Close()
-				}
-				if err != nil || resp.StatusCode != 200 {
-					t.Errorf("a reader: %v", err)
-					return
-				}
-				answered.Add(1)
-			}
-		})
-	}
+	var most int64
+	paths := []string{"/metrics", "/", exporter.RelayPath, "/?quote=eur"}
+	answered, stop := readers(t, 200, true, false, func(i int) string { return base + paths[i%len(paths)] })
 	testbed.Until(t, "2,000 answers", func() bool {
-		most.Store(max(most.Load(), int64(proc(t, p.Process.Pid, "RssAnon"))<<10))
+		most = max(most, int64(proc(t, p.Process.Pid, procfs.Proc.NewStatus).RssAnon))
 		return answered.Load() > 2000 || t.Failed()
 	})
-	close(stop)
-	readers.Wait()
-	t.Logf("%d answers, at most %.1f MiB", answered.Load(), float64(most.Load())/(1<<20))
-	if most.Load() > 32<<20 {
-		t.Errorf("%d bytes of memory", most.Load())
+	stop()
+	t.Logf("%d answers, at most %.1f MiB", answered.Load(), float64(most)/(1<<20))
+	if most > 32<<20 {
+		t.Errorf("%d bytes of memory", most)
 	}
 	if !up(t, base) {
 		t.Errorf("log: %s", p.Log)
@@ -208,7 +184,7 @@ func stopped(t *testing.T) {
 	if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Until(t, "it stands still", func() bool { return state(t, p.Process.Pid) == "T" })
+	testbed.Until(t, "it stands still", func() bool { return proc(t, p.Process.Pid, procfs.Proc.Stat).State == "T" })
 	answered := make(chan map[string]float64)
 	go func() { answered <- series(t, p.URL()) }() // waits for the process to go on
 	time.Sleep(maxAge + time.Second)

@@ -18,6 +18,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/prometheus/procfs"
+
 	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
@@ -91,7 +93,7 @@ type measured struct {
 	rate float64 // requests per second
 	cost float64 // microseconds of processor time for a request: hardly depends on what else the machine does
 	p99  string
-	rss  int // most memory in KiB that was seen
+	rss  uint64 // most memory in bytes that was seen
 }
 
 var (
@@ -112,7 +114,7 @@ func wrk(t *testing.T, pid, connections int, url string, headers ...string) meas
 	var out bytes.Buffer
 	c := exec.Command("taskset", append(args, url)...)
 	c.Stdout, c.Stderr = &out, &out
-	used := ticks(t, pid)
+	used := cpu(t, pid)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -126,10 +128,10 @@ func wrk(t *testing.T, pid, connections int, url string, headers ...string) meas
 			}
 			running = false
 		case <-time.After(100 * time.Millisecond):
-			m.rss = max(m.rss, proc(t, pid, "VmRSS"))
+			m.rss = max(m.rss, proc(t, pid, procfs.Proc.NewStatus).VmRSS)
 		}
 	}
-	used = ticks(t, pid) - used
+	used = cpu(t, pid) - used
 	if e := errorLine.Find(out.Bytes()); e != nil {
 		t.Errorf("%s: %s", url, bytes.TrimSpace(e))
 	}
@@ -141,64 +143,31 @@ func wrk(t *testing.T, pid, connections int, url string, headers ...string) meas
 	if _, err := fmt.Sscan(string(rate[1])+" "+string(count[1]), &m.rate, &requests); err != nil {
 		t.Fatal(err)
 	}
-	m.cost, m.p99 = float64(used)*1e4/requests, string(p99[1])
+	m.cost, m.p99 = used*1e6/requests, string(p99[1])
 	return m
 }
 
-// proc reads a number from /proc.
-func proc(t *testing.T, pid int, field string) int {
+// proc reads something of a process, such as proc(t, pid, procfs.Proc.Stat).
+func proc[T any](t *testing.T, pid int, read func(procfs.Proc) (T, error)) T {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	p, err := procfs.NewProc(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile(field + `:\s+(\d+)`).FindSubmatch(b)
-	n, err := strconv.Atoi(string(m[1]))
+	v, err := read(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
-}
-
-// state returns the state letter of a process: T for a stopped one.
-func state(t *testing.T, pid int) string {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	return rest[:1]
+	return v
 }
 
 func descriptors(t *testing.T, pid int) int {
 	t.Helper()
-	f, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(f)
+	return proc(t, pid, procfs.Proc.FileDescriptorsLen)
 }
 
-// ticks returns the CPU time of a process in hundredths of a second.
-func ticks(t *testing.T, pid int) int {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	f := strings.Fields(rest)
-	user, err := strconv.Atoi(f[11])
-	if err != nil {
-		t.Fatal(err)
-	}
-	system, err := strconv.Atoi(f[12])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return user + system
-}
+// cpu returns the CPU time of a process in seconds.
+func cpu(t *testing.T, pid int) float64 { t.Helper(); return proc(t, pid, procfs.Proc.Stat).CPUTime() }
 
 // TestLoad prints the figures of docs/performance.md. It needs taskset, wrk and two cores.
 func TestLoad(t *testing.T) {
@@ -239,16 +208,16 @@ func TestLoad(t *testing.T) {
 	before, files := goroutines(), descriptors(t, pid)
 	for _, n := range []int{1, 1000} {
 		m := wrk(t, pid, n, url+"/metrics")
-		fmt.Fprintf(&out, "%d readers: %.1f MiB at most, %.0f req/s, p99 %s\n", n, float64(m.rss)/1024, m.rate, m.p99)
+		fmt.Fprintf(&out, "%d readers: %.1f MiB at most, %.0f req/s, p99 %s\n", n, float64(m.rss)/(1<<20), m.rate, m.p99)
 	}
 	http.DefaultClient.CloseIdleConnections()
 	testbed.Until(t, "no descriptor left", func() bool { return descriptors(t, pid) <= files })
 	time.Sleep(1100 * time.Millisecond)
 	fmt.Fprintf(&out, "goroutines before %.0f, after %.0f; descriptors before %d, after %d\n", before, goroutines(), files, descriptors(t, pid))
 
-	begun, used := time.Now(), ticks(t, pid)
+	begun, used := time.Now(), cpu(t, pid)
 	time.Sleep(max(6*(*load), 30*time.Second))
-	fmt.Fprintf(&out, "idle: %.3f %% of a core over %v, a poll each 10 s\n", float64(ticks(t, pid)-used)/time.Since(begun).Seconds(), time.Since(begun).Round(time.Second))
+	fmt.Fprintf(&out, "idle: %.3f %% of a core over %v, a poll each 10 s\n", 100*(cpu(t, pid)-used)/time.Since(begun).Seconds(), time.Since(begun).Round(time.Second))
 
 	var starts []time.Duration
 	for range 10 {
