@@ -56,7 +56,7 @@ services = {
 
 budget = {
   limit         = 300
-  account_limit = 600
+  account_limit = 1800 # all environments in the account
   emails        = ["e-commerce@heycard.example"]
 }
 

@@ -39,7 +39,7 @@ services = {
 
 budget = {
   limit         = 900
-  account_limit = 1800
+  account_limit = 1800 # all environments in the account
   emails        = ["e-commerce@heycard.example"]
 }
 

@@ -39,7 +39,7 @@ services = {
 
 budget = {
   limit         = 400
-  account_limit = 800
+  account_limit = 1800 # all environments in the account
   emails        = ["e-commerce@heycard.example"]
 }
 
