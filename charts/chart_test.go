@@ -459,6 +459,69 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
+// TestSettings: what cannot work is refused with a message that says what to set.
+func TestSettings(t *testing.T) {
+	render(t)
+	for _, tc := range []struct{ set, refusal string }{
+		{"coingecko.plan=demo", "coingecko.plan=demo requires an API key: set coingecko.apiKey.existingSecret.name (or externalSecret, or value for a trial)"},
+		{"coingecko.apiKey.value=x", "coingecko.plan=keyless does not use an API key: set coingecko.plan to demo or pro, or remove coingecko.apiKey"},
+		{"coingecko.plan=pro coingecko.apiKey.value=x coingecko.apiKey.existingSecret.name=y", "coingecko.apiKey has more than one source: set only one of value, existingSecret.name and externalSecret"},
+		{"coingecko.plan=pro coingecko.apiKey.externalSecret.enabled=true", "coingecko.apiKey.externalSecret.enabled=true requires secretStoreRef.name and remoteRef.key: set both"},
+		{"coingecko.plan=demo coingecko.apiKey.value=x coingecko.interval=1m", "coingecko.interval=60s exceeds the quota: 2,678,400 s / 60 s = 44640 polls in a month of 31 days, but the demo plan allows 10000. Set coingecko.interval to 268s or more, or coingecko.quotaPerMonth to the quota of your plan"},
+		{"coingecko.plan=demo coingecko.apiKey.value=x coingecko.interval=268s", ""}, // as the refusal below names it
+		{"coingecko.plan=demo coingecko.apiKey.value=x coingecko.interval=267s", "coingecko.interval=267s exceeds the quota: 2,678,400 s / 267 s = 10032 polls in a month of 31 days, but the demo plan allows 10000. Set coingecko.interval to 268s or more, or coingecko.quotaPerMonth to the quota of your plan"},
+		{"coingecko.plan=pro coingecko.apiKey.value=x coingecko.interval=20s", "coingecko.interval=20s exceeds the quota: 2,678,400 s / 20 s = 133920 polls in a month of 31 days, but the pro plan allows 100000. Set coingecko.interval to 27s or more, or coingecko.quotaPerMonth to the quota of your plan"},
+		{"coingecko.plan=pro coingecko.apiKey.value=x coingecko.interval=20s coingecko.quotaPerMonth=133920", ""},                   // a larger plan
+		{"coingecko.plan=pro coingecko.apiKey.value=x coingecko.interval=10s coingecko.urls={https://notcoingecko.com/api/v3}", ""}, // a gateway has no quota that is known
+		{"coingecko.plan=pro coingecko.apiKey.value=x coingecko.interval=10s coingecko.urls={http://gateway/api/v3,https://pro-api.coingecko.com/api/v3}", "coingecko.interval=10s exceeds the quota: 2,678,400 s / 10 s = 267840 polls in a month of 31 days, but the pro plan allows 100000. Set coingecko.interval to 27s or more, or coingecko.quotaPerMonth to the quota of your plan"},
+		{"coingecko.interval=11s", "coingecko.interval=11s makes 6 polls a minute, but keyless access allows 5 to 15, shared by all clients behind one IP address: set coingecko.interval to 12s or more"},
+		{"coingecko.interval=9s", "coingecko.interval=9s is below the minimum of 10s"},
+		{"coingecko.interval=5m rates.maxAge=4m59s", "rates.maxAge=4m59s is shorter than the polling interval of 300s, so rates would expire before the next poll: set rates.maxAge to 300s or more"},
+		{"simulate=true coingecko.plan=pro", "simulate=true cannot be combined with coingecko.plan, coingecko.apiKey, coingecko.urls or coingecko.httpConfig: remove them or set simulate=false"},
+		{"relay.autoscaling.enabled=true", "relay.autoscaling.enabled=true requires relay.enabled=true: the poller is never scaled, because each poller uses the quota"},
+		{"relay.enabled=true relay.autoscaling.minReplicas=7", "relay.autoscaling.minReplicas=7 is above relay.autoscaling.maxReplicas=6"},
+		{"web.tls.enabled=true", "web.tls.enabled=true requires one certificate: set either web.tls.existingSecret or web.tls.certManager.enabled"},
+		{"web.tls.enabled=true web.tls.existingSecret=a web.tls.certManager.enabled=true", "web.tls.enabled=true requires one certificate: set either web.tls.existingSecret or web.tls.certManager.enabled"},
+		{"web.tls.enabled=true web.tls.certManager.enabled=true", "web.tls.certManager.enabled=true requires an issuer: set web.tls.certManager.issuerRef.name"},
+		{"web.basicAuth.enabled=true", "web.basicAuth.enabled=true requires one password: set either web.basicAuth.existingSecret or, for a trial, web.basicAuth.password"},
+		{"serviceMonitor.namespace=monitoring web.basicAuth.enabled=true web.basicAuth.existingSecret=auth", "serviceMonitor.namespace=monitoring cannot be combined with web.tls or web.basicAuth: the ServiceMonitor must be in the namespace of its Secrets, rates. Remove serviceMonitor.namespace, or web.tls and web.basicAuth"},
+		{"image.tag=latest", "image.tag=latest is not a fixed version: set a version or a digest"},
+		{"wall.image.tag=latest", "wall.image.tag=latest is not a fixed version: set a version or a digest"},
+		{"wall.enabled=true", "wall.enabled=true requires wall.prometheusURL: set the URL of the Prometheus that scrapes this exporter and evaluates its rules, such as http://kube-prometheus-stack-prometheus.monitoring:9090"},
+		{"httpRoute.enabled=true", "httpRoute.enabled=true requires httpRoute.parentRefs: set at least one Gateway"},
+		{"coingecko.intervall=5m", "at '/coingecko': additional properties 'intervall' not allowed"},
+		{"coingecko.interval=5min", "at '/coingecko/interval': '5min' does not match pattern '^([0-9]+h)?([0-9]+m)?([0-9]+s)?$'"},
+		{"store.coins={btc,eth,btc}", "at '/store/coins': items at 0 and 2 are equal"},
+		{"--set-json=store.thresholds.kinds.crypto.2h.warning=0.1", "at '/store/thresholds/kinds/crypto': additional properties '2h' not allowed"},
+		{"store.thresholds.kinds.crypto.1h.critical=10", "store.thresholds.kinds.crypto.1h.critical=10 is 1000 %: set a share, such as 0.05 for 5 %"},
+		{"store.thresholds.currencies.eth.1h.warning=5%", `at '/store/thresholds/currencies/eth/1h/warning': '5%' does not match pattern '^0?\\.[0-9]+$'`},
+		{"--set-json=store.thresholds.currencies.btc.24h.warning=0.3", "store.thresholds.currencies.btc.24h: warning=0.3 is not below critical=0.3"},
+		{"store.thresholds.currencies.btc.24h.warning=null", ""}, // a critical threshold alone
+		{`commonLabels.app\.kubernetes\.io/instance=shop`, "commonLabels must not contain app.kubernetes.io/instance, which the chart uses in selectors: remove it. To change name and instance, set nameOverride and the release name"},
+		{`relay.podLabels.app\.kubernetes\.io/component=x`, "relay.podLabels must not contain app.kubernetes.io/component, which the chart uses in selectors: remove it. To change name and instance, set nameOverride and the release name"},
+		{"--set-json=image.tag=1.1", "at '/image/tag': got number, want integer or string"},
+		{"enabled=false", "enabled=false works only in a parent chart: set condition: coingecko-exporter.enabled on the dependency"},
+		{"serviceMonitor.scrapeTimeout=1m", "serviceMonitor.scrapeTimeout=1m is longer than serviceMonitor.interval=30s, which Prometheus rejects: shorten the timeout"},
+		{"--set-json=rates.maxJump=0.5", "rates.maxJump=0.5 is not above 1: set a factor such as 1.5, or 0 to withhold no rate"},
+		{"prometheusRule.alertLabels.severity=page", "invalid propertyName 'severity'"},
+	} {
+		t.Run(tc.set, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"template", chart, chart, "--namespace=rates"}
+			for setting := range strings.FieldsSeq(tc.set) {
+				if !strings.HasPrefix(setting, "--") {
+					setting = "--set=" + setting
+				}
+				args = append(args, setting)
+			}
+			out, err := exec.Command(os.Getenv("HELM"), args...).CombinedOutput()
+			if (err == nil) != (tc.refusal == "") || !strings.Contains(string(out), tc.refusal+"\n") {
+				t.Errorf("%v\n%.1000s\nwant %s", err, out, tc.refusal)
+			}
+		})
+	}
+}
+
 // TestUmbrella: as a dependency, the chart respects condition and tags, and uses the parent's global values.
 func TestUmbrella(t *testing.T) {
 	render(t)
