@@ -24,7 +24,15 @@ locals {
   # Tags that EKS sets on the nodes, volumes, network interfaces, load balancers and security groups of a cluster. They have no Environment tag.
   eks_tags = { EKS = "aws:eks:cluster-name", AutoMode = "eks:eks-cluster-name" }
 
-  eks_kinds = ["cluster", "nodegroup", "addon", "access-entry", "podidentityassociation"]
+  # The cluster of an environment with what belongs to it, and its log groups.
+  clusters = { for environment in var.environments : environment => [
+    for kind in ["cluster", "nodegroup", "addon", "access-entry", "podidentityassociation"] :
+    "${local.arn}:eks:${var.region}:${local.account}:${kind}/${var.name}-${environment}${kind == "cluster" ? "" : "/*"}"
+  ] }
+  log_groups = { for environment in var.environments : environment => [
+    for group in ["/aws/eks/${var.name}-${environment}/cluster", "/aws/vpc-flow-log/${var.name}-${environment}"] :
+    "${local.arn}:logs:${var.region}:${local.account}:log-group:${group}*"
+  ] }
 
   # Read-only actions of every plan. None of them reads the value of a secret.
   reads = [
@@ -133,17 +141,15 @@ data "aws_iam_policy_document" "boundary" {
   }
 
   statement {
-    sid     = "Cluster"
-    actions = ["eks:*", "eks-auth:*"]
-    resources = [for kind in local.eks_kinds :
-    "${local.arn}:eks:${var.region}:${local.account}:${kind}/${var.name}-${each.key}${kind == "cluster" ? "" : "/*"}"]
+    sid       = "Cluster"
+    actions   = ["eks:*", "eks-auth:*"]
+    resources = local.clusters[each.key]
   }
 
   statement {
-    sid     = "Logs"
-    actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    resources = [for group in ["/aws/eks/${var.name}-${each.key}/cluster", "/aws/vpc-flow-log/${var.name}-${each.key}"] :
-    "${local.arn}:logs:${var.region}:${local.account}:log-group:${group}*"]
+    sid       = "Logs"
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = local.log_groups[each.key]
   }
 
   statement {
@@ -362,10 +368,9 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid     = "Cluster"
-    actions = ["eks:*"]
-    resources = [for kind in local.eks_kinds :
-    "${local.arn}:eks:${var.region}:${local.account}:${kind}/${var.name}-${each.key}${kind == "cluster" ? "" : "/*"}"]
+    sid       = "Cluster"
+    actions   = ["eks:*"]
+    resources = local.clusters[each.key]
   }
 
   statement {
@@ -419,10 +424,9 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid     = "Logs"
-    actions = ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DisassociateKmsKey", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
-    resources = [for group in ["/aws/eks/${var.name}-${each.key}/cluster", "/aws/vpc-flow-log/${var.name}-${each.key}"] :
-    "${local.arn}:logs:${var.region}:${local.account}:log-group:${group}*"]
+    sid       = "Logs"
+    actions   = ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DisassociateKmsKey", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
+    resources = local.log_groups[each.key]
   }
 
   # EC2 and EKS need these to deliver logs.

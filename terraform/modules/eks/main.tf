@@ -118,7 +118,7 @@ resource "aws_eks_cluster" "this" {
   name                          = var.name
   version                       = var.kubernetes_version
   role_arn                      = aws_iam_role.cluster.arn
-  enabled_cluster_log_types     = var.enabled_log_types
+  enabled_cluster_log_types     = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
   bootstrap_self_managed_addons = false
 
   access_config {
@@ -143,7 +143,7 @@ resource "aws_eks_cluster" "this" {
 
   compute_config {
     enabled       = local.auto
-    node_pools    = local.auto ? var.node_pools : null
+    node_pools    = local.auto ? ["general-purpose", "system"] : null
     node_role_arn = local.auto ? aws_iam_role.node.arn : null
   }
 

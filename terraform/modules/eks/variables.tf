@@ -89,18 +89,6 @@ variable "node_groups" {
   }
 }
 
-variable "node_pools" {
-  description = "Built-in node pools of Auto Mode."
-  type        = set(string)
-  default     = ["general-purpose", "system"]
-  nullable    = false
-
-  validation {
-    condition     = length(var.node_pools) > 0 && length(setsubtract(var.node_pools, ["general-purpose", "system"])) == 0
-    error_message = "node_pools is [${join(", ", var.node_pools)}]. Use general-purpose, system or both."
-  }
-}
-
 variable "addons" {
   description = "Version of each EKS add-on. Auto Mode includes all but metrics-server."
   type        = map(string)
@@ -201,18 +189,6 @@ variable "planner_principal_arns" {
   validation {
     condition     = length(setintersection(var.planner_principal_arns, setunion(var.admin_principal_arns, var.viewer_principal_arns))) == 0
     error_message = "These principals are in planner_principal_arns and also in admin_principal_arns or viewer_principal_arns: ${join(", ", setintersection(var.planner_principal_arns, setunion(var.admin_principal_arns, var.viewer_principal_arns)))}. List each principal once."
-  }
-}
-
-variable "enabled_log_types" {
-  description = "Control plane logs to send to CloudWatch."
-  type        = set(string)
-  default     = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
-  nullable    = false
-
-  validation {
-    condition     = length(setsubtract(var.enabled_log_types, ["api", "audit", "authenticator", "controllerManager", "scheduler"])) == 0
-    error_message = "enabled_log_types has unknown logs: ${join(", ", setsubtract(var.enabled_log_types, ["api", "audit", "authenticator", "controllerManager", "scheduler"]))}. Use api, audit, authenticator, controllerManager and scheduler."
   }
 }
 

@@ -35,11 +35,11 @@ resource "aws_ecr_lifecycle_policy" "this" {
       },
       {
         rulePriority = 2
-        description  = "All but the newest ${var.keep_images}"
+        description  = "All but the newest 30"
         selection = {
           tagStatus   = "any"
           countType   = "imageCountMoreThan"
-          countNumber = var.keep_images
+          countNumber = 30
         }
         action = { type = "expire" }
       },

@@ -9,18 +9,6 @@ variable "repositories" {
   }
 }
 
-variable "keep_images" {
-  description = "Number of tagged images to keep in each repository. Older ones are deleted."
-  type        = number
-  default     = 30
-  nullable    = false
-
-  validation {
-    condition     = var.keep_images >= 2
-    error_message = "keep_images is ${var.keep_images}. Set at least 2, so that a rollback is possible."
-  }
-}
-
 variable "force_delete" {
   description = "Whether to delete the images when a repository is destroyed."
   type        = bool

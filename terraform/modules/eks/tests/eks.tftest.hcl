@@ -268,14 +268,6 @@ run "more_at_least_than_at_most" {
   expect_failures = [var.node_groups]
 }
 
-run "unknown_node_pool" {
-  command = plan
-  variables {
-    node_pools = ["gpu"]
-  }
-  expect_failures = [var.node_pools]
-}
-
 run "addon_not_pinned" {
   command = plan
   variables {
@@ -365,14 +357,6 @@ run "viewer_and_planner" {
     planner_principal_arns = ["arn:aws:iam::123456789012:role/a"]
   }
   expect_failures = [var.planner_principal_arns]
-}
-
-run "unknown_log" {
-  command = plan
-  variables {
-    enabled_log_types = ["kubelet"]
-  }
-  expect_failures = [var.enabled_log_types]
 }
 
 run "retention_that_cloudwatch_has_not" {

@@ -34,11 +34,3 @@ run "name_with_capitals" {
   }
   expect_failures = [var.repositories]
 }
-
-run "nothing_to_roll_back_to" {
-  command = plan
-  variables {
-    keep_images = 1
-  }
-  expect_failures = [var.keep_images]
-}
