@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
@@ -85,8 +85,6 @@ func TestSoak(t *testing.T) {
 			Client: client, Interval: interval, MinInterval: poller.MinInterval, MaxAge: 15 * time.Minute,
 			BackoffMin: time.Minute, BackoffMax: 15 * time.Minute, Logger: logger, Observers: []poller.Observer{c, page},
 		})
-		registry := prometheus.NewRegistry()
-		registry.MustRegister(c)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- p.Run(ctx) }()
@@ -105,15 +103,7 @@ func TestSoak(t *testing.T) {
 				case random.IntN(2) == 0:
 					sim.Recover()
 				}
-				metrics, err := registry.Gather()
-				if err != nil {
-					t.Fatal(err)
-				}
-				n := 0
-				for _, m := range metrics {
-					n += len(m.GetMetric())
-				}
-				series = max(series, n)
+				series = max(series, testutil.CollectAndCount(c))
 				routes.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?quote=eur", nil))
 			}
 			sim.Recover()
