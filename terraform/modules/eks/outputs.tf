@@ -19,3 +19,8 @@ output "cluster_certificate_authority_data" {
   description = "CA certificate of the Kubernetes API, in base64."
   value       = aws_eks_cluster.this.certificate_authority[0].data
 }
+
+output "endpoint_public_access_cidrs" {
+  description = "Networks that can reach the Kubernetes API over the internet; empty if it is private."
+  value       = aws_eks_cluster.this.vpc_config[0].endpoint_public_access ? aws_eks_cluster.this.vpc_config[0].public_access_cidrs : toset([])
+}
