@@ -21,6 +21,18 @@ locals {
   # Environment tags that the pipeline of an environment must not touch. The KMS key of the states has the tag bootstrap.
   others = { for environment in var.environments : environment => setsubtract(["bootstrap", "dev", "staging", "production"], [environment]) }
 
+  # Conditions for what belongs to an environment: an existing resource, by its tags, and one that is created, which has no tags yet.
+  is_own = { for environment in var.environments : environment => [
+    for tag, value in { Project = var.name, Environment = environment } :
+    { test = "StringEquals", variable = "aws:ResourceTag/${tag}", values = [value] }
+  ] }
+  creates_own = { for environment in var.environments : environment => flatten([
+    for tag, value in { Project = var.name, Environment = environment } : [
+      { test = "StringEquals", variable = "aws:RequestTag/${tag}", values = [value] },
+      { test = "StringEqualsIfExists", variable = "aws:ResourceTag/${tag}", values = [value] },
+    ]
+  ]) }
+
   # Tags that EKS sets on the nodes, volumes, network interfaces, load balancers and security groups of a cluster. They have no Environment tag.
   eks_tags = { EKS = "aws:eks:cluster-name", AutoMode = "eks:eks-cluster-name" }
 
@@ -157,16 +169,14 @@ data "aws_iam_policy_document" "boundary" {
     actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ListGrants", "kms:ReEncrypt*"]
     resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Project"
-      values   = [var.name]
-    }
+    dynamic "condition" {
+      for_each = local.is_own[each.key]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = [each.key]
+      content {
+        test     = condition.value.test
+        variable = condition.value.variable
+        values   = condition.value.values
+      }
     }
   }
 
@@ -188,16 +198,14 @@ data "aws_iam_policy_document" "boundary" {
     actions   = ["aps:RemoteWrite"]
     resources = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Project"
-      values   = [var.name]
-    }
+    dynamic "condition" {
+      for_each = local.is_own[each.key]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = [each.key]
+      content {
+        test     = condition.value.test
+        variable = condition.value.variable
+        values   = condition.value.values
+      }
     }
   }
 
@@ -443,28 +451,14 @@ data "aws_iam_policy_document" "deploy" {
     actions   = ["kms:CreateKey", "kms:TagResource"]
     resources = ["*"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/Project"
-      values   = [var.name]
-    }
+    dynamic "condition" {
+      for_each = local.creates_own[each.key]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/Environment"
-      values   = [each.key]
-    }
-
-    condition {
-      test     = "StringEqualsIfExists"
-      variable = "aws:ResourceTag/Project"
-      values   = [var.name]
-    }
-
-    condition {
-      test     = "StringEqualsIfExists"
-      variable = "aws:ResourceTag/Environment"
-      values   = [each.key]
+      content {
+        test     = condition.value.test
+        variable = condition.value.variable
+        values   = condition.value.values
+      }
     }
 
     condition {
@@ -487,16 +481,14 @@ data "aws_iam_policy_document" "deploy" {
     actions   = ["kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription"]
     resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Project"
-      values   = [var.name]
-    }
+    dynamic "condition" {
+      for_each = local.is_own[each.key]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = [each.key]
+      content {
+        test     = condition.value.test
+        variable = condition.value.variable
+        values   = condition.value.values
+      }
     }
   }
 
@@ -517,28 +509,14 @@ data "aws_iam_policy_document" "deploy" {
     actions   = ["aps:CreateWorkspace", "aps:TagResource"]
     resources = ["*"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/Project"
-      values   = [var.name]
-    }
+    dynamic "condition" {
+      for_each = local.creates_own[each.key]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/Environment"
-      values   = [each.key]
-    }
-
-    condition {
-      test     = "StringEqualsIfExists"
-      variable = "aws:ResourceTag/Project"
-      values   = [var.name]
-    }
-
-    condition {
-      test     = "StringEqualsIfExists"
-      variable = "aws:ResourceTag/Environment"
-      values   = [each.key]
+      content {
+        test     = condition.value.test
+        variable = condition.value.variable
+        values   = condition.value.values
+      }
     }
   }
 
@@ -547,16 +525,14 @@ data "aws_iam_policy_document" "deploy" {
     actions   = ["aps:DeleteWorkspace", "aps:TagResource", "aps:UntagResource", "aps:UpdateWorkspaceAlias"]
     resources = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Project"
-      values   = [var.name]
-    }
+    dynamic "condition" {
+      for_each = local.is_own[each.key]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = [each.key]
+      content {
+        test     = condition.value.test
+        variable = condition.value.variable
+        values   = condition.value.values
+      }
     }
   }
 
