@@ -23,8 +23,8 @@ METRICS_SERVER        := metrics-server --repo https://kubernetes-sigs.github.io
 LICENCES       := Apache-2.0,MIT,BSD-2-Clause,BSD-3-Clause,ISC
 LICENCES_TOOLS := $(LICENCES),MPL-2.0
 
-# Releases are built with the Dockerfile's Go version. They depend only on the commit, so the branch is fixed to HEAD.
-GO_VERSION = $(shell sed -n 's/^FROM .*golang:\([0-9.]*\)-.*/\1/p' Dockerfile)
+# The Go version of releases is in the Dockerfile. Releases depend only on the commit, so the branch is fixed to HEAD.
+GO_VERSION = $(shell sed -n 's/^ENV GOTOOLCHAIN=go//p' Dockerfile)
 EPOCH      = $(shell git log -1 --format=%ct)
 RELEASE    = GOTOOLCHAIN=go$(GO_VERSION) GOFLAGS=-buildvcs=false GOAMD64=v1 GOARM64=v8.0 VERSION=$(VERSION) \
 	LDFLAGS='$(patsubst %.Branch=$(BRANCH),%.Branch=HEAD,$(LDFLAGS))' $(GORELEASER) release --config delivery/goreleaser.yaml --clean --release-notes dist/release-notes.md
@@ -130,6 +130,7 @@ vulncheck: $(GOVULNCHECK) ## Check for known vulnerabilities in reachable code; 
 	@delivery/vulncheck
 
 vulncheck: export GOVULNCHECK := $(GOVULNCHECK)
+vulncheck: export GOTOOLCHAIN := go$(GO_VERSION)
 
 ##@ Tests of delivery
 lint: lint-delivery
