@@ -93,6 +93,9 @@ func newTransport(c *config.HTTPClientConfig, connections *connections) (http.Ro
 	if t, ok := rt.(*http.Transport); ok {
 		t.OnProxyConnectResponse = proxyAnswered
 	}
+	if cfg.OAuth2 != nil {
+		rt = &bounded{rt, connections}
+	}
 	return rt, err
 }
 
@@ -105,6 +108,8 @@ type Answer struct {
 	Age      time.Duration     // age of the rates when they were sent, from the Age header; 0 without one
 	MaxAge   time.Duration     // from Cache-Control: the age at which newer rates are due; 0 without one
 
+	SpentQuota bool // CoinGecko was asked, even if another upstream answered
+
 	Simulated bool     // see SimulatedHeader
 	Checked   bool     // the upstream has compared the rates with earlier ones: see WithheldHeader
 	Withheld  []string // codes of the rates that the upstream withholds, sorted; none of them is in Rates
@@ -115,6 +120,7 @@ type Answer struct {
 func (c *Client) ExchangeRates(ctx context.Context) (Answer, error) {
 	deadline := time.Now().Add(c.options.Timeout)
 	var err error
+	spent := false
 	for i, e := range c.options.Endpoints {
 		// An upstream that drops packets must leave time to try the next one.
 		share := time.Until(deadline) / time.Duration(len(c.options.Endpoints)-i)
@@ -124,11 +130,13 @@ func (c *Client) ExchangeRates(ctx context.Context) (Answer, error) {
 		if ctx.Err() != nil {
 			return Answer{}, ctx.Err()
 		}
+		spent = spent || e.Upstream == CoinGecko
+		answer.SpentQuota = spent
 		if err == nil || answered {
 			return answer, err
 		}
 	}
-	return Answer{}, err
+	return Answer{SpentQuota: spent}, err
 }
 
 // ask requests rates from one endpoint. answered reports whether it answered, whatever the status.
@@ -223,7 +231,7 @@ func (c *Client) broken(fail *Error, err error, timeout time.Duration) {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err // without the URL: Error has the host
 	}
-	fail.Reason, fail.Err, fail.Detail = Network, err, err.Error()
+	fail.Reason, fail.Err, fail.Detail = Network, err, clip(err.Error(), maxExcerpt) // a token endpoint's error contains its answer
 	cause, status := causeOf(err)
 	fail.Cause, fail.Status = cause, cmp.Or(fail.Status, status)
 	var t interface{ Timeout() bool }

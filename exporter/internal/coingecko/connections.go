@@ -63,6 +63,46 @@ func (c *connections) closeAll() {
 	}
 }
 
+// bounded ends a request with its context. OAuth2 requests tokens without the context, so a token endpoint that never answers
+// would otherwise block a poll for ever.
+type bounded struct {
+	next        http.RoundTripper
+	connections *connections
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	type result struct {
+		resp *http.Response
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		resp, err := b.next.RoundTrip(req)
+		done <- result{resp, err}
+	}()
+	select {
+	case r := <-done:
+		return r.resp, r.err
+	case <-req.Context().Done():
+		b.connections.closeAll() // ends the token's request, too
+		go func() {
+			for {
+				select {
+				case r := <-done:
+					if r.err == nil {
+						r.resp.Body.Close()
+					}
+					return
+				case <-time.After(time.Second): // the library requests a token twice, in different ways
+					b.connections.closeAll()
+				}
+			}
+		}()
+		return nil, req.Context().Err()
+	}
+}
+
 // proxyRefusedError is a proxy's answer to CONNECT with a status other than 200.
 type proxyRefusedError struct{ status int }
 

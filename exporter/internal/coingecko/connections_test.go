@@ -107,6 +107,53 @@ func TestClientLeavesASilentConnection(t *testing.T) {
 	}
 }
 
+// A token endpoint that does not answer, or answers with a page, fails a poll and no more.
+func TestClientLeavesASilentTokenEndpoint(t *testing.T) {
+	t.Parallel()
+	var silent, broken atomic.Bool
+	tokens := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case broken.Load():
+			w.WriteHeader(http.StatusBadGateway)
+			io.WriteString(w, strings.Repeat("<p>", 4096))
+		case silent.Load():
+			io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"access_token":"granted","expires_in":1}`) // expired when it is used again
+		}
+	})
+	gateway := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer granted" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		io.WriteString(w, value("2"))
+	})
+	withTokens := config.DefaultHTTPClientConfig
+	withTokens.OAuth2 = &config.OAuth2{ClientID: "shop", ClientSecret: "secret", TokenURL: tokens.URL}
+	c := client(t, gateway.URL, timeout(10*time.Second), func(o *coingecko.Options) { o.HTTP = &withTokens })
+	works := func(when string) {
+		t.Helper()
+		if _, err := c.ExchangeRates(t.Context()); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+	}
+	works("at first")
+	silent.Store(true)
+	if e := mustFail(t, c); e.Reason != coingecko.Timeout {
+		t.Errorf("while the token endpoint is silent: %v", e)
+	}
+	silent.Store(false)
+	works("when it answers again")
+	broken.Store(true)
+	if e := mustFail(t, c); e.Reason != coingecko.Network || len(e.Detail) > 512 {
+		t.Errorf("while the token endpoint is broken: reason %s, %d bytes", e.Reason, len(e.Detail))
+	}
+	broken.Store(false)
+	works("when it is repaired")
+}
+
 // Causes of failed connections are distinguished if the advice differs.
 func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 	quiet := func(s *httptest.Server) *httptest.Server {
