@@ -31,6 +31,14 @@ func earlier(a, b instant) instant {
 	return b
 }
 
+// later returns the later instant on the monotonic clock.
+func later(a, b instant) instant {
+	if a.mono < b.mono {
+		return b
+	}
+	return a
+}
+
 // since returns the larger difference of the two clocks, at least 0: a price may seem older than it is, never younger.
 func (i instant) since(then instant) time.Duration {
 	return max(i.wall.Sub(then.wall), i.mono-then.mono, 0)

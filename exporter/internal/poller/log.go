@@ -47,13 +47,13 @@ func (p *Poller) log(o Poll, k *state, now instant) {
 	// Details such as an address or a wait may differ each time and are not news, nor is an alternation of two kinds of
 	// failure.
 	trouble := o.Err.Explain()
-	if mentioned, known := p.failuresLogged[trouble]; !known || now.wall.Sub(mentioned) >= logReminder {
+	if mentioned, known := p.failuresLogged[trouble]; !known || now.since(mentioned) >= logReminder {
 		l = l.With("reason", string(o.Err.Reason), "err", o.Err.Error())
 		if o.Err.Excerpt != "" {
 			l = l.With("body", o.Err.Excerpt)
 		}
 		l.Warn("Poll failed", "advice", trouble, "failed_polls", p.failedPolls, "next", k.next.wall.UTC().Format(time.RFC3339))
-		p.failuresLogged[trouble], p.failedPolls = now.wall, 0
+		p.failuresLogged[trouble], p.failedPolls = now, 0
 	} else {
 		l.Debug("Poll failed again", "reason", string(o.Err.Reason), "err", o.Err.Error())
 	}
@@ -78,14 +78,14 @@ func (p *Poller) logWithheld(s *Snapshot, now instant) {
 		p.withheldUnresolved = false
 		p.options.Logger.Info("No rates are withheld any more")
 	}
-	maps.DeleteFunc(p.withheldLogged, func(_ string, mentioned time.Time) bool { return now.wall.Sub(mentioned) >= logReminder })
+	maps.DeleteFunc(p.withheldLogged, func(_ string, mentioned instant) bool { return now.since(mentioned) >= logReminder })
 	var news []string
 	for _, r := range s.Withheld {
 		code := r.Code
 		if _, mentioned := p.withheldLogged[code]; mentioned {
 			continue
 		}
-		p.withheldLogged[code] = now.wall
+		p.withheldLogged[code] = now
 		if rate, ok := s.withheldValue(code); ok {
 			was, had := s.lastBelieved(code)
 			if code = fmt.Sprintf("%s %v", code, rate); had {

@@ -46,12 +46,12 @@ type Poller struct {
 
 	// Used only by the goroutine of Run.
 	hadFreshRates      bool
-	failuresLogged     map[string]time.Time // when last, by kind of failure since the last success
+	failuresLogged     map[string]instant // when last, by kind of failure since the last success
 	failingSince       time.Time
-	failedPolls        int                  // since the last log message
-	droppedLogged      string               // the reasons
-	withheldLogged     map[string]time.Time // when last, by code
-	withheldUnresolved bool                 // some were logged, and not yet that none is left
+	failedPolls        int                // since the last log message
+	droppedLogged      string             // the reasons
+	withheldLogged     map[string]instant // when last, by code
+	withheldUnresolved bool               // some were logged, and not yet that none is left
 }
 
 // state is the state after a poll. It is immutable once published.
@@ -69,7 +69,7 @@ func New(o Options) *Poller {
 	if o.clock == nil {
 		o.clock = systemClock
 	}
-	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), wake: make(chan struct{}, 1), failuresLogged: map[string]time.Time{}, withheldLogged: map[string]time.Time{}}
+	p := &Poller{options: o, backoff: backoff.NewExponentialBackOff(), first: make(chan struct{}), wake: make(chan struct{}, 1), failuresLogged: map[string]instant{}, withheldLogged: map[string]instant{}}
 	p.backoff.InitialInterval, p.backoff.MaxInterval, p.backoff.Multiplier = o.BackoffMin, o.BackoffMax, 2
 	p.backoff.Reset()
 	p.state.Store(&state{interval: o.Interval})
@@ -120,8 +120,10 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 			if n := len(fresh.received) - len(fresh.Rates); n > 0 {
 				answer.Rejected[coingecko.Implausible] += n
 			}
-			after.interval = p.options.Interval
-			if answer.Upstream == coingecko.Relay && answer.MaxAge > 0 {
+			switch {
+			case answer.Upstream != coingecko.Relay || answer.MaxAge == 0:
+				after.interval = p.options.Interval
+			case answer.MaxAge-answer.Age > unplanned:
 				after.interval = min(answer.MaxAge, maxWait)
 			}
 		}

@@ -61,6 +61,12 @@ func (r *rig) clock() instant {
 // start polls the upstream until the test ends. It must be called within a bubble.
 func start(t *testing.T, upstream http.Handler, change ...func(*Options, *coingecko.Endpoint)) *rig {
 	t.Helper()
+	return startWith(t, upstream, nil, change...)
+}
+
+// startWith does the same with upstreams that follow the first.
+func startWith(t *testing.T, upstream http.Handler, others []coingecko.Endpoint, change ...func(*Options, *coingecko.Endpoint)) *rig {
+	t.Helper()
 	r := &rig{log: &bytes.Buffer{}}
 	logger, err := logging.New(r.log, "info", "logfmt")
 	if err != nil {
@@ -76,7 +82,7 @@ func start(t *testing.T, upstream http.Handler, change ...func(*Options, *coinge
 		f(&o, &e)
 	}
 	o.Client, err = coingecko.New(coingecko.Options{
-		Endpoints: []coingecko.Endpoint{e},
+		Endpoints: slices.Concat([]coingecko.Endpoint{e}, others),
 		UserAgent: "coingecko-exporter/test",
 		Timeout:   10 * time.Second,
 		Transport: testbed.RoundTripper(func(req *http.Request) (*http.Response, error) {
@@ -287,6 +293,31 @@ func TestWaits(t *testing.T) {
 	}
 }
 
+// CoinGecko's quota also counts the requests after which another upstream is tried.
+func TestFallbackKeepsTheQuota(t *testing.T) {
+	backup := []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "backup", Path: "/api/v3"}, Upstream: coingecko.Relay}}
+	for name, answer := range map[string]http.HandlerFunc{
+		"the backup has rates":    testbed.Answers(200, good, "Cache-Control: max-age=10"),
+		"the backup is down, too": testbed.Answers(503, ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := startWith(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Host != "backup" {
+						<-r.Context().Done()
+						return
+					}
+					answer(w, r)
+				}), backup)
+				pass(9*time.Minute + 30*time.Second)
+				if n := len(p.asked); n != 20 { // both in each minute
+					t.Errorf("the two upstreams were asked %d times in ten minutes: %v", n, p.pauses())
+				}
+			})
+		})
+	}
+}
+
 func TestBackoffBeginsAnewAfterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := true
@@ -406,6 +437,22 @@ func TestRelayCarriesTheAge(t *testing.T) {
 	})
 }
 
+// A relay that starts while its upstream's polls fail hears of the next try only, which is no interval.
+func TestRelayStartsInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		up := &relayed{left: time.Now().Add(-400 * time.Second), interval: time.Minute, price: 1}
+		p := start(t, up, asRelay, func(o *Options, _ *coingecko.Endpoint) { o.Interval = MinInterval })
+		if s := p.Status(); s.Interval != MinInterval || !s.Up() || !s.Missed() || s.Snapshot == nil {
+			t.Errorf("in the outage: %+v", s)
+		}
+		up.left = time.Now()
+		pass(11 * time.Second)
+		if s := p.Status(); s.Interval != time.Minute || s.Missed() {
+			t.Errorf("after the outage: %+v", s)
+		}
+	})
+}
+
 // Rates that are expired when they arrive are not shown and do not make the exporter ready.
 func TestRelayWithExpiredRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -482,6 +529,20 @@ func TestLogDoesNotFlood(t *testing.T) {
 		}
 		if got := p.polls[len(p.polls)-1].Rejected; len(got) == 0 {
 			t.Error("dropped entries were not counted")
+		}
+	})
+}
+
+func TestLogRemindsAfterTheClockWasSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, testbed.Answers(500, ""))
+		p.shift = 24 * time.Hour
+		pass(11 * time.Minute)
+		p.shift = 0
+		p.log.Reset()
+		pass(11 * time.Minute)
+		if !strings.Contains(p.log.String(), "Poll failed") {
+			t.Errorf("no reminder in 11 minutes: %q", p.log)
 		}
 	})
 }

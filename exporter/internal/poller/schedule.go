@@ -12,12 +12,19 @@ import (
 const (
 	MinInterval = 10 * time.Second // least time between polls
 	maxWait     = time.Hour        // longest wait that a server can request
+	unplanned   = 10 * time.Second // remaining lifetime that an exporter names while its polls fail: says nothing of its interval
 )
 
 // nextPoll returns when the next poll is due, after one that returned answer or err.
 func (p *Poller) nextPoll(begun, ended instant, answer coingecko.Answer, err *coingecko.Error) instant {
 	if err == nil {
 		p.backoff.Reset()
+	}
+	// The longest pause between polls of a relay leaves two more polls before the rates expire.
+	least, most := begun.add(p.options.MinInterval), begun.add(p.options.MaxAge/3)
+	if answer.SpentQuota { // the relay was tried after CoinGecko, and will be again
+		least = begun.add(p.options.Interval)
+		most = later(least, most)
 	}
 	switch {
 	case err == nil && answer.Upstream == coingecko.Relay:
@@ -26,14 +33,14 @@ func (p *Poller) nextPoll(begun, ended instant, answer coingecko.Answer, err *co
 		due := begun.add(p.options.Interval)
 		switch {
 		case answer.Age > p.options.MaxAge: // the same as no answer
-			due = begun.add(p.options.MinInterval)
+			due = least
 		case answer.MaxAge > 0:
-			due = ended.add(max(answer.MaxAge-answer.Age+time.Second, p.options.MinInterval))
+			due = later(least, ended.add(max(answer.MaxAge-answer.Age+time.Second, p.options.MinInterval)))
 		}
-		return earlier(due, begun.add(p.longestPause()))
+		return earlier(due, most)
 	case err != nil && err.Upstream == coingecko.Relay:
 		// Whatever the upstream requests: polls of another exporter use no quota.
-		return begun.add(min(p.options.MinInterval, p.longestPause()))
+		return earlier(least, most)
 	case err == nil:
 	case err.Reason == coingecko.RateLimited && err.Wait > 0:
 		return ended.add(min(max(err.Wait, p.options.MinInterval), maxWait))
@@ -44,6 +51,3 @@ func (p *Poller) nextPoll(begun, ended instant, answer coingecko.Answer, err *co
 	// From begin to begin, because the monthly quota counts polls.
 	return begun.add(p.options.Interval)
 }
-
-// longestPause is the longest time between polls of a relay. It leaves two more polls before the rates expire.
-func (p *Poller) longestPause() time.Duration { return p.options.MaxAge / 3 }

@@ -79,10 +79,10 @@ func (p *Poller) Status() Status {
 // Up reports whether the last poll succeeded; false before the first.
 func (s Status) Up() bool { return !s.LastPoll.IsZero() && s.Err == nil }
 
-// Missed reports that a newer answer is overdue: the last poll failed, or the rates are older than two intervals although it
-// succeeded (a relay whose upstream has no newer rates).
+// Missed reports that a newer answer is overdue: the last poll failed, or the rates are older than two intervals and a minute
+// although it succeeded (a relay whose upstream has no newer rates). The minute is for caches and for a relay's own polls.
 func (s Status) Missed() bool {
-	return s.Err != nil || s.Age > 2*s.Interval
+	return s.Err != nil || s.Age > min(2*s.Interval+time.Minute, s.MaxAge)
 }
 
 // Poll is the result of a poll, for observers.

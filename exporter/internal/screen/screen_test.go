@@ -128,7 +128,7 @@ func TestWords(t *testing.T) {
 			"Lebanese Pound", "<span>6,790,586,630</span> <bdi>ل.ل</bdi>",
 		}},
 		"a basket in what is not there": {pageCase{Options{Coins: []string{"btc"}, Basket: Basket{5, "5", "doge"}}, ok, 20, "/"}, []string{"5 DOGE = –</p>"}},
-		"missed by a relay":             {pageCase{Options{}, overdue(ok, nil, 3*time.Minute), 5, "/"}, []string{"A poll was missed", "No newer rates are available."}},
+		"missed by a relay":             {pageCase{Options{}, overdue(ok, nil, 4*time.Minute), 5, "/"}, []string{"A poll was missed", "No newer rates are available."}},
 		"expired by a relay":            {pageCase{Options{}, overdue(ok, nil, 36*time.Hour), 5, "/"}, []string{"No newer rates are available.", "1 d 12 h</span> ago", "2026-06-15 14:03:22 UTC"}},
 		"simulated, expired":            {pageCase{Options{}, simulated(overdue(ok, nil, 11*time.Minute)), 20, "/"}, []string{"SIMULATED: No current rates", "</strong> rates, not real"}},
 		"a quote that is withheld": {pageCase{Options{}, withheld(ok, "usd"), 20, "/"}, []string{
