@@ -81,7 +81,7 @@ func prefixed(s *settings, next http.Handler) http.Handler {
 		switch {
 		case r.URL.Path == "/" && s.prefix != "":
 			to = "/"
-		case !ok || below != "" && below[0] != '/':
+		case !ok || below != "" && below[0] != '/', strings.Contains(below, `\`): // browsers read /\ as //, another host
 			http.NotFound(w, r)
 			return
 		case below == to:

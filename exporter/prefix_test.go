@@ -116,17 +116,18 @@ func TestPrefixIsTheOnlyWayIn(t *testing.T) {
 	e := start(t, "--simulate", "--web.external-url=https://shop.example/shop/rates", "--web.route-prefix=/rates")
 	plain := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for path, want := range map[string]string{
-		"/":                 "302 /shop/rates/",
-		"/?quote=eur":       "302 /shop/rates/?quote=eur",
-		"/rates":            "302 /shop/rates/",
-		"/rates?quote=eur":  "302 /shop/rates/?quote=eur",
-		"/rates//metrics":   "302 /shop/rates/metrics",
-		"/rates/../metrics": "302 /shop/rates/metrics",
-		"/metrics":          "404 ",
-		"/-/ready":          "404 ",
-		"/ratesx":           "404 ",
-		"/rates/-/healthy":  "200 ",
-		"/rates/":           "200 ",
+		"/":                  "302 /shop/rates/",
+		"/?quote=eur":        "302 /shop/rates/?quote=eur",
+		"/rates":             "302 /shop/rates/",
+		"/rates?quote=eur":   "302 /shop/rates/?quote=eur",
+		"/rates//metrics":    "302 /shop/rates/metrics",
+		"/rates/../metrics":  "302 /shop/rates/metrics",
+		"/metrics":           "404 ",
+		"/-/ready":           "404 ",
+		"/ratesx":            "404 ",
+		`/rates/./%5Cx.test`: "404 ", // without an external path, browsers would leave for x.test
+		"/rates/-/healthy":   "200 ",
+		"/rates/":            "200 ",
 	} {
 		resp, _ := ask(t, plain, http.MethodGet, e.url+path)
 		if got := resp.Status[:3] + " " + resp.Header.Get("Location"); got != want {

@@ -66,10 +66,12 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	e := r.encode(s.Snapshot)
 	// RFC 9111, section 4.2: the remaining lifetime is max-age minus Age. No cache keeps a price for longer than this
-	// exporter shows it.
+	// exporter shows it. nginx's cache keeps Age as it was, so it must not store the answer.
+	h.Set("X-Accel-Expires", "0")
 	h.Set("Age", wholeSeconds(s.Age))
 	h.Set("Cache-Control", "public, must-revalidate, max-age="+wholeSeconds(min(s.Age+due(s), s.MaxAge.Truncate(time.Second))))
 	h.Set("ETag", e.etag)
+	req.Header.Del("If-Modified-Since") // after a change of the clock, an older Last-Modified may belong to newer rates
 	http.ServeContent(w, req, "", s.LastSuccess, bytes.NewReader(e.body))
 }
 

@@ -53,6 +53,8 @@ func TestRelayEndpoint(t *testing.T) {
 		"Cache-Control": "public, must-revalidate, max-age=60", // the next poll is due then
 		"Last-Modified": "Mon, 23 Nov 2026 14:02:59 GMT",
 		"Content-Type":  "application/json; charset=utf-8",
+
+		"X-Accel-Expires": "0",
 	} {
 		if got := w.Header().Get(k); got != want {
 			t.Errorf("%s: %q, want %q", k, got, want)
@@ -67,6 +69,10 @@ func TestRelayEndpoint(t *testing.T) {
 	w = serve("If-None-Match: " + etag)
 	if w.Code != 304 || w.Body.Len() > 0 || w.Header().Get("Age") != "1" || w.Header().Get("ETag") != etag {
 		t.Errorf("the same rates again: %d %v", w.Code, w.Header())
+	}
+	// The clock may have been set back since the reader's answer.
+	if w := serve("If-Modified-Since: Mon, 23 Nov 2026 15:00:00 GMT"); w.Code != 200 {
+		t.Errorf("by date: %d", w.Code)
 	}
 	s.Snapshot.Rates[1].Value++
 	s.Snapshot = &poller.Snapshot{Rates: s.Snapshot.Rates}
