@@ -37,6 +37,10 @@ func TestUsableSettings(t *testing.T) {
 		"a relay first":        {args: []string{"--coingecko.url=http://poller:9880/api/v3", "--coingecko.url=https://api.coingecko.com/api/v3"}, interval: time.Minute, maxAge: 10 * time.Minute},
 		"the simulated market": {args: []string{"--simulate"}, env: "CG-0123456789", interval: 2 * time.Second, maxAge: 10 * time.Minute},
 		"long intervals":       {args: []string{"--coingecko.interval=30m"}, interval: 30 * time.Minute, maxAge: 90 * time.Minute},
+		"a max-age of one interval": {
+			args: []string{"--coingecko.interval=5m", "--rates.max-age=5m"}, interval: 5 * time.Minute, maxAge: 5 * time.Minute,
+			warning: "--rates.max-age=5m0s is so close to the poll interval of 5m0s that a single missed poll makes the rates stale; set at least 13m21s",
+		},
 		"beyond the quota": {
 			args: []string{"--coingecko.plan=demo", "--coingecko.interval=60s"}, env: "CG-0123456789",
 			interval: time.Minute, maxAge: 10 * time.Minute,
