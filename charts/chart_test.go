@@ -498,6 +498,7 @@ func TestSettings(t *testing.T) {
 		{"--set-json=store.thresholds.currencies.btc.24h.warning=0.3", "store.thresholds.currencies.btc.24h: warning=0.3 is not below critical=0.3"},
 		{"store.thresholds.currencies.btc.24h.warning=null", ""}, // a critical threshold alone
 		{`commonLabels.app\.kubernetes\.io/instance=shop`, "commonLabels must not contain app.kubernetes.io/instance, which the chart uses in selectors: remove it. To change name and instance, set nameOverride and the release name"},
+		{`service.labels.app\.kubernetes\.io/name=x`, "service.labels must not contain app.kubernetes.io/name, which the chart uses in selectors: remove it. To change name and instance, set nameOverride and the release name"},
 		{`relay.podLabels.app\.kubernetes\.io/component=x`, "relay.podLabels must not contain app.kubernetes.io/component, which the chart uses in selectors: remove it. To change name and instance, set nameOverride and the release name"},
 		{"--set-json=image.tag=1.1", "at '/image/tag': got number, want integer or string"},
 		{"enabled=false", "enabled=false works only in a parent chart: set condition: coingecko-exporter.enabled on the dependency"},

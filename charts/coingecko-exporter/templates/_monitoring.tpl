@@ -42,7 +42,9 @@
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if ne (toString $change.enabled) "false" }}
+{{- /* The exporter knows the quota of the smallest plan only. */}}
+{{- $smaller := and $.root.Values.coingecko.quotaPerMonth (eq ($rule.alert | default "") "CoinGeckoQuotaRunningOut") }}
+{{- if and (not $smaller) (ne (toString $change.enabled) "false") }}
 {{- $rules = append $rules $rule }}
 {{- end }}
 {{- end }}

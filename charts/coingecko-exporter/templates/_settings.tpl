@@ -173,7 +173,7 @@ tls_server_config:
 {{- if not (dig "enabled" true (omit .Values "global")) }}
   {{- fail "enabled=false works only in a parent chart: set condition: coingecko-exporter.enabled on the dependency" }}
 {{- end }}
-{{- range $path, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "poller.podLabels" .Values.poller.podLabels "relay.podLabels" .Values.relay.podLabels "wall.podLabels" .Values.wall.podLabels }}
+{{- range $path, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "poller.podLabels" .Values.poller.podLabels "relay.podLabels" .Values.relay.podLabels "wall.podLabels" .Values.wall.podLabels "service.labels" .Values.service.labels }}
   {{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/managed-by" }}
     {{- if hasKey ($labels | default dict) $label }}
       {{- fail (printf "%s must not contain %s, which the chart uses in selectors: remove it. To change name and instance, set nameOverride and the release name" $path $label) }}
