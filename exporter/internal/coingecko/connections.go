@@ -78,7 +78,7 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		resp, err := b.next.RoundTrip(req)
+		resp, err := b.next.RoundTrip(req) //nolint:bodyclose // whoever receives it closes it
 		done <- result{resp, err}
 	}()
 	select {
