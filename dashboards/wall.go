@@ -80,12 +80,17 @@ func wall(coins int) *dashboard {
 		return `/` + label + `="(?<value>[^"]+)".*rank="(?<text>[^"]+)"/`
 	}
 	d.variable(sdk.TemplateVar{Name: "quote", Hide: sdk.TemplatingHideVariable, Sort: 3, Regex: byRank("quote")},
-		"query_result(coingecko:store_quote:info)")
+		"query_result("+settings("coingecko:store_quote:info")+")")
 	d.variable(sdk.TemplateVar{Name: "coin", Hide: sdk.TemplatingHideVariable, Sort: 3, Multi: true, IncludeAll: true, Regex: byRank("currency")},
-		"query_result(coingecko:store_coin:info)")
+		"query_result("+settings("coingecko:store_coin:info")+")")
 	d.add(header()...)
 	d.add(tile(coins))
 	return d
+}
+
+// settings are what store.rules.yaml says of the shop: its own namespace's, or else those without one, as the rules choose them.
+func settings(info string) string {
+	return info + `{namespace=~"$namespace"} or on () ` + info + `{namespace=""}`
 }
 
 // last is the newest value of the last day, so that the age goes on growing when the exporter is gone.
@@ -104,7 +109,7 @@ func header() []*panel {
 	const there = ` and on () group(coingecko_up` + every + `)`
 	// The rule keeps the mark of an exporter that cannot be scraped.
 	simulates := `max(coingecko_exporter_simulated` + every + ` or instance:coingecko_exporter:info{` + exporters + `,simulated="true"})`
-	const quotes = `label_replace(coingecko:store_quote:info, "currency", "$1", "quote", "(.+)")`
+	quotes := settings("coingecko:store_quote:info")
 	return []*panel{
 		text("html", `<div style="font-size:44px;margin-top:-8px;font-weight:500;white-space:nowrap">Crypto rates in <b style="text-transform:uppercase;color:#fff">${quote}</b></div>`+
 			`<div style="font-size:27px;margin-top:-14px;color:`+dim+`;white-space:nowrap">Indicative rates. `+
@@ -128,7 +133,7 @@ func header() []*panel {
 		stat("", "Alerts of this shop that fire, worst first: what makes prices untrustworthy, then what somebody was paged for, then warnings. "+
 			"From the series ALERTS of the Prometheus that evaluates alerts/.", place{15, 0, 9, headerHigh},
 			alerts(), alertsLeft(),
-			instant(`vector(0) unless on () count(`+firing("")+`) and on () count(coingecko:store_quote:info)`, "No alert is firing")).
+			instant(`vector(0) unless on () count(`+firing("")+`) and on () count(`+quotes+`)`, "No alert is firing")).
 			unit("none").set("options.textMode", "value_and_name").set("options.colorMode", "background_solid").
 			set("options.orientation", "horizontal").set("options.text", map[string]any{"titleSize": leastText, "valueSize": leastText}).
 			// Names alone would leave the box empty without an answer, so there are values, of no width.
@@ -136,8 +141,8 @@ func header() []*panel {
 			steps(bad, 0, ground, 1, note, 2, warn, 3, bad).none("Alerts are not known"),
 		stat("", "Rates between the quote of this wall and the shop's other quotes: what one unit of the first costs in the second. From "+price+".",
 			place{0, 3, 10, 2},
-			instant(`max by (currency, quote) (`+price+whole+` and on (currency) `+quotes+` or `+
-				price+`{`+exporters+`,currency="$quote"} and on (quote) coingecko:store_quote:info)`, "{{currency}} in {{quote}}")).
+			instant(`max by (currency, quote) (`+price+whole+` and on (currency) `+replaced(quotes, "currency", "$1", "quote", "(.+)")+` or `+
+				price+`{`+exporters+`,currency="$quote"} and on (quote) (`+quotes+`))`, "{{currency}} in {{quote}}")).
 			unit("none").decimals(4).set("options.textMode", "value_and_name").set("options.orientation", "vertical").
 			set("options.text", map[string]any{"titleSize": leastText, "valueSize": 32}).
 			steps(dim).none("–").withoutBox(),

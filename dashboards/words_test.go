@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/heycard/coingecko-exporter/internal/testbed"
@@ -118,4 +119,54 @@ func TestSwingInWords(t *testing.T) {
 		{`{currency="ltc",how="swing, now fading"}`, 1},
 		{`{currency="xrp",how="moved past its threshold"}`, 1},
 	}}})
+}
+
+// TestTwoShops lets two shops with namespaces, and one without, share a Prometheus: each wall has its own settings, cross rates and
+// alerts. A namespace without settings has those without a namespace, as in the rules.
+func TestTwoShops(t *testing.T) {
+	wall := boards(t)[0]
+	inputs := []input{{`ALERTS{` + job + `,namespace="there",alertname="CoinGeckoRatesStale",severity="critical",alertstate="firing"}`, "1x10"}}
+	for namespace, own := range map[string][2]string{"here": {"eur", "btc"}, "there": {"jpy", "doge"}, "": {"gbp", "sol"}} {
+		labels := `{namespace="` + namespace + `",rank="2",`
+		inputs = append(inputs,
+			input{`coingecko:store_quote:info` + labels + `quote="` + own[0] + `"}`, "1x10"},
+			input{`coingecko:store_coin:info` + labels + `currency="` + own[1] + `"}`, "1x10"})
+		for _, quote := range []string{"eur", "jpy", "gbp"} {
+			inputs = append(inputs, input{`currency_quote:coingecko_price:ratio{` + job + `,namespace="` + namespace + `",currency="` + quote + `",quote="usd"}`, "2x10"})
+		}
+	}
+	asked := map[string]string{}
+	for _, v := range wall.Templating.List {
+		var q struct{ Query string }
+		if json.Unmarshal(v.Query, &q) == nil {
+			asked[v.Name] = strings.TrimSuffix(strings.TrimPrefix(q.Query, "query_result("), ")")
+		}
+	}
+	for _, p := range wall.Panels {
+		for _, q := range p.Targets {
+			asked[q.LegendFormat] = q.Expr
+		}
+	}
+	var checks []check
+	for namespace, want := range map[string]struct{ quote, coin string }{"here": {"eur", "btc"}, "there": {"jpy", "doge"}, "third": {"gbp", "sol"}, "": {"gbp", "sol"}} {
+		values := map[string]string{"namespace": namespace, "job": ".+", "quote": "usd"}
+		one := func(expr, labels string) {
+			checks = append(checks, check{fill(expr, values, nil), "5m", []sample{{labels, 1}}})
+		}
+		one(`count by (quote) (`+asked["quote"]+`)`, `{quote="`+want.quote+`"}`)
+		one(`count by (currency) (`+asked["coin"]+`)`, `{currency="`+want.coin+`"}`)
+		if namespace != "third" { // which has no prices
+			one(`count by (currency) (`+asked["{{currency}} in {{quote}}"]+`)`, `{currency="`+want.quote+`"}`)
+		}
+		calm := check{Expr: fill(asked["No alert is firing"], values, nil), At: "5m"}
+		if namespace != "there" {
+			calm.Samples = []sample{{"{}", 0}}
+		}
+		checks = append(checks, calm)
+	}
+	promtool(t, inputs, checks)
+
+	// Settings of another shop alone say nothing about this one.
+	nobody := fill(asked["No alert is firing"], map[string]string{"namespace": "third", "job": ".+"}, nil)
+	promtool(t, []input{{`coingecko:store_quote:info{namespace="here",quote="eur",rank="1"}`, "1x10"}}, []check{{Expr: nobody, At: "5m"}})
 }
