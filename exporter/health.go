@@ -23,8 +23,8 @@ type health struct {
 	draining atomic.Bool
 }
 
-// ready reports readiness. Once true, it stays true until shutdown begins: a rollout during an outage must not replace pods
-// that still have good rates.
+// ready reports readiness. Once there were fresh rates, it stays true until shutdown begins: a rollout during an outage must not
+// replace pods that still have good rates.
 func (h *health) ready() bool {
 	if h.draining.Load() {
 		return false
