@@ -55,7 +55,7 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.Set(coingecko.SimulatedHeader, "true")
 	}
 	if s.Snapshot == nil {
-		h.Set("Retry-After", wholeSeconds(retry))
+		h.Set("Retry-After", wholeSeconds(poller.Retry))
 		h.Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		w.Write(refusal(s)) //nolint:errcheck // the reader has gone, and nothing is lost
@@ -75,16 +75,12 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	http.ServeContent(w, req, "", s.LastSuccess, bytes.NewReader(e.body))
 }
 
-// retry is the lifetime and Retry-After while polls fail. It does not depend on how long this exporter itself waits: by
-// then, a healthy pod may have replaced it.
-const retry = 10 * time.Second
-
-// due returns the time until newer rates are expected: the next poll, or retry if the last poll failed or the next is late.
+// due returns the time until newer rates are expected: the next poll, or poller.Retry if the last poll failed or the next is late.
 func due(s poller.Status) time.Duration {
 	if next := s.NextPoll.Sub(s.Now); s.Up() && next > 0 {
 		return next
 	}
-	return retry
+	return poller.Retry
 }
 
 // wholeSeconds rounds up: rates may seem older than they are, never younger.

@@ -123,7 +123,7 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 			switch {
 			case answer.Upstream != coingecko.Relay || answer.MaxAge == 0:
 				after.interval = p.options.Interval
-			case answer.MaxAge-answer.Age > unplanned:
+			case answer.MaxAge-answer.Age > Retry:
 				after.interval = min(answer.MaxAge, maxWait)
 			}
 		}

@@ -12,7 +12,9 @@ import (
 const (
 	MinInterval = 10 * time.Second // least time between polls
 	maxWait     = time.Hour        // longest wait that a server can request
-	unplanned   = 10 * time.Second // remaining lifetime that an exporter names while its polls fail: says nothing of its interval
+	// Retry is the lifetime of an answer, and Retry-After, while polls fail: it says nothing of the interval. It does not depend
+	// on how long this exporter itself waits: by then, a healthy pod may have replaced it.
+	Retry = 10 * time.Second
 )
 
 // nextPoll returns when the next poll is due, after one that returned answer or err.
