@@ -29,6 +29,10 @@
 {{- $change := dict }}
 {{- if $rule.alert }}
 {{- $change = get ($values.alerts | default dict) $rule.alert | default dict }}
+{{- /* The exporter knows the quota of the smallest plan only. */}}
+{{- if and $.root.Values.coingecko.quotaPerMonth (eq $rule.alert "CoinGeckoQuotaRunningOut") }}
+{{- $change = dict "enabled" false }}
+{{- end }}
 {{- with get $rule.annotations "dashboard_url" }}
 {{- $_ := set $rule.annotations "dashboard_url" (regexReplaceAll "/d/coingecko-([a-z]+)" . $dashboard) }}
 {{- end }}
@@ -42,9 +46,7 @@
 {{- end }}
 {{- end }}
 {{- end }}
-{{- /* The exporter knows the quota of the smallest plan only. */}}
-{{- $smaller := and $.root.Values.coingecko.quotaPerMonth (eq ($rule.alert | default "") "CoinGeckoQuotaRunningOut") }}
-{{- if and (not $smaller) (ne (toString $change.enabled) "false") }}
+{{- if ne (toString $change.enabled) "false" }}
 {{- $rules = append $rules $rule }}
 {{- end }}
 {{- end }}
