@@ -23,7 +23,7 @@ func health() *dashboard {
 	used := `sum(increase(coingecko_polls_total{` + exporters + `,upstream="coingecko"}[$__range]))`
 	quota := `max(coingecko_quota_requests{` + exporters + `,period="month"})`
 
-	age, most := age(), last("coingecko_rates_max_age_seconds")
+	age, most := age(), setting("coingecko_rates_max_age_seconds", "")
 
 	d.add(
 		stat("Rates", "Age: seconds since the newest rates left CoinGecko. It goes on growing for a day when the exporter is gone; amber from half of "+

@@ -98,14 +98,22 @@ func last(metric string) string {
 	return `max(last_over_time(` + metric + every + `[1d]))`
 }
 
+// setting is a duration that the exporters were given: the one of the last day only if none of them answers, so that a lowered one
+// counts at once. at is a modifier such as "@ end()".
+func setting(metric, at string) string {
+	return `(max(` + metric + every + at + `) or max(last_over_time(` + metric + every + `[1d]` + at + `)))`
+}
+
 // age is how long ago the newest rates left CoinGecko, in seconds.
 func age() string { return `floor(time() - ` + last("coingecko_last_success_timestamp_seconds") + `)` }
 
 // late is the age from which on a poll was missed: two intervals, and a minute for the scrape.
-func late() string { return `(2 * ` + last("coingecko_poll_interval_seconds") + ` + 60)` }
+func late(at string) string {
+	return `(2 * ` + setting("coingecko_poll_interval_seconds", at) + ` + 60)`
+}
 
 func header() []*panel {
-	age, late, most := age(), late(), last("coingecko_rates_max_age_seconds")
+	age, late, most := age(), late(""), setting("coingecko_rates_max_age_seconds", "")
 	const there = ` and on () group(coingecko_up` + every + `)`
 	// The rule keeps the mark of an exporter that cannot be scraped.
 	simulates := `max(coingecko_exporter_simulated` + every + ` or instance:coingecko_exporter:info{` + exporters + `,simulated="true"})`
@@ -217,7 +225,7 @@ func unitOfTile() string {
 func wordsOfTile() string {
 	now := `group by (currency) (` + price + coin + ` @ end())`
 	notRenewed := `label_replace(` + now + ` and on () (` + endOfRange + ` - max(last_over_time(coingecko_last_success_timestamp_seconds` + every +
-		`[1d] @ end())) > 2 * max(last_over_time(coingecko_poll_interval_seconds` + every + `[1d] @ end())) + 60), "words", "` + tied("not renewed") + `", "", "")`
+		`[1d] @ end())) > ` + late(" @ end()") + `), "words", "` + tied("not renewed") + `", "", "")`
 	moved := func(window string) string { return `max by (currency) (` + change + window + coin + ` @ end())` }
 
 	// Of the windows in which the move is past the threshold, the one where it is furthest.

@@ -97,6 +97,41 @@ func TestMissingCoin(t *testing.T) {
 	promtool(t, inputs, checks)
 }
 
+// TestAge lowers interval and max-age with a new pod, lets its polls fail, and then takes it away: what the wall says of the age follows
+// the new durations at once, and goes on when nobody reports them.
+func TestAge(t *testing.T) {
+	var inputs []input
+	series := func(name, old, now string) {
+		for instance, values := range map[string]string{"old": old + " stale", "new": "_x10 " + now + " stale"} {
+			inputs = append(inputs, input{name + "{" + job + `,instance="` + instance + `"}`, values})
+		}
+	}
+	series("coingecko_up", "1x9", "1x20")
+	series("coingecko_poll_interval_seconds", "600x9", "60x20")
+	series("coingecko_rates_max_age_seconds", "3600x9", "300x20")
+	series("coingecko_last_success_timestamp_seconds", "0+60x9", "600x20")
+	says := map[string]string{}
+	for _, p := range boards(t)[0].Panels {
+		for _, q := range p.Targets {
+			says[q.LegendFormat] = fill(q.Expr, map[string]string{"namespace": ".*", "job": ".+"}, nil)
+		}
+	}
+	var checks []check
+	for _, want := range []struct {
+		minute int
+		words  string
+	}{{9, "Rates fetched"}, {13, "Rates fetched"}, {14, "A poll was missed"}, {15, "A poll was missed"}, {16, "No current rates for"}, {31, "No exporter for"}} {
+		for _, words := range []string{"Rates fetched", "A poll was missed", "No current rates for", "No exporter for", "No rates yet"} {
+			c := check{Expr: says[words], At: fmt.Sprintf("%dm", want.minute)}
+			if words == want.words {
+				c.Samples = []sample{{"{}", float64(60 * max(want.minute-10, 0))}}
+			}
+			checks = append(checks, c)
+		}
+	}
+	promtool(t, inputs, checks)
+}
+
 // TestSwingInWords says of a swing how far it went, that it is fading, or, without rates, neither.
 func TestSwingInWords(t *testing.T) {
 	var inputs []input
