@@ -503,6 +503,7 @@ func TestSettings(t *testing.T) {
 		{"--set-json=image.tag=1.1", "at '/image/tag': got number, want integer or string"},
 		{"enabled=false", "enabled=false works only in a parent chart: set condition: coingecko-exporter.enabled on the dependency"},
 		{"serviceMonitor.scrapeTimeout=1m", "serviceMonitor.scrapeTimeout=1m is longer than serviceMonitor.interval=30s, which Prometheus rejects: shorten the timeout"},
+		{"serviceMonitor.interval=5m", "serviceMonitor.interval=5m is longer than 2m, so that one failed scrape could interrupt alerts: shorten the interval"},
 		{"--set-json=rates.maxJump=0.5", "rates.maxJump=0.5 is not above 1: set a factor such as 1.5, or 0 to withhold no rate"},
 		{"prometheusRule.alertLabels.severity=page", "invalid propertyName 'severity'"},
 	} {

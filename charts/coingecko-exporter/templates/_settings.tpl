@@ -200,6 +200,10 @@ tls_server_config:
   {{- if gt (include "coingecko-exporter.seconds" .scrapeTimeout | int) (include "coingecko-exporter.seconds" .interval | int) }}
     {{- fail (printf "serviceMonitor.scrapeTimeout=%s is longer than serviceMonitor.interval=%s, which Prometheus rejects: shorten the timeout" .scrapeTimeout .interval) }}
   {{- end }}
+  {{- /* Prometheus' lookback is five minutes: with more than two, one failed scrape leaves a gap, and alerts start over. */}}
+  {{- if gt (include "coingecko-exporter.seconds" .interval | int) 120 }}
+    {{- fail (printf "serviceMonitor.interval=%s is longer than 2m, so that one failed scrape could interrupt alerts: shorten the interval" .interval) }}
+  {{- end }}
 {{- end }}
 {{- range $path, $image := dict "image" .Values.image "wall.image" .Values.wall.image }}
   {{- if eq (toString $image.tag) "latest" }}
