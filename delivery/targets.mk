@@ -84,7 +84,7 @@ release-files: release-chart release-sbom $(GO_LICENSES) # The files of a releas
 	@delivery/release notes > dist/release-notes.md
 
 release-sbom: $(CYCLONEDX) ## Write the software bill of materials to dist/sbom.cdx.json (CycloneDX)
-	@mkdir -p dist && GOOS=linux GOARCH=amd64 $(CYCLONEDX) app -json -licenses -std -noserial -output dist/sbom.cdx.json . 2>/dev/null
+	@mkdir -p dist && GOTOOLCHAIN=go$(GO_VERSION) GOOS=linux GOARCH=amd64 $(CYCLONEDX) app -json -licenses -std -noserial -output dist/sbom.cdx.json . 2>/dev/null
 	@sed -i 's/"timestamp": ".*"/"timestamp": "$(DATE)"/' dist/sbom.cdx.json
 
 release-dry-run: $(GORELEASER) ## Build all files of a release in dist/ without publishing them
