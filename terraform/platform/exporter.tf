@@ -12,12 +12,12 @@ locals {
   # An internal load balancer. Auto Mode's controller and the cloud controller of other EKS clusters read different annotations.
   # externalTrafficPolicy Local keeps the viewers' addresses, so that the network policy can distinguish them from other pods.
   wall_annotations = { for key, value in {
-    scheme      = local.auto ? "internal" : null
-    target-type = local.auto ? "instance" : null
-    type        = local.auto ? null : "nlb"
-    internal    = local.auto ? null : "true"
-    ssl-cert    = var.exporter.wall.certificate_arn
-    ssl-ports   = local.tls ? "443" : null
+    scheme          = local.auto ? "internal" : null
+    nlb-target-type = local.auto ? "instance" : null # with "ip", the wall would see the load balancer's addresses
+    type            = local.auto ? null : "nlb"
+    internal        = local.auto ? null : "true"
+    ssl-cert        = var.exporter.wall.certificate_arn
+    ssl-ports       = local.tls ? "443" : null
   } : "service.beta.kubernetes.io/aws-load-balancer-${key}" => value if value != null }
 
   exporter_values = {
