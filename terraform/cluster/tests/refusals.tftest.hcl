@@ -1,4 +1,4 @@
-# Rejected settings, each in combination with those of production: terraform test -filter=tests/refusals.tftest.hcl -var-file=../environments/production.tfvars
+# Rejected settings, each in combination with those of production, whatever these are: terraform test -filter=tests/refusals.tftest.hcl -var-file=../environments/production.tfvars
 
 mock_provider "aws" {
   source = "../mocks"

@@ -5,6 +5,10 @@ mock_provider "helm" {}
 run "releases" {
   command = apply
 
+  variables {
+    monitoring = merge(var.monitoring, { install = true })
+  }
+
   assert {
     condition     = helm_release.monitoring[0].repository == var.chart_repositories.kube_prometheus_stack && helm_release.monitoring[0].chart == "kube-prometheus-stack" && helm_release.monitoring[0].version == var.monitoring.chart_version
     error_message = "kube-prometheus-stack is not what was pinned."

@@ -1,4 +1,4 @@
-# Rejected settings, each in combination with those of production: terraform test -filter=tests/refusals.tftest.hcl -var-file=../environments/production.tfvars -var-file=tests/cluster.production.json
+# Rejected settings, each in combination with those of production, whatever these are: terraform test -filter=tests/refusals.tftest.hcl -var-file=../environments/production.tfvars -var-file=tests/cluster.production.json
 
 mock_provider "helm" {}
 
@@ -77,7 +77,7 @@ run "unknown_plan" {
 run "pro_plan_without_key" {
   command = plan
   variables {
-    exporter = merge(var.exporter, { api_key_secret = null })
+    exporter = merge(var.exporter, { plan = "pro", api_key_secret = null, secret_store = null })
   }
   expect_failures = [var.exporter]
 }
@@ -85,7 +85,7 @@ run "pro_plan_without_key" {
 run "keyless_plan_with_key" {
   command = plan
   variables {
-    exporter = merge(var.exporter, { plan = "keyless" })
+    exporter = merge(var.exporter, { plan = "keyless", api_key_secret = "coingecko-api-key", secret_store = null })
   }
   expect_failures = [var.exporter]
 }
@@ -93,7 +93,7 @@ run "keyless_plan_with_key" {
 run "key_from_two_places" {
   command = plan
   variables {
-    exporter = merge(var.exporter, { secret_store = "aws" })
+    exporter = merge(var.exporter, { plan = "pro", api_key_secret = "coingecko-api-key", secret_store = "aws" })
   }
   expect_failures = [var.exporter]
 }
@@ -149,7 +149,7 @@ run "viewers_that_are_no_network" {
 run "alerts_that_reach_nobody" {
   command = plan
   variables {
-    monitoring = merge(var.monitoring, { alertmanager_secret = null })
+    monitoring = merge(var.monitoring, { alertmanager_secret = null, alerts_reach_nobody = false })
   }
   expect_failures = [var.monitoring]
 }
