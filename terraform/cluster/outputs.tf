@@ -26,6 +26,21 @@ output "image_repository" {
   value       = one(values(module.registry.repository_urls))
 }
 
+output "vpc_id" {
+  description = "ID of the VPC, for a connection to your network."
+  value       = module.network.vpc_id
+}
+
+output "private_subnets" {
+  description = "IDs of the private subnets, in the order of network.azs."
+  value       = module.network.private_subnets
+}
+
+output "private_route_table_ids" {
+  description = "IDs of the route tables of the private subnets, which need the routes to your network."
+  value       = module.network.private_route_table_ids
+}
+
 output "nat_public_ips" {
   description = "Public addresses of outgoing traffic, as CoinGecko sees them."
   value       = module.network.nat_public_ips
