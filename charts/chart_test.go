@@ -164,9 +164,24 @@ func TestRules(t *testing.T) {
 			}
 		}
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: the chart has\n%v\nand the file\n%v", file, got, want)
+			inChart, inFile := texts(got), texts(want)
+			only := func(a, b []string) []string {
+				return slices.DeleteFunc(slices.Clone(a), func(rule string) bool { return slices.Contains(b, rule) })
+			}
+			t.Errorf("%s and the chart's rules differ: set store in the chart's values.yaml as in store.rules.yaml, or run make chart-files\nonly in the chart: %v\nonly in the file: %v",
+				file, only(inChart, inFile), only(inFile, inChart))
 		}
 	}
+}
+
+// texts returns a text for each rule of a file.
+func texts(file object) (rules []string) {
+	for _, group := range file["groups"].([]any) {
+		for _, rule := range group.(object)["rules"].([]any) {
+			rules = append(rules, fmt.Sprint(rule))
+		}
+	}
+	return rules
 }
 
 var (
