@@ -122,6 +122,7 @@ func fewDescriptors(t *testing.T) {
 	testbed.Until(t, "rates", func() bool { return up(t, base) })
 	http.DefaultClient.CloseIdleConnections()
 	var idle []net.Conn
+	begun := time.Now() // a busy machine takes seconds to dial, in which the first connections grow old
 	for range 80 {
 		c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 		if err != nil {
@@ -131,17 +132,16 @@ func fewDescriptors(t *testing.T) {
 		idle = append(idle, c)
 	}
 	// All of them stay open, and say nothing.
-	begun := time.Now()
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testbed.Patience}
 	_, body := ask(t, c, http.MethodGet, base+"/metrics")
 	waited := time.Since(begun)
 	if !strings.Contains(body, "coingecko_up 1") {
 		t.Errorf("polls fail: %s", log)
 	}
-	if waited < time.Second {
+	if waited < 4*time.Second {
 		t.Errorf("answered after %v: it was never short of descriptors", waited)
 	}
-	t.Logf("a scrape beside %d silent connections waited %v", len(idle), waited.Round(time.Millisecond))
+	t.Logf("a scrape beside %d silent connections was answered after %v", len(idle), waited.Round(time.Millisecond))
 	for _, c := range idle {
 		c.Close()
 	}
