@@ -21,8 +21,8 @@ kubernetes = {
   compute_mode      = "managed"
   node_groups = {
     general = {
-      # Several types of one size, so that spot capacity is easier to find.
-      instance_types = ["t4g.large", "m6g.large", "m7g.large"]
+      # Several types with two CPUs, so that spot capacity is easier to find. T types bill CPU time beyond their baseline.
+      instance_types = ["m6g.large", "m7g.large", "r6g.large"]
       capacity_type  = "SPOT"
       min_size       = 2
       max_size       = 4

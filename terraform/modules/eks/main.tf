@@ -153,6 +153,12 @@ resource "aws_eks_cluster" "this" {
     }
   }
 
+  # The provider's defaults are 30 and 15 minutes. After a timeout, the next apply finds a cluster that it does not know.
+  timeouts {
+    create = "60m"
+    delete = "30m"
+  }
+
   # At the end of standard support, AWS upgrades the cluster instead of charging for extended support.
   upgrade_policy {
     support_type = "STANDARD"
