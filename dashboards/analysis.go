@@ -84,12 +84,12 @@ func analysis() *dashboard {
 func correlation() sdk.Target {
 	const x = change + `15m{` + exporters + `,currency=~"$currency",currency!="$against",quote="$quote"}`
 	const y = change + `15m{` + exporters + `,currency="$against",quote="$quote"}`
-	const both = ` * on (cluster, namespace, job, simulated, quote) group_left () `
+	const matched = ` on (cluster, namespace, job, simulated, quote) group_left () `
 	over := func(f, expr string) string { return f + `_over_time((` + expr + `)[24h:15m])` }
-	paired := x + ` + on (cluster, namespace, job, simulated, quote) group_left () 0 * ` + y
-	other := `0 * ` + x + ` + on (cluster, namespace, job, simulated, quote) group_left () ` + y
+	paired := x + ` +` + matched + `0 * ` + y
+	other := `0 * ` + x + ` +` + matched + y
 	return sdk.Target{
-		Expr: `(` + over("avg", x+both+y) + ` - ` + over("avg", paired) + ` * ` + over("avg", other) + `)` +
+		Expr: `(` + over("avg", x+` *`+matched+y) + ` - ` + over("avg", paired) + ` * ` + over("avg", other) + `)` +
 			` / (` + over("stddev", paired) + ` * ` + over("stddev", other) + `)`,
 		LegendFormat: "{{currency}}", Interval: "30m",
 	}
