@@ -14,18 +14,6 @@ mock_provider "aws" {
   }
 }
 
-# Not the settings in terraform.tfvars, so that these tests pass with yours.
-variables {
-  name                        = "coingecko-exporter"
-  region                      = "eu-central-1"
-  environments                = ["dev", "staging", "production"]
-  state_bucket_prefix         = "heycard-coingecko-exporter-tfstate"
-  github_repository           = "heycard/coingecko-exporter"
-  github_repository_ids       = null
-  trust_subject_without_ids   = true
-  create_github_oidc_provider = true
-}
-
 run "one_account_for_all" {
   command = apply
 

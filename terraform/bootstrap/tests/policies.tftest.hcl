@@ -103,18 +103,6 @@ override_resource {
   target = aws_iam_role_policy.deploy
 }
 
-# Not the settings in terraform.tfvars, so that the evaluation passes with yours.
-variables {
-  name                        = "coingecko-exporter"
-  region                      = "eu-central-1"
-  environments                = ["dev", "staging", "production"]
-  state_bucket_prefix         = "heycard-coingecko-exporter-tfstate"
-  github_repository           = "heycard/coingecko-exporter"
-  github_repository_ids       = null
-  trust_subject_without_ids   = true
-  create_github_oidc_provider = true
-}
-
 run "policies" {
   command = apply
 }

@@ -1,6 +1,6 @@
 // Evaluates the policies of bootstrap/ as IAM does: every request of a plan, an apply and a destroy must be allowed for the
 // role of its environment, and every access to another environment or beyond the boundary must be denied.
-// usage: terraform test -json -verbose -filter=tests/policies.tftest.hcl | node rights.mjs
+// usage: terraform test -json -verbose -filter=tests/policies.tftest.hcl -var-file=tests/settings.tfvars | node rights.mjs
 //
 // The simulator uses AWS's service authorization reference: it drops context keys that an action does not support,
 // and rejects unknown actions and resources.
