@@ -89,6 +89,10 @@ func newTransport(c *config.HTTPClientConfig, connections *connections) (http.Ro
 	if cfg.ProxyURL.URL == nil && cfg.NoProxy == "" {
 		cfg.ProxyFromEnvironment = true // HTTPS_PROXY and NO_PROXY
 	}
+	if cfg.ProxyURL.URL != nil && cfg.NoProxy == "" {
+		// With an exception, proxy_url does not apply to loopback addresses, like the variables. Otherwise, the proxy would see the key.
+		cfg.NoProxy = "localhost"
+	}
 	rt, err := config.NewRoundTripperFromConfig(cfg, "coingecko", config.WithDialContextFunc(connections.dial))
 	if t, ok := rt.(*http.Transport); ok {
 		t.OnProxyConnectResponse = proxyAnswered

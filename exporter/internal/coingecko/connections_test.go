@@ -207,15 +207,16 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 		"a client certificate":   {url: secure(&tls.Config{Certificates: []tls.Certificate{*ca.Issue(t, time.Now().Add(time.Hour), "localhost")}, ClientAuth: tls.RequireAnyClientCert}), reason: coingecko.Network, cause: coingecko.EndsHandshake, want: "If it requires a client certificate"},
 		"plain HTTP":             {url: strings.Replace(plain, "http:", "https:", 1), reason: coingecko.Network, cause: coingecko.PlainHTTP, want: "Write http:// in --coingecko.url"},
 		"HTTPS":                  {url: strings.Replace(good, "https:", "http:", 1), reason: coingecko.HTTPError, cause: coingecko.WantsHTTPS, want: "Write https:// in --coingecko.url."},
-		"proxy gone":             {url: good, proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
+		"proxy gone":             {url: "https://relay.invalid", proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
 		"proxy gone, plain HTTP": {url: "http://relay.invalid", proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
-		"proxy forbids":          {url: good, proxy: proxy(403, "Forbidden"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (403)"},
-		"proxy cannot":           {url: good, proxy: proxy(502, "Bad Gateway"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (502)"},
-		"proxy wants a password": {url: good, proxy: proxy(407, "authenticationrequired"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
-		"the same, CA in a file": {url: good, file: true, proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
+		"proxy forbids":          {url: "https://relay.invalid", proxy: proxy(403, "Forbidden"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (403)"},
+		"proxy cannot":           {url: "https://relay.invalid", proxy: proxy(502, "Bad Gateway"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (502)"},
+		"proxy wants a password": {url: "https://relay.invalid", proxy: proxy(407, "authenticationrequired"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
+		"the same, CA in a file": {url: "https://relay.invalid", file: true, proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
 		"the same, plain HTTP":   {url: "http://relay.invalid", proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.HTTPError, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
 		"good":                   {url: good},
 		"good, CA in a file":     {url: good, file: true},
+		"loopback, and a proxy":  {url: good, proxy: goneURL},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
