@@ -49,12 +49,12 @@ func (s *settings) checkWeb() error {
 	if err := s.checkPrefix(); err != nil {
 		return err
 	}
+	if problem := originProblem(s.corsFlag); problem != "" {
+		return s.wrong("web.cors.origin", "%s", problem)
+	}
 	var err error
 	if s.cors, err = newCORS(s.corsFlag); err != nil {
 		return s.wrong("web.cors.origin", "not a valid regular expression")
-	}
-	if problem := originProblem(s.corsFlag); problem != "" {
-		return s.wrong("web.cors.origin", "%s", problem)
 	}
 	if err := s.checkListeners(); err != nil {
 		return err
@@ -81,13 +81,13 @@ func (s *settings) checkListeners() error {
 			if strings.HasPrefix(address, "vsock://") && flag == "web.health-listen-address" {
 				problem = "the health endpoints cannot use vsock"
 			}
-			for _, other := range before {
-				if sameListener(address, other) {
-					problem = "uses the same port as " + other
-				}
-			}
 			if problem != "" {
 				return s.wrongValue(flag, address, problem)
+			}
+			taken := func(a string) func(string) bool { return func(other string) bool { return sameListener(a, other) } }
+			if i := slices.IndexFunc(before, taken(address)); i >= 0 {
+				free := slices.DeleteFunc([]string{":9880", ":9881", ":9882"}, func(a string) bool { return slices.ContainsFunc(before, taken(a)) })
+				return s.wrongExample(flag, address, "uses the same port as "+before[i], free[0])
 			}
 			before = append(before, address)
 		}
@@ -182,6 +182,13 @@ func (s *settings) spendsQuota() bool {
 
 func (s *settings) checkTimes() error {
 	least := poller.MinInterval
+	// 0 is the value of a flag that was not set.
+	if s.interval == 0 && len(s.given["coingecko.interval"].values) > 0 {
+		return s.wrong("coingecko.interval", "must be at least %v", least)
+	}
+	if s.maxAge == 0 && len(s.given["rates.max-age"].values) > 0 {
+		return s.wrong("rates.max-age", "rates would expire at once")
+	}
 	s.minInterval, s.backoffMin, s.backoffMax = poller.MinInterval, time.Minute, 15*time.Minute
 	switch {
 	case s.simulate: // no quota is used, and an audience waits
@@ -194,17 +201,6 @@ func (s *settings) checkTimes() error {
 		setDefault(&s.interval, poller.MinInterval)
 	}
 	setDefault(&s.maxAge, max(leastMaxAge, 3*s.interval))
-	// 0 is the default of a flag that was not set, so an explicit 0 needs a check of its own.
-	for _, given := range []struct{ flag, problem string }{
-		{"coingecko.interval", fmt.Sprintf("must be at least %v", least)},
-		{"rates.max-age", "rates would expire at once"},
-	} {
-		if g := s.given[given.flag]; len(g.values) > 0 {
-			if d, err := time.ParseDuration(g.values[0]); err == nil && d == 0 {
-				return s.wrong(given.flag, "%s", given.problem)
-			}
-		}
-	}
 	switch {
 	case s.interval < least:
 		return s.wrong("coingecko.interval", "must be at least %v", least)
@@ -214,6 +210,8 @@ func (s *settings) checkTimes() error {
 		return s.wrong("coingecko.timeout", "must be at least %v", leastTimeout)
 	case s.maxAge < s.interval:
 		return s.wrong("rates.max-age", "must not be below the poll interval %s=%v; rates would expire before the next poll", s.name("coingecko.interval"), s.interval)
+	case s.timeout > s.maxAge && len(s.given["coingecko.timeout"].values) > 0:
+		return s.wrong("coingecko.timeout", "must not be above %s=%v; rates would expire during a poll", s.name("rates.max-age"), s.maxAge)
 	case s.maxJump != 0 && !(s.maxJump > 1 && s.maxJump <= math.MaxFloat64):
 		return s.wrong("rates.max-jump", "must be above 1, or 0 for no limit")
 	case s.shutdownDelay < 0:
@@ -224,7 +222,7 @@ func (s *settings) checkTimes() error {
 	return nil
 }
 
-// setDefault sets a duration that was not set. An explicit 0 looks the same; checkTimes rejects it.
+// setDefault sets a duration that was not set.
 func setDefault(d *time.Duration, value time.Duration) {
 	if *d == 0 {
 		*d = value
@@ -245,7 +243,7 @@ func (s *settings) checkScreen() error {
 	}
 	if s.basketFlag != "" {
 		if s.basket, err = screen.ParseBasket(s.basketFlag); err != nil {
-			return s.wrong("screen.basket", "not an amount above 0 with a currency code")
+			return s.wrong("screen.basket", "%s", err)
 		}
 	}
 	if s.coinsList == "" {

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v2"
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
@@ -153,6 +154,9 @@ func webConfigProblem(file string) (hasTLS bool, problem string) {
 			return false, problem
 		}
 	}
+	if r := c.RateLimiterConfig; r.Interval != 0 && r.Burst < 1 {
+		return false, fmt.Sprintf("burst in rate_limit is %d, so no request would be answered; it must be at least 1", r.Burst)
+	}
 	if err := web.Validate(file); err != nil {
 		return false, notYAML(err) + "; " + webConfigForm
 	}
@@ -245,6 +249,18 @@ func httpConfig(file string) (_ *config.HTTPClientConfig, problem string) {
 	}
 	if c.HTTPHeaders != nil {
 		for header, h := range c.HTTPHeaders.Headers {
+			if !httpguts.ValidHeaderFieldName(header) {
+				return nil, fmt.Sprintf("http_headers: %q is not the name of a header", header)
+			}
+			values := slices.Clone(h.Values)
+			for _, secret := range h.Secrets {
+				values = append(values, string(secret))
+			}
+			for _, value := range values {
+				if !httpguts.ValidHeaderFieldValue(value) {
+					return nil, fmt.Sprintf("http_headers: a value of %s contains a line break or another control character; remove it", header)
+				}
+			}
 			for i, file := range h.Files {
 				secrets[fmt.Sprintf("http_headers.%s.files[%d]", header, i)] = file
 			}

@@ -35,7 +35,7 @@ func originProblem(origin string) string {
 		return "an origin has no spaces or quotes; separate origins with |"
 	case strings.HasSuffix(origin, "/") || strings.HasSuffix(origin, "/$"):
 		return "an origin has no trailing slash"
-	case strings.Contains(origin, "/*."):
+	case origin == "*", strings.Contains(origin, "/*."):
 		return "this is a regular expression; write .* instead of *"
 	case plainHost.MatchString(origin) && origin != "null":
 		return "an origin must begin with http:// or https://"

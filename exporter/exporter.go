@@ -189,7 +189,7 @@ func (e *exporter) serve(ctx context.Context) error {
 	if s.healthAddress != "" {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.healthAddress)
 		if err != nil {
-			return inUse(err, "--web.health-listen-address")
+			return notListening(err, "--web.health-listen-address")
 		}
 		probes := newServer(e.health.handler(), s.logger)
 		s.logger.Info("Listening for probes", "address", l.Addr().String())
@@ -211,7 +211,7 @@ func (e *exporter) serve(ctx context.Context) error {
 		s.logger.Info("Stopped", "why", err.Error())
 		return nil
 	}
-	return inUse(err, "--web.listen-address")
+	return notListening(err, "--web.listen-address")
 }
 
 // warnUnknown logs which currencies of the screen's settings the first good answer does not have: flags are checked
@@ -230,7 +230,7 @@ func (e *exporter) warnUnknown(ctx context.Context) {
 	for _, setting := range []struct {
 		flag  string
 		codes []string
-	}{{"screen.coins", s.coins}, {"screen.quote", []string{s.quote}}, {"screen.basket", []string{s.basket.Code}}} {
+	}{{"screen.coins", s.coins}, {"screen.quote", []string{s.quote}}, {"screen.basket", []string{s.basket.Code}}, {"screen.thresholds", s.thresholds.Currencies()}} {
 		unknown := slices.DeleteFunc(slices.Clone(setting.codes), func(code string) bool {
 			_, known := coingecko.Find(first.Rates, code)
 			_, withheld := coingecko.Find(first.Withheld, code)
@@ -242,9 +242,9 @@ func (e *exporter) warnUnknown(ctx context.Context) {
 	}
 }
 
-// inUse adds advice to an error about an address that is in use.
-func inUse(err error, flag string) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
+// notListening adds advice to an error about an address at which the exporter cannot listen.
+func notListening(err error, flag string) error {
+	if listening := (*net.OpError)(nil); errors.As(err, &listening) && listening.Op == "listen" {
 		return fmt.Errorf("%w; choose another address with %s", err, flag)
 	}
 	return err

@@ -211,7 +211,7 @@ func noValue(f *kingpin.FlagModel, err error) string {
 		choices, _, _ = strings.Cut(choices, ", got")
 		return "must be one of " + strings.ReplaceAll(choices, ",", ", ")
 	case strings.HasPrefix(text, "time: "):
-		return "not a duration; write a number with a unit: ms, s, m or h"
+		return "not a duration; write a number with a unit: ms, s, m, h, d or w"
 	}
 	return text
 }

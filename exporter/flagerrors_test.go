@@ -30,7 +30,7 @@ func fails(t *testing.T, environ []string, args ...string) string {
 
 const (
 	several  = "contains several URLs; repeat the flag, or write one per line in the variable"
-	duration = "not a duration; write a number with a unit: ms, s, m or h"
+	duration = "not a duration; write a number with a unit: ms, s, m, h, d or w"
 	noFile   = "cannot be read: no such file or directory; write the path of an existing file"
 	aFolder  = "cannot be read: is a directory; write the path of a file"
 	noHost   = "the host is neither an IP address nor a host name"
@@ -71,7 +71,7 @@ var wrongValues = []struct{ flag, value, problem string }{
 	{"web.external-url", "https://shop.example:99999/", "the port must be between 0 and 65535"},
 	{"web.route-prefix", "/a/../b", "not a path of letters, digits and ._~-"},
 	{"web.route-prefix", "/a b", "not a path of letters, digits and ._~-"},
-	{"web.cors.origin", "*", "not a valid regular expression"},
+	{"web.cors.origin", "*", "this is a regular expression; write .* instead of *"},
 	{"web.cors.origin", "https?://(", "not a valid regular expression"},
 	{"web.cors.origin", "https://*.shop.example", "this is a regular expression; write .* instead of *"},
 	{"web.cors.origin", "https://shop.example/", "an origin has no trailing slash"},
@@ -115,11 +115,14 @@ var wrongValues = []struct{ flag, value, problem string }{
 	{"coingecko.interval", "60", duration},
 	{"coingecko.interval", "9s", "must be at least 10s"},
 	{"coingecko.interval", "25h", "must be at most 24h"},
+	{"coingecko.interval", "0d", "must be at least 10s"},
 	{"coingecko.interval", `"5m"`, duration + "; remove the quotes around it"},
 	{"coingecko.timeout", "10", duration},
 	{"coingecko.timeout", "0s", "must be at least 10ms"},
+	{"coingecko.timeout", "1h", "must not be above --rates.max-age=10m0s; rates would expire during a poll"},
 	{"rates.max-age", "10", duration},
 	{"rates.max-age", "0s", "rates would expire at once"},
+	{"rates.max-age", "0w", "rates would expire at once"},
 	{"rates.max-age", "59s", "must not be below the poll interval --coingecko.interval=1m0s; rates would expire before the next poll"},
 	{"rates.max-jump", "50%", "not a number"},
 	{"rates.max-jump", "0.5", "must be above 1, or 0 for no limit"},
@@ -130,8 +133,9 @@ var wrongValues = []struct{ flag, value, problem string }{
 	{"screen.coins", "btc,,eth", `"" is not a coin code; separate codes with commas`},
 	{"screen.coins", "btc,eth,BTC", "btc is listed twice"},
 	{"screen.coins", "btc eth", `"btc eth" is not a coin code; separate codes with commas`},
-	{"screen.basket", "49,90 €", "not an amount above 0 with a currency code"},
-	{"screen.basket", "0eur", "not an amount above 0 with a currency code"},
+	{"screen.basket", "49,90 €", `"49,90 €" is not an amount with a currency code`},
+	{"screen.basket", "1e9eur", `"1e9eur" is not an amount with a currency code`},
+	{"screen.basket", "0eur", `"0eur" is not above 0 and up to 1,000,000,000,000`},
 	{"screen.thresholds", "5", `"5" is not a threshold such as crypto.1h=0.05 or btc.24h=0.1; windows are 15m, 1h and 24h`},
 	{"screen.thresholds", "crypto.2h=0.1", `"crypto.2h=0.1" is not a threshold such as crypto.1h=0.05 or btc.24h=0.1; windows are 15m, 1h and 24h`},
 	{"screen.thresholds", "btc.7d=0.3", `"btc.7d=0.3" is not a threshold such as crypto.1h=0.05 or btc.24h=0.1; windows are 15m, 1h and 24h`},
@@ -149,6 +153,7 @@ var wrongValues = []struct{ flag, value, problem string }{
 	{"history.prometheus-url", "http://p:9090/graph", "must be the URL of Prometheus without a page or endpoint"},
 	{"history.selector", "job=shop", noLabels},
 	{"history.selector", `job=~"["`, noLabels},
+	{"history.selector", `__name__="up"`, noLabels},
 	{"simulate", "yes", "must be true or false"},
 	{"log.level", "loud", "must be one of debug, info, warn, error"},
 	{"log.level", "INFO", "must be one of debug, info, warn, error"},
@@ -230,6 +235,9 @@ func TestWrongSettings(t *testing.T) {
 	versions := write("versions.yml", "tls_server_config: {min_version: TLS13, max_version: TLS12}")
 	token := write("token.yml", "oauth2: {client_id: me, client_secret: hunter2, token_url: 'me:hunter2@idp'}")
 	headers := write("headers.yml", "http_headers: {X-Team: {files: [nowhere]}}")
+	headerName := write("headername.yml", `http_headers: {"X Team": {values: [a]}}`)
+	headerValue := write("headervalue.yml", `http_headers: {X-Team: {secrets: ["hunter2\nb"]}}`)
+	burst := write("burst.yml", "rate_limit: {interval: 1s}")
 	bearer := write("bearer.yml", `authorization: {credentials: "hunter2\n"}`)
 	const (
 		proxyURL = "not a proxy URL such as http://user:password@proxy:3128; " + escaped
@@ -262,6 +270,7 @@ func TestWrongSettings(t *testing.T) {
 		{[]string{"--log.level=info", "--log.level=warn"}, nil, "--log.level is set twice; set it once, for example --log.level=info"},
 
 		{[]string{"--web.listen-address=:1", "--web.listen-address=127.0.0.1:1"}, nil, "--web.listen-address=127.0.0.1:1: uses the same port as :1; for example --web.listen-address=:9880"},
+		{[]string{"--web.listen-address=:9880", "--web.listen-address=:9880"}, nil, "--web.listen-address=:9880: uses the same port as :9880; for example --web.listen-address=:9881"},
 		{[]string{"--health.url=http://rates:9880"}, nil, "--health.url=http://rates:9880: requires --health.check; for example --health.url=http://rates:9880"},
 		{[]string{"--coingecko.url=http://me:hunter2@relay/api/v3"}, nil, "--coingecko.url=http://<password>@relay/api/v3: a user or password in the URL would be logged; use --coingecko.http-config-file; for example --coingecko.url=http://poller:9880/api/v3"},
 		{[]string{"--coingecko.url=https://relay/api/v3?x=CG-secret"}, nil, "--coingecko.url=https://relay/api/v3?<secret>: must not contain ? or #; set an API key with --coingecko.api-key-file; for example --coingecko.url=http://poller:9880/api/v3"},
@@ -284,6 +293,9 @@ func TestWrongSettings(t *testing.T) {
 		{[]string{web + versions}, nil, web + versions + ": min_version in tls_server_config is above max_version"},
 		{[]string{http + token}, nil, http + token + ": oauth2.token_url: must begin with http:// or https:// and a host"},
 		{[]string{http + headers}, nil, http + headers + ": http_headers.X-Team.files[0] " + dir + "/nowhere: " + noFile},
+		{[]string{http + headerName}, nil, http + headerName + `: http_headers: "X Team" is not the name of a header`},
+		{[]string{http + headerValue}, nil, http + headerValue + ": http_headers: a value of X-Team contains a line break or another control character; remove it"},
+		{[]string{web + burst}, nil, web + burst + ": burst in rate_limit is 0, so no request would be answered; it must be at least 1"},
 		{[]string{http + bearer}, nil, http + bearer + ": authorization.credentials contains a line break; remove it"},
 		{[]string{web + pair}, nil, web + pair + ": cert_file " + empty + " and key_file " + empty + " are not a pair of PEM files: failed to find any PEM data in certificate input"},
 		{[]string{web + ca}, nil, web + ca + ": cert_file " + dir + "/c: " + noFile},

@@ -118,14 +118,14 @@ func newApp(s *settings) *kingpin.Application {
 	app.Flag("coingecko.http-config-file", "File with a Prometheus HTTP client configuration (TLS, basic auth, proxy) for the upstream.").PlaceHolder("FILE").StringVar(&s.httpFile)
 	app.Flag("coingecko.interval", "Time between polls, at least 10s. Defaults to 60s for keyless, 5m for demo, 60s for pro. A relay defaults to 10s until its upstream says when newer rates are due.").PlaceHolder("DURATION").DurationVar(&s.interval)
 	app.Flag("coingecko.timeout", "Timeout of a poll.").Default("10s").DurationVar(&s.timeout)
-	app.Flag("rates.max-age", "Maximum age of rates. Older rates expire. Defaults to 10m or three intervals, whichever is longer.").PlaceHolder("DURATION").DurationVar(&s.maxAge)
+	app.Flag("rates.max-age", "Maximum age of rates. Older rates expire. Defaults to 10m or three intervals, whichever is longer. On a relay, set it to that of the poller.").PlaceHolder("DURATION").DurationVar(&s.maxAge)
 	app.Flag("rates.max-jump", "Maximum factor between a rate and the one before. A rate beyond it is withheld until a later, different answer confirms it. 0 means no limit.").Default("1.5").Float64Var(&s.maxJump)
 
 	app.Flag("screen.quote", "Currency in which the screen shows prices.").Default("usd").StringVar(&s.quote)
 	app.Flag("screen.coins", "Comma-separated codes of the coins on the screen. Defaults to all coins except bits and sats.").PlaceHolder("btc,eth,...").StringVar(&s.coinsList)
 
 	app.Flag("screen.basket", "Amount that the screen converts into each coin, such as 49.90eur.").PlaceHolder("AMOUNT").StringVar(&s.basketFlag)
-	app.Flag("screen.thresholds", "Price changes that the screen highlights, as ratios by kind or currency and by window (15m, 1h, 24h). Defaults to the thresholds of the shipped alerts. Empty means none.").Default(screen.DefaultThresholds).StringVar(&s.limitsFlag)
+	app.Flag("screen.thresholds", "Price changes that the screen highlights, as ratios by kind or currency and by window (15m, 1h, 24h). Defaults to the thresholds of the shipped alerts. An empty flag means none; an empty variable is ignored.").Default(screen.DefaultThresholds).StringVar(&s.limitsFlag)
 	app.Flag("screen.timezone", "Time zone of the screen, such as Europe/Madrid.").Default("UTC").StringVar(&s.zoneFlag)
 
 	app.Flag("history.prometheus-url", "URL of a Prometheus that scrapes this exporter, such as http://prometheus:9090. The screen then starts with the changes and curves of the last day. A user and password in the URL are never logged.").PlaceHolder("URL").StringVar(&s.historyFlag)

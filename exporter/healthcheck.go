@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -81,20 +82,28 @@ func ownURL(address string) (*url.URL, error) {
 	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}, nil
 }
 
-// fetch returns the body of an answer. A status other than 200 is an error that contains the body.
+// fetch returns the body of an answer. A status other than 200 is an error that contains the body. The URL has no password.
 func fetch(ctx context.Context, client *http.Client, u *url.URL) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := client.Do(req)
+	if unverified := (*tls.CertificateVerificationError)(nil); errors.As(err, &unverified) {
+		err = fmt.Errorf("%w; set its CA with --coingecko.http-config-file", err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%d: %.1024s", resp.StatusCode, body)
+	switch {
+	case err != nil, resp.StatusCode == http.StatusOK:
+		return body, err
+	case resp.StatusCode == http.StatusServiceUnavailable: // the exporter says why
+		return nil, fmt.Errorf("%d: %.1024s", resp.StatusCode, body)
+	case resp.StatusCode == http.StatusUnauthorized:
+		return nil, fmt.Errorf("%s returned 401; set user and password with --coingecko.http-config-file", u)
 	}
-	return body, err
+	return nil, fmt.Errorf("%s returned %d: %.1024s", u, resp.StatusCode, body)
 }

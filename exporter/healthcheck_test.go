@@ -57,7 +57,7 @@ func TestHealthCheck(t *testing.T) {
 		{url + waiting.url, 1, "unhealthy: 503: Not ready: no rates yet."},
 		{url + serve("coingecko_up 0\n"), 1, "no current rates"},
 		{url + serve("<html>"), 1, "/metrics returned no metrics"},
-		{url + ready.url + " --web.telemetry-path=/elsewhere", 1, "404"},
+		{url + ready.url + " --web.telemetry-path=/elsewhere", 1, ready.url + "/elsewhere returned 404"},
 		{url + goneURL, 1, "connection refused"},
 		{url + "rates:9880", 2, "for example --health.url=http://rates:9880"},
 		{url + "http://a:secret@rates", 2, "a user or password in the URL"},

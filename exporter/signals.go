@@ -51,6 +51,6 @@ func (s *settings) reread() {
 		}
 	}
 	if good {
-		s.logger.Info("SIGHUP: key and TLS files are usable; flags and environment are read only at start")
+		s.logger.Info("SIGHUP: key, password and TLS files are usable; flags, environment and --coingecko.http-config-file itself are read only at start")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/agext/levenshtein"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
+	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 )
 
 // warnings describes settings that are valid but probably wrong.
@@ -19,10 +20,9 @@ func (s *settings) warnings() []string {
 			s.name("coingecko.interval"), s.interval, n, s.plan.Name, s.plan.PerMonth, float64(s.plan.PerMonth)*s.interval.Hours()/24,
 			time.Duration(float64(coingecko.Month)/float64(s.plan.PerMonth)).Round(time.Second)+time.Second))
 	}
-	// The rules call rates stale from three quarters of max-age on, and one missed poll makes them two intervals old.
-	if least := s.interval * 8 / 3; s.maxAge < least {
+	if least := poller.LeastMaxAge(s.interval); s.maxAge < least {
 		w = append(w, fmt.Sprintf("%s=%v is so close to the poll interval of %v that a single missed poll makes the rates stale; set at least %v",
-			s.name("rates.max-age"), s.maxAge, s.interval, least.Truncate(time.Second)+time.Second))
+			s.name("rates.max-age"), s.maxAge, s.interval, least))
 	}
 	for _, e := range s.endpoints {
 		if s.key != nil && !coingecko.MayCarryKey(e.URL) {

@@ -97,7 +97,7 @@ topologySpreadConstraints:
 metadata:
   {{- $pod := include "coingecko-exporter.podMetadata" (dict "root" $root "component" $component "values" $values) | fromYaml }}
   {{- $annotations := dict "kubectl.kubernetes.io/default-container" "exporter" }}
-  {{- /* The checksum restarts the pod when coingecko.apiKey.value changes. Other files need no restart: the exporter reads the key at each poll, web.yaml and passwords at each request. */}}
+  {{- /* The checksum restarts the pod when coingecko.apiKey.value changes. Other files need no restart, except coingecko.httpConfig: the exporter reads the key at each poll, web.yaml and passwords at each request. */}}
   {{- if and $keySecret $common.coingecko.apiKey.value }}
   {{- $_ := set $annotations "checksum/api-key" ($common.coingecko.apiKey.value | toString | sha256sum) }}
   {{- end }}

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/api"
@@ -42,25 +43,25 @@ type Source struct {
 
 var matchers = regexp.MustCompile(`^\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*(,\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*)*,?\s*$`)
 
-// IsSelector reports whether a text is a list of PromQL label matchers, without braces.
+// IsSelector reports whether a text is a list of PromQL label matchers, without braces. The metric's name is none of them.
 func IsSelector(s string) bool {
 	if !matchers.MatchString(s) {
 		return false
 	}
-	for _, m := range patterns.FindAllStringSubmatch(s, -1) {
-		value, err := strconv.Unquote(m[1])
-		if err == nil {
+	for _, m := range matcher.FindAllStringSubmatch(s, -1) {
+		value, err := strconv.Unquote(m[3])
+		if err == nil && strings.HasSuffix(m[2], "~") {
 			_, err = regexp.Compile(value)
 		}
-		if err != nil {
+		if err != nil || m[1] == "__name__" {
 			return false
 		}
 	}
 	return true
 }
 
-// patterns matches the values of regular expression matchers.
-var patterns = regexp.MustCompile(`[=!]~\s*("(?:\\.|[^"\\\n])*")`)
+// matcher matches the label, the operator and the value of a matcher.
+var matcher = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:\\.|[^"\\\n])*")`)
 
 // Fetch returns the samples of the day before now. It omits rates that an exporter would not have believed or shown. Its errors do
 // not contain the user or password.

@@ -35,6 +35,11 @@ func (p *Poller) log(o Poll, k *state, now instant) {
 		case returned:
 			l.Info("Rates are fresh again", "upstream", o.Upstream)
 		}
+		if o.Upstream == coingecko.Relay && p.options.MaxAge < LeastMaxAge(k.interval) && !p.shortAgeLogged {
+			l.Warn("Rates may expire here while the upstream still has them: set --rates.max-age to that of the upstream",
+				"max_age", p.options.MaxAge.String(), "upstream_interval", k.interval.String(), "at_least", LeastMaxAge(k.interval).String())
+			p.shortAgeLogged = true
+		}
 		clear(p.failuresLogged)
 		p.failedPolls = 0
 		l.Debug("Poll succeeded", "upstream", o.Upstream, "duration", o.Duration.String(), "new", o.Snapshot != nil)

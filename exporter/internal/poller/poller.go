@@ -48,7 +48,8 @@ type Poller struct {
 	hadFreshRates      bool
 	failuresLogged     map[string]instant // when last, by kind of failure since the last success
 	failingSince       time.Time
-	failedPolls        int                // since the last log message
+	failedPolls        int // since the last log message
+	shortAgeLogged     bool
 	droppedLogged      string             // the reasons
 	withheldLogged     map[string]instant // when last, by code
 	withheldUnresolved bool               // some were logged, and not yet that none is left

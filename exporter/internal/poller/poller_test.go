@@ -423,6 +423,9 @@ func TestRelayCarriesTheAge(t *testing.T) {
 		if brought != 1 || len(p.polls) < 10 {
 			t.Errorf("%d of %d polls brought something new", brought, len(p.polls))
 		}
+		if n := strings.Count(p.log.String(), "set --rates.max-age to that of the upstream"); n != 1 || !strings.Contains(p.log.String(), "at_least=13m21s") {
+			t.Errorf("max-age of 10m with polls every 5m: %d warnings: %s", n, p.log)
+		}
 		// Another relay behind the same name lags behind: time does not run backwards.
 		up.left, up.price = time.Now(), 3
 		pass(12 * time.Second)

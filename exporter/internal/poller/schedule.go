@@ -53,3 +53,9 @@ func (p *Poller) nextPoll(begun, ended instant, answer coingecko.Answer, err *co
 	// From begin to begin, because the monthly quota counts polls.
 	return begun.add(p.options.Interval)
 }
+
+// LeastMaxAge returns the maximum age, in whole seconds, at which one missed poll does not make the rates stale: the rules call rates
+// stale from three quarters of it on, and after a missed poll they are two intervals old.
+func LeastMaxAge(interval time.Duration) time.Duration {
+	return (interval * 8 / 3).Truncate(time.Second) + time.Second
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,6 +45,19 @@ func ParseThresholds(list string) (Thresholds, error) {
 	return t, nil
 }
 
+// Currencies returns the codes of the currencies that have a threshold of their own, sorted.
+func (t Thresholds) Currencies() []string {
+	var codes []string
+	for key := range t {
+		code, _, _ := strings.Cut(key, ".")
+		if kind := (coingecko.Rate{Type: code}).Kind(); kind == coingecko.Other && code != string(coingecko.Other) {
+			codes = append(codes, code)
+		}
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
+}
+
 // of returns the threshold of a currency in a window; infinite if there is none.
 func (t Thresholds) of(r coingecko.Rate, window string) float64 {
 	for _, who := range []string{r.Code, string(r.Kind())} {
@@ -63,17 +77,20 @@ type Basket struct {
 
 var basket = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z][A-Za-z0-9_-]*)$`)
 
+// exponent matches what would be the code of 1e9eur.
+var exponent = regexp.MustCompile(`^e-?[0-9]`)
+
 // ParseBasket parses "49.90eur".
 func ParseBasket(s string) (Basket, error) {
 	m := basket.FindStringSubmatch(strings.TrimSpace(s))
-	if m == nil {
-		return Basket{}, fmt.Errorf("%q is not an amount such as 49.90eur", s)
+	if m == nil || exponent.MatchString(strings.ToLower(m[2])) || !coingecko.IsCode(strings.ToLower(m[2])) {
+		return Basket{}, fmt.Errorf("%q is not an amount with a currency code", s)
 	}
 	amount, err := strconv.ParseFloat(m[1], 64)
-	code := strings.ToLower(m[2])
-	if err != nil || amount <= 0 || amount > 1e12 || !coingecko.IsCode(code) {
-		return Basket{}, fmt.Errorf("%q is not an amount above 0 and up to 1e12, such as 49.90eur", s)
+	if err != nil || amount <= 0 || amount > 1e12 {
+		return Basket{}, fmt.Errorf("%q is not above 0 and up to 1,000,000,000,000", s)
 	}
+	code := strings.ToLower(m[2])
 	whole, cents, dot := strings.Cut(m[1], ".")
 	text := group(whole)
 	if dot {

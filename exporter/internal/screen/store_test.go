@@ -68,7 +68,7 @@ func TestParseBasket(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
-	for _, bad := range []string{"", "eur", "49.90", "49,90eur", "-1eur", "0eur", "0.00eur", "1e3eur!", "99999999999999eur", "49.90 €", ".5eur", "5eur usd"} {
+	for _, bad := range []string{"", "eur", "49.90", "49,90eur", "-1eur", "0eur", "0.00eur", "1e3eur!", "1e9eur", "5E3eur", "1e-320eur", "99999999999999eur", "49.90 €", ".5eur", "5eur usd"} {
 		if _, err := ParseBasket(bad); err == nil || !strings.Contains(err.Error(), strconv.Quote(bad)) {
 			t.Errorf("%q: %v", bad, err)
 		}
