@@ -84,10 +84,15 @@ func (s *settings) checkListeners() error {
 			if problem != "" {
 				return s.wrongValue(flag, address, problem)
 			}
-			taken := func(a string) func(string) bool { return func(other string) bool { return sameListener(a, other) } }
-			if i := slices.IndexFunc(before, taken(address)); i >= 0 {
-				free := slices.DeleteFunc([]string{":9880", ":9881", ":9882"}, func(a string) bool { return slices.ContainsFunc(before, taken(a)) })
-				return s.wrongExample(flag, address, "uses the same port as "+before[i], free[0])
+			taken := func(a string) int {
+				return slices.IndexFunc(before, func(other string) bool { return sameListener(a, other) })
+			}
+			if i := taken(address); i >= 0 {
+				port := 9880
+				for taken(fmt.Sprint(":", port)) >= 0 {
+					port++
+				}
+				return s.wrongExample(flag, address, "uses the same port as "+before[i], fmt.Sprint(":", port))
 			}
 			before = append(before, address)
 		}

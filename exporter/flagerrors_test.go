@@ -271,6 +271,10 @@ func TestWrongSettings(t *testing.T) {
 
 		{[]string{"--web.listen-address=:1", "--web.listen-address=127.0.0.1:1"}, nil, "--web.listen-address=127.0.0.1:1: uses the same port as :1; for example --web.listen-address=:9880"},
 		{[]string{"--web.listen-address=:9880", "--web.listen-address=:9880"}, nil, "--web.listen-address=:9880: uses the same port as :9880; for example --web.listen-address=:9881"},
+		{
+			[]string{"--web.listen-address=:9880", "--web.listen-address=:9881", "--web.listen-address=:9882", "--web.listen-address=:9882"}, nil,
+			"--web.listen-address=:9882: uses the same port as :9882; for example --web.listen-address=:9883",
+		},
 		{[]string{"--health.url=http://rates:9880"}, nil, "--health.url=http://rates:9880: requires --health.check; for example --health.url=http://rates:9880"},
 		{[]string{"--coingecko.url=http://me:hunter2@relay/api/v3"}, nil, "--coingecko.url=http://<password>@relay/api/v3: a user or password in the URL would be logged; use --coingecko.http-config-file; for example --coingecko.url=http://poller:9880/api/v3"},
 		{[]string{"--coingecko.url=https://relay/api/v3?x=CG-secret"}, nil, "--coingecko.url=https://relay/api/v3?<secret>: must not contain ? or #; set an API key with --coingecko.api-key-file; for example --coingecko.url=http://poller:9880/api/v3"},
