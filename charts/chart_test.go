@@ -492,6 +492,8 @@ func TestSettings(t *testing.T) {
 		{"coingecko.interval=11s", "coingecko.interval=11s makes 6 polls a minute, but keyless access allows 5 to 15, shared by all clients behind one IP address: set coingecko.interval to 12s or more"},
 		{"coingecko.interval=9s", "coingecko.interval=9s is below the minimum of 10s"},
 		{"coingecko.interval=5m rates.maxAge=4m59s", "rates.maxAge=4m59s is shorter than the polling interval of 300s, so rates would expire before the next poll: set rates.maxAge to 300s or more"},
+		{"coingecko.timeout=20m", "coingecko.timeout=20m is longer than the maximum age of 600s, so rates would expire during a poll: set coingecko.timeout to 600s or less"},
+		{"simulate=true rates.maxAge=6s", ""}, // below the timeout, which does not matter on loopback
 		{"simulate=true coingecko.plan=pro", "simulate=true cannot be combined with coingecko.plan, coingecko.apiKey, coingecko.urls or coingecko.httpConfig: remove them or set simulate=false"},
 		{"relay.autoscaling.enabled=true", "relay.autoscaling.enabled=true requires relay.enabled=true: the poller is never scaled, because each poller uses the quota"},
 		{"relay.enabled=true relay.autoscaling.minReplicas=7", "relay.autoscaling.minReplicas=7 is above relay.autoscaling.maxReplicas=6"},

@@ -215,7 +215,7 @@ func (s *settings) checkTimes() error {
 		return s.wrong("coingecko.timeout", "must be at least %v", leastTimeout)
 	case s.maxAge < s.interval:
 		return s.wrong("rates.max-age", "must not be below the poll interval %s=%v; rates would expire before the next poll", s.name("coingecko.interval"), s.interval)
-	case s.timeout > s.maxAge && len(s.given["coingecko.timeout"].values) > 0:
+	case s.timeout > s.maxAge && !s.simulate: // the simulator may have a max-age below the default timeout
 		return s.wrong("coingecko.timeout", "must not be above %s=%v; rates would expire during a poll", s.name("rates.max-age"), s.maxAge)
 	case s.maxJump != 0 && !(s.maxJump > 1 && s.maxJump <= math.MaxFloat64):
 		return s.wrong("rates.max-jump", "must be above 1, or 0 for no limit")

@@ -36,6 +36,7 @@ func TestUsableSettings(t *testing.T) {
 		"a relay":              {args: []string{"--coingecko.url=http://poller:9880/api/v3"}, interval: 10 * time.Second, maxAge: 10 * time.Minute},
 		"a relay first":        {args: []string{"--coingecko.url=http://poller:9880/api/v3", "--coingecko.url=https://api.coingecko.com/api/v3"}, interval: time.Minute, maxAge: 10 * time.Minute},
 		"the simulated market": {args: []string{"--simulate"}, env: "CG-0123456789", interval: 2 * time.Second, maxAge: 10 * time.Minute},
+		"a short max-age":      {args: []string{"--simulate", "--rates.max-age=6s", "--coingecko.timeout=10s"}, interval: 2 * time.Second, maxAge: 6 * time.Second},
 		"long intervals":       {args: []string{"--coingecko.interval=30m"}, interval: 30 * time.Minute, maxAge: 90 * time.Minute},
 		"a max-age of one interval": {
 			args: []string{"--coingecko.interval=5m", "--rates.max-age=5m"}, interval: 5 * time.Minute, maxAge: 5 * time.Minute,

@@ -126,6 +126,9 @@ tls_server_config:
   {{- if lt $interval 10 }}
     {{- fail (printf "coingecko.interval=%s is below the minimum of 10s" $c.interval) }}
   {{- end }}
+  {{- if gt (include "coingecko-exporter.seconds" $c.timeout | int) $maxAge }}
+    {{- fail (printf "coingecko.timeout=%s is longer than the maximum age of %ds, so rates would expire during a poll: set coingecko.timeout to %ds or less" $c.timeout $maxAge $maxAge) }}
+  {{- end }}
   {{- if include "coingecko-exporter.spendsQuota" . }}
     {{- $perMonth := $c.quotaPerMonth | default (get (dict "keyless" 0 "demo" 10000 "pro" 100000) $c.plan) | int }}
     {{- $polls := div (sub (add 2678400 $interval) 1) $interval | int }}
