@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
 // checkHealth checks the local exporter for readiness, or the one at --health.url for readiness and current rates. It prints
@@ -48,7 +50,7 @@ func askHealth(ctx context.Context, s *settings) error {
 	client := http.DefaultClient
 	if s.httpConfig != nil {
 		var err error
-		if client, err = config.NewClientFromConfig(*s.httpConfig, name); err != nil {
+		if client, err = config.NewClientFromConfig(coingecko.ExceptLoopback(*s.httpConfig), name); err != nil {
 			return err // readHTTPConfig has already checked it
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,6 +36,10 @@ func TestHealthCheck(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s.URL
 	}
+	proxied := filepath.Join(t.TempDir(), "proxied.yml")
+	if err := os.WriteFile(proxied, []byte("proxy_url: "+goneURL), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const listen, probes, url = "--web.listen-address=", "--web.health-listen-address=", "--health.url="
 	for _, tc := range []struct {
 		args string
@@ -54,6 +59,7 @@ func TestHealthCheck(t *testing.T) {
 
 		{url + ready.url, 0, ""},
 		{url + ready.url + "/", 0, ""},
+		{url + ready.url + " --coingecko.http-config-file=" + proxied, 0, ""}, // loopback, past the proxy
 		{url + waiting.url, 1, "unhealthy: 503: Not ready: no rates yet."},
 		{url + serve("coingecko_up 0\n"), 1, "no current rates"},
 		{url + serve("<html>"), 1, "/metrics returned no metrics"},

@@ -89,10 +89,7 @@ func newTransport(c *config.HTTPClientConfig, connections *connections) (http.Ro
 	if cfg.ProxyURL.URL == nil && cfg.NoProxy == "" {
 		cfg.ProxyFromEnvironment = true // HTTPS_PROXY and NO_PROXY
 	}
-	if cfg.ProxyURL.URL != nil && cfg.NoProxy == "" {
-		// With an exception, proxy_url does not apply to loopback addresses, like the variables. Otherwise, the proxy would see the key.
-		cfg.NoProxy = "localhost"
-	}
+	cfg = ExceptLoopback(cfg)
 	rt, err := config.NewRoundTripperFromConfig(cfg, "coingecko", config.WithDialContextFunc(connections.dial))
 	if t, ok := rt.(*http.Transport); ok {
 		t.OnProxyConnectResponse = proxyAnswered
@@ -101,6 +98,15 @@ func newTransport(c *config.HTTPClientConfig, connections *connections) (http.Ro
 		rt = &bounded{rt, connections}
 	}
 	return rt, err
+}
+
+// ExceptLoopback returns a configuration whose proxy_url does not apply to loopback addresses, like the variables for proxies. A key or
+// password for this machine would otherwise reach the proxy.
+func ExceptLoopback(c config.HTTPClientConfig) config.HTTPClientConfig {
+	if c.ProxyURL.URL != nil && c.NoProxy == "" {
+		c.NoProxy = "localhost" // with any exception, common treats all loopback addresses as exceptions
+	}
+	return c
 }
 
 // Answer is the result of a successful poll.
