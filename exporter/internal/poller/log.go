@@ -35,9 +35,9 @@ func (p *Poller) log(o Poll, k *state, now instant) {
 		case returned:
 			l.Info("Rates are fresh again", "upstream", o.Upstream)
 		}
-		if o.Upstream == coingecko.Relay && p.options.MaxAge < LeastMaxAge(k.interval) && !p.shortAgeLogged {
+		if least := LeastMaxAge(k.interval); o.Upstream == coingecko.Relay && p.options.MaxAge < least && !p.shortAgeLogged {
 			l.Warn("Rates may expire here while the upstream still has them: set --rates.max-age to that of the upstream",
-				"max_age", p.options.MaxAge.String(), "upstream_interval", k.interval.String(), "at_least", LeastMaxAge(k.interval).String())
+				"max_age", p.options.MaxAge.String(), "upstream_interval", k.interval.String(), "at_least", least.String())
 			p.shortAgeLogged = true
 		}
 		clear(p.failuresLogged)

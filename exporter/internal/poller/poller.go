@@ -48,11 +48,11 @@ type Poller struct {
 	hadFreshRates      bool
 	failuresLogged     map[string]instant // when last, by kind of failure since the last success
 	failingSince       time.Time
-	failedPolls        int // since the last log message
-	shortAgeLogged     bool
+	failedPolls        int                // since the last log message
 	droppedLogged      string             // the reasons
 	withheldLogged     map[string]instant // when last, by code
 	withheldUnresolved bool               // some were logged, and not yet that none is left
+	shortAgeLogged     bool               // that max-age is too short for the upstream's interval
 }
 
 // state is the state after a poll. It is immutable once published.

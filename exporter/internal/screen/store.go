@@ -82,16 +82,18 @@ var exponent = regexp.MustCompile(`^e-?[0-9]`)
 
 // ParseBasket parses "49.90eur".
 func ParseBasket(s string) (Basket, error) {
-	m := basket.FindStringSubmatch(strings.TrimSpace(s))
-	if m == nil || exponent.MatchString(strings.ToLower(m[2])) || !coingecko.IsCode(strings.ToLower(m[2])) {
+	var number, code string
+	if m := basket.FindStringSubmatch(strings.TrimSpace(s)); m != nil {
+		number, code = m[1], strings.ToLower(m[2])
+	}
+	if exponent.MatchString(code) || !coingecko.IsCode(code) {
 		return Basket{}, fmt.Errorf("%q is not an amount with a currency code", s)
 	}
-	amount, err := strconv.ParseFloat(m[1], 64)
+	amount, err := strconv.ParseFloat(number, 64)
 	if err != nil || amount <= 0 || amount > 1e12 {
 		return Basket{}, fmt.Errorf("%q is not above 0 and up to 1,000,000,000,000", s)
 	}
-	code := strings.ToLower(m[2])
-	whole, cents, dot := strings.Cut(m[1], ".")
+	whole, cents, dot := strings.Cut(number, ".")
 	text := group(whole)
 	if dot {
 		text += "." + cents
