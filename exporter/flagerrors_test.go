@@ -272,7 +272,8 @@ func TestWrongSettings(t *testing.T) {
 		{[]string{"--web.listen-address=:1", "--web.listen-address=127.0.0.1:1"}, nil, "--web.listen-address=127.0.0.1:1: uses the same port as :1; for example --web.listen-address=:9880"},
 		{[]string{"--web.listen-address=:9880", "--web.listen-address=:9880"}, nil, "--web.listen-address=:9880: uses the same port as :9880; for example --web.listen-address=:9881"},
 		{
-			[]string{"--web.listen-address=:9880", "--web.listen-address=:9881", "--web.listen-address=:9882", "--web.listen-address=:9882"}, nil,
+			[]string{"--web.listen-address=:9880", "--web.listen-address=:9881", "--web.listen-address=:9882", "--web.listen-address=:9882"},
+			nil,
 			"--web.listen-address=:9882: uses the same port as :9882; for example --web.listen-address=:9883",
 		},
 		{[]string{"--health.url=http://rates:9880"}, nil, "--health.url=http://rates:9880: requires --health.check; for example --health.url=http://rates:9880"},
