@@ -107,7 +107,7 @@ var faults = []fault{
 	{name: "cut off in the body", answer: mode(simulator.Cutoff), reason: coingecko.Network, log: "unexpected EOF"},
 	{name: "reset in the body", wire: raw("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"+poisoned(""), resets), reason: coingecko.Network, log: "connection reset by peer"},
 	{name: "empty body", answer: answers(200, ""), reason: coingecko.BadPayload, log: "unexpected end"},
-	{name: "endless headers", wire: raw("HTTP/1.1 200 OK\r\n", func(c net.Conn) { flood(c, "X: "+strings.Repeat("x", 4000)+"\r\n") }), reason: coingecko.Network, log: "header"},
+	{name: "endless headers", wire: raw("HTTP/1.1 200 OK\r\n", func(c net.Conn) { flood(c, "X: "+strings.Repeat("x", 4000)+"\r\n") }), reason: coingecko.Network, log: "response headers exceeded 65536 bytes"},
 	{name: "2 GiB body", set: huge, reason: coingecko.BadPayload, log: "more than 1048576 bytes"},
 	{name: "gzip: truncated", answer: func(w http.ResponseWriter, _ *http.Request) {
 		packed := zipped(poisoned(""))

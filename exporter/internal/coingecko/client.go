@@ -25,9 +25,10 @@ const (
 	// Path follows the base URL.
 	Path = "/exchange_rates"
 
-	maxBody    = 1 << 20 // bytes of an answer, compressed and decompressed: CoinGecko's has 7 KiB
-	maxExcerpt = 512     // bytes of a bad answer for the log
-	maxHops    = 3       // redirects within one host
+	maxBody    = 1 << 20  // bytes of an answer, compressed and decompressed: CoinGecko's has 7 KiB
+	maxHeaders = 64 << 10 // bytes
+	maxExcerpt = 512      // bytes of a bad answer for the log
+	maxHops    = 3        // redirects within one host
 )
 
 // Options configure a Client.
@@ -93,6 +94,7 @@ func newTransport(c *config.HTTPClientConfig, connections *connections) (http.Ro
 	rt, err := config.NewRoundTripperFromConfig(cfg, "coingecko", config.WithDialContextFunc(connections.dial))
 	if t, ok := rt.(*http.Transport); ok {
 		t.OnProxyConnectResponse = proxyAnswered
+		t.MaxResponseHeaderBytes = maxHeaders // with certificates or credentials, common hides the transport, and Go's 10 MiB apply
 	}
 	if cfg.OAuth2 != nil {
 		rt = &bounded{rt, connections}
