@@ -39,8 +39,8 @@ func inShell(t *testing.T, line string, env []string, args ...string) (log *test
 	return p.Log, p.URL()
 }
 
-// fast are flags for a process that polls its own simulator ten times a second.
-var fast = []string{"--simulate", "--coingecko.interval=100ms"}
+// fast are flags for a process that polls its own simulator ten times a second, and waits for its answers on a busy machine too.
+var fast = []string{"--simulate", "--coingecko.interval=100ms", "--coingecko.timeout=5m"}
 
 const usd = `coingecko_exchange_rate{currency="usd",kind="fiat"}`
 
