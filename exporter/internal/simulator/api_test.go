@@ -1,18 +1,19 @@
 package simulator
 
 import (
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,9 +22,17 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// serve starts a simulator whose time is start until the clock is moved.
-func serve(t *testing.T, o Options) (*Simulator, *clock) {
+// site is a simulator behind its web server, and a client.
+type site struct {
+	*Simulator
+	t     *testing.T
+	clock *clock
+}
+
+// serve starts a simulator in a mode, whose time is start until the clock is moved.
+func serve(t *testing.T, m Mode, o Options) site {
 	t.Helper()
+	t.Parallel()
 	c := &clock{t: start}
 	o.Now = c.now
 	s, err := Start(o)
@@ -35,230 +44,149 @@ func serve(t *testing.T, o Options) (*Simulator, *clock) {
 			t.Error(err)
 		}
 	})
-	return s, c
-}
-
-// client returns a plain client whose connections are closed at the end of the test.
-func client(t *testing.T) *http.Client {
-	t.Helper()
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: testbed.Patience}
+	if err := s.Fail(m); err != nil {
+		t.Fatal(err)
+	}
+	return site{s, t, c}
 }
 
 type answer struct {
-	status int
-	header http.Header
-	body   string
+	t        *testing.T
+	status   int
+	header   http.Header
+	body     string
+	unzipped bool // by the client
 }
 
-// ask sends a request with a good User-Agent, unless header has another, and reads the complete answer.
-func ask(t *testing.T, c *http.Client, method, url string, header map[string]string) (answer, error) {
-	t.Helper()
-	r, err := http.NewRequest(method, url, nil)
+// ask sends a request with a good User-Agent, unless the header, names and values in turn, has another. It reads the complete answer.
+func (s site) ask(method, path string, header ...string) (answer, error) {
+	s.t.Helper()
+	r, err := http.NewRequest(method, strings.TrimSuffix(s.ControlURL(), "/")+path, nil)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	r.Header.Set("User-Agent", "test/1.0 (+https://example.org)")
-	for name, value := range header {
-		r.Header.Set(name, value)
+	for pair := range slices.Chunk(header, 2) {
+		r.Header.Set(pair[0], pair[1])
 	}
-	resp, err := c.Do(r)
+	resp, err := (&http.Client{Timeout: testbed.Patience}).Do(r)
 	if err != nil {
 		return answer{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, string(body)}, err
+	return answer{s.t, resp.StatusCode, resp.Header, string(body), resp.Uncompressed}, err
 }
 
-func mustAsk(t *testing.T, c *http.Client, method, url string, header map[string]string) answer {
-	t.Helper()
-	a, err := ask(t, c, method, url, header)
+func (s site) mustAsk(method, path string, header ...string) answer {
+	s.t.Helper()
+	a, err := s.ask(method, path, header...)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, url, err)
+		s.t.Fatalf("%s %s: %v", method, path, err)
 	}
 	return a
 }
 
-func (a answer) want(t *testing.T, status int, contentType, inBody string) {
-	t.Helper()
-	if a.status != status {
-		t.Errorf("status %d, want %d; body %.200q", a.status, status, a.body)
+// get requests the rates.
+func (s site) get(header ...string) answer {
+	s.t.Helper()
+	return s.mustAsk(http.MethodGet, apiPath, header...)
+}
+
+// want checks an answer, and of its header the names and values in turn.
+func (a answer) want(status int, contentType, inBody string, header ...string) {
+	a.t.Helper()
+	got := a.header.Get("Content-Type")
+	if a.status != status || !strings.HasPrefix(got, contentType) || !strings.Contains(a.body, inBody) {
+		a.t.Errorf("status %d, %q, body %.200q; want %d, %q and %q", a.status, got, a.body, status, contentType, inBody)
 	}
-	if got := a.header.Get("Content-Type"); !strings.HasPrefix(got, contentType) {
-		t.Errorf("Content-Type %q, want %q", got, contentType)
+	if contentType == jsonType && !json.Valid([]byte(a.body)) {
+		a.t.Errorf("no JSON: %.200q", a.body)
 	}
-	if !strings.Contains(a.body, inBody) {
-		t.Errorf("body %.200q, want one with %q", a.body, inBody)
-	}
-	if strings.HasPrefix(contentType, "application/json") && !json.Valid([]byte(a.body)) {
-		t.Errorf("no JSON: %.200q", a.body)
+	for pair := range slices.Chunk(header, 2) {
+		if got := a.header.Get(pair[0]); got != pair[1] {
+			a.t.Errorf("%s %q, want %q", pair[0], got, pair[1])
+		}
 	}
 }
 
-const jsonType = "application/json"
+// wantRates checks that an answer has the rates of now, and nothing that must be dropped.
+func (s site) wantRates(a answer) {
+	s.t.Helper()
+	rates, rejected, err := coingecko.Decode([]byte(a.body))
+	if diff := cmp.Diff(s.Rates(s.clock.now()), rates); diff != "" || len(rejected) != 0 || err != nil {
+		s.t.Errorf("error %v, rejected %v, answer (-Rates +answered):\n%s", err, rejected, diff)
+	}
+}
 
 func TestAnswer(t *testing.T) {
-	t.Parallel()
-	s, clock := serve(t, Options{})
-	c, url := client(t), s.URL()+"/exchange_rates"
-
-	a := mustAsk(t, c, http.MethodGet, url, nil)
-	a.want(t, 200, jsonType, `"btc"`)
-	rates, rejected, err := coingecko.Decode([]byte(a.body))
-	if err != nil || len(rejected) != 0 {
-		t.Fatalf("error %v, rejected %v", err, rejected)
-	}
-	if diff := cmp.Diff(s.Rates(start), rates); diff != "" {
-		t.Errorf("answer (-Rates +answered):\n%s", diff)
-	}
-	if got, want := a.header.Get("Cache-Control"), "max-age=2, public, must-revalidate, s-maxage=2"; got != want {
-		t.Errorf("Cache-Control %q, want %q", got, want)
+	s := serve(t, None, Options{})
+	a := s.get()
+	a.want(200, jsonType, `"btc"`, "Cache-Control", "max-age=2, public, must-revalidate, s-maxage=2")
+	s.wantRates(a)
+	if plain := s.get("Accept-Encoding", "identity"); !a.unzipped || plain.body != a.body {
+		t.Errorf("packed: %v; and not packed, if that is asked for: %.100q", a.unzipped, plain.body)
 	}
 
-	// The same rates have the same ETag, whatever the encoding; the next ones have another.
+	// The same rates have the same ETag; the next ones have another.
 	etag := a.header.Get("Etag")
 	if !strings.HasPrefix(etag, `W/"`) {
 		t.Errorf("Etag %q, want a weak one", etag)
 	}
-	if a := mustAsk(t, c, http.MethodGet, url, map[string]string{"If-None-Match": etag}); a.status != 304 || a.body != "" {
+	if a := s.get("If-None-Match", etag); a.status != 304 || a.body != "" {
 		t.Errorf("unchanged: status %d, body %q", a.status, a.body)
 	}
-	clock.add(2 * time.Second)
-	a = mustAsk(t, c, http.MethodGet, url, map[string]string{"If-None-Match": etag})
-	a.want(t, 200, jsonType, `"btc"`)
+	s.clock.add(2 * time.Second)
+	a = s.get("If-None-Match", etag)
+	a.want(200, jsonType, `"btc"`)
 	if a.header.Get("Etag") == etag {
 		t.Error("other rates, but the same Etag")
 	}
 
-	if a := mustAsk(t, c, http.MethodHead, url, nil); a.status != 200 || a.body != "" || a.header.Get("Content-Length") == "" {
+	if a := s.mustAsk(http.MethodHead, apiPath); a.status != 200 || a.body != "" || a.header.Get("Content-Length") == "" {
 		t.Errorf("HEAD: %+v", a)
 	}
-	if got := s.Requests(); got != 4 {
-		t.Errorf("%d requests counted, want 4", got)
-	}
-}
-
-func TestGzip(t *testing.T) {
-	t.Parallel()
-	s, _ := serve(t, Options{})
-	c := client(t)
-	for accept, want := range map[string]bool{
-		"gzip": true, "br, gzip;q=0.5": true, "gzip ; q=1": true, "identity": false, "br": false, "gzip;q=0": false,
-	} {
-		a := mustAsk(t, c, http.MethodGet, s.URL()+"/exchange_rates", map[string]string{"Accept-Encoding": accept})
-		if got := a.header.Get("Content-Encoding") == "gzip"; got != want {
-			t.Errorf("Accept-Encoding %q: gzip %v, want %v", accept, got, want)
-			continue
-		}
-		body := io.Reader(strings.NewReader(a.body))
-		if want {
-			var err error
-			if body, err = gzip.NewReader(body); err != nil {
-				t.Fatal(err)
-			}
-		}
-		plain, err := io.ReadAll(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if rates, _, err := coingecko.Decode(plain); err != nil || !cmp.Equal(rates, s.Rates(start)) {
-			t.Errorf("Accept-Encoding %q: other rates, or error %v", accept, err)
-		}
-		if a.header.Get("Content-Length") != strconv.Itoa(len(a.body)) {
-			t.Errorf("Content-Length %q of %d bytes", a.header.Get("Content-Length"), len(a.body))
-		}
+	if got := s.Requests(); got != 5 {
+		t.Errorf("%d requests counted, want 5", got)
 	}
 }
 
 func TestChecksRequest(t *testing.T) {
-	t.Parallel()
-	s, _ := serve(t, Options{})
-	c, url := client(t), s.URL()+"/exchange_rates"
-
-	mustAsk(t, c, http.MethodGet, s.URL()+"/ping", nil).want(t, 404, jsonType, `"error"`)
-	mustAsk(t, c, http.MethodGet, url+"/", nil).want(t, 404, jsonType, `"error"`)
-	a := mustAsk(t, c, http.MethodPost, url, nil)
-	a.want(t, 405, jsonType, `"error"`)
-	if got := a.header.Get("Allow"); got != "GET, HEAD" {
-		t.Errorf("Allow %q", got)
-	}
+	s := serve(t, None, Options{})
+	s.mustAsk(http.MethodGet, coingecko.APIPath+"/ping").want(404, jsonType, `"error"`)
+	s.mustAsk(http.MethodGet, apiPath+"/").want(404, jsonType, `"error"`)
+	s.mustAsk(http.MethodPost, apiPath).want(405, jsonType, `"error"`, "Allow", "GET, HEAD")
 	for _, agent := range []string{"", "Go-http-client/1.1", "Go-http-client/2.0"} {
-		mustAsk(t, c, http.MethodGet, url, map[string]string{"User-Agent": agent}).
-			want(t, 403, jsonType, `"status":{"error_code":403`)
+		s.get("User-Agent", agent).want(403, jsonType, `"status":{"error_code":403`)
 	}
-}
-
-func TestChecksKey(t *testing.T) {
-	t.Parallel()
-	const demo, pro = "x-cg-demo-api-key", "x-cg-pro-api-key"
-	for _, test := range []struct {
-		header string
-		status int
-		body   string
-	}{
-		{"", 200, `"rates"`},
-		{demo, 200, `"rates"`},
-		{pro, 400, `"error_code":10010`},
-	} {
-		s, _ := serve(t, Options{})
-		header := map[string]string{}
-		if test.header != "" {
-			header[test.header] = "any"
-		}
-		a := mustAsk(t, client(t), http.MethodGet, s.URL()+"/exchange_rates", header)
-		if a.status != test.status || !strings.Contains(a.body, test.body) {
-			t.Errorf("%+v: status %d, body %.120s", test, a.status, a.body)
-		}
-	}
+	s.get("x-cg-demo-api-key", "any").want(200, jsonType, `"rates"`)
+	s.get("x-cg-pro-api-key", "any").want(400, jsonType, `"error_code":10010`)
 }
 
 func TestKeepsQuota(t *testing.T) {
-	t.Parallel()
-	s, clock := serve(t, Options{QuotaPerMinute: 3})
-	c, url := client(t), s.URL()+"/exchange_rates"
-	clock.add(20 * time.Second)
-	for i := range 5 {
-		a := mustAsk(t, c, http.MethodGet, url, nil)
-		if i < 3 {
-			a.want(t, 200, jsonType, `"rates"`)
-			continue
-		}
-		a.want(t, 429, jsonType, `"status":{"error_code":429`)
-		for name, want := range map[string]string{
-			"x-ratelimit-limit": "3", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "2026-06-10 12:01:00 +0000",
-		} {
-			if got := a.header.Get(name); got != want {
-				t.Errorf("%s %q, want %q", name, got, want)
-			}
-		}
+	s := serve(t, None, Options{QuotaPerMinute: 3})
+	s.clock.add(20 * time.Second)
+	for range 3 {
+		s.get().want(200, jsonType, `"rates"`)
 	}
-	clock.add(40 * time.Second)
-	mustAsk(t, c, http.MethodGet, url, nil).want(t, 200, jsonType, `"rates"`)
+	for range 2 {
+		s.get().want(429, jsonType, `"status":{"error_code":429`,
+			"x-ratelimit-limit", "3", "x-ratelimit-remaining", "0", "x-ratelimit-reset", "2026-06-10 12:01:00 +0000")
+	}
+	s.clock.add(40 * time.Second)
+	s.get().want(200, jsonType, `"rates"`)
 	if got := s.Requests(); got != 6 {
 		t.Errorf("%d requests counted, want 6: those too that were refused", got)
 	}
 }
 
-// failing serves a simulator in a mode.
-func failing(t *testing.T, m Mode, o Options) (s *Simulator, clock *clock, c *http.Client, url string) {
-	t.Helper()
-	t.Parallel()
-	s, clock = serve(t, o)
-	if err := s.Fail(m); err != nil {
-		t.Fatal(err)
-	}
-	return s, clock, client(t), s.URL() + "/exchange_rates"
-}
-
 func TestRefuse(t *testing.T) {
-	s, _, c, url := failing(t, Refuse, Options{})
-	if _, err := ask(t, c, http.MethodGet, url, nil); !errors.Is(err, syscall.ECONNRESET) {
+	s := serve(t, Refuse, Options{})
+	if _, err := s.ask(http.MethodGet, apiPath); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("error %v, want a reset connection", err)
 	}
 	s.Recover()
-	mustAsk(t, c, http.MethodGet, url, nil).want(t, 200, jsonType, `"rates"`)
+	s.get().want(200, jsonType, `"rates"`)
 
 	// Without a connection that could be reset, the handler breaks off.
 	s.Fail(Refuse)
@@ -267,15 +195,15 @@ func TestRefuse(t *testing.T) {
 			t.Errorf("recovered %v", err)
 		}
 	}()
-	s.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, url, nil))
+	s.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, apiPath, nil))
 }
 
 // Close must not wait for a patient client.
 func TestCloseEndsStall(t *testing.T) {
-	s, _, c, url := failing(t, Stall, Options{})
+	s := serve(t, Stall, Options{})
 	done := make(chan error)
 	go func() {
-		_, err := ask(t, c, http.MethodGet, url, nil)
+		_, err := s.ask(http.MethodGet, apiPath)
 		done <- err
 	}()
 	for s.Requests() == 0 {
@@ -287,46 +215,34 @@ func TestCloseEndsStall(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Error("the request was answered")
 	}
+	if _, err := s.ask(http.MethodGet, "/"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("after Close: error %v, want a refused connection", err)
+	}
 }
 
 func TestSlow(t *testing.T) {
-	_, _, c, url := failing(t, Slow, Options{})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("User-Agent", "test")
-	r.Header.Set("Accept-Encoding", "identity")
-	begin := time.Now()
-	resp, err := c.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != 200 || resp.ContentLength < 1000 {
-		t.Errorf("status %d, length %d", resp.StatusCode, resp.ContentLength)
-	}
-	got := make([]byte, 2)
-	if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != `{"` {
-		t.Errorf("first bytes %q, error %v", got, err)
-	}
-	if took := time.Since(begin); took < time.Second {
-		t.Errorf("two bytes took %v, want a second", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{})
+		if err := s.Fail(Slow); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		defer cancel()
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, apiPath, nil)
+		r.Header = http.Header{"User-Agent": {"test"}, "Accept-Encoding": {"gzip"}}
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if got := w.Body.String(); got != `{"r` || !w.Flushed || w.Code != 200 || w.Result().ContentLength < 1000 {
+			t.Errorf("status %d, %d bytes announced, and in 2.5 s %q, flushed: %v", w.Code, w.Result().ContentLength, got, w.Flushed)
+		}
+	})
 }
 
 func TestCutoff(t *testing.T) {
-	_, _, c, url := failing(t, Cutoff, Options{})
-	for _, accept := range []string{"identity", "gzip"} {
-		a, err := ask(t, c, http.MethodGet, url, map[string]string{"Accept-Encoding": accept})
-		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("%s: error %v, want an unexpected end", accept, err)
-		}
-		if length, _ := strconv.Atoi(a.header.Get("Content-Length")); a.status != 200 || len(a.body) != length/2 || length == 0 {
-			t.Errorf("%s: status %d, %d of %d bytes", accept, a.status, len(a.body), length)
-		}
+	a, err := serve(t, Cutoff, Options{}).ask(http.MethodGet, apiPath)
+	length, _ := strconv.Atoi(a.header.Get("Content-Length"))
+	if !errors.Is(err, io.ErrUnexpectedEOF) || a.status != 200 || len(a.body) != length/2 || length == 0 {
+		t.Errorf("status %d, %d of %d bytes, and then %v", a.status, len(a.body), length, err)
 	}
 }
 
@@ -337,12 +253,12 @@ func TestFailingAnswers(t *testing.T) {
 		status      int
 		contentType string
 		body        string
-		header      map[string]string
+		header      []string
 	}{
-		{HTML, 403, "text/html", "<!DOCTYPE html>", map[string]string{"Server": "cloudflare"}},
-		{Throttled, 429, "text/plain", "Throttled", map[string]string{"Retry-After": "2", "X-Ratelimit-Reset": ""}},
-		{RateLimit, 429, jsonType, `"status":{"error_code":429`, map[string]string{
-			"X-Ratelimit-Reset": "2026-06-10 12:00:02 +0000", "X-Ratelimit-Limit": "30", "Retry-After": "",
+		{HTML, 403, "text/html", "<!DOCTYPE html>", []string{"Server", "cloudflare"}},
+		{Throttled, 429, "text/plain", "Throttled", []string{"Retry-After", "2", "X-Ratelimit-Reset", ""}},
+		{RateLimit, 429, jsonType, `"status":{"error_code":429`, []string{
+			"X-Ratelimit-Reset", "2026-06-10 12:00:02 +0000", "X-Ratelimit-Limit", "30", "Retry-After", "",
 		}},
 		{Unauthorized, 401, jsonType, `"status":{"error_code":10002`, nil},
 		{WrongHost, 400, jsonType, `"error_code":10011,"status":{"error_message"`, nil},
@@ -350,14 +266,8 @@ func TestFailingAnswers(t *testing.T) {
 		{Portal, 200, "text/html", "<!DOCTYPE html>", nil},
 	} {
 		t.Run(string(test.mode), func(t *testing.T) {
-			_, _, c, url := failing(t, test.mode, Options{RetryAfter: 1500 * time.Millisecond})
-			a := mustAsk(t, c, http.MethodGet, url, nil)
-			a.want(t, test.status, test.contentType, test.body)
-			for name, want := range test.header {
-				if got := a.header.Get(name); got != want {
-					t.Errorf("%s %q, want %q", name, got, want)
-				}
-			}
+			s := serve(t, test.mode, Options{RetryAfter: 1500 * time.Millisecond})
+			s.get().want(test.status, test.contentType, test.body, test.header...)
 		})
 	}
 }
@@ -366,9 +276,9 @@ func TestFailingAnswers(t *testing.T) {
 func TestSpoiltAnswers(t *testing.T) {
 	for mode, want := range map[Mode]int{Halved: 37, Nulls: len(recordedRates()) - 7} {
 		t.Run(string(mode), func(t *testing.T) {
-			_, _, c, url := failing(t, mode, Options{})
-			a := mustAsk(t, c, http.MethodGet, url, nil)
-			if again := mustAsk(t, c, http.MethodGet, url, nil); again.body != a.body {
+			s := serve(t, mode, Options{})
+			a := s.get()
+			if again := s.get(); again.body != a.body {
 				t.Error("the same rates, but another answer")
 			}
 			rates, rejected, err := coingecko.Decode([]byte(a.body))
@@ -385,47 +295,38 @@ func TestSpoiltAnswers(t *testing.T) {
 }
 
 func TestFreeze(t *testing.T) {
-	s, clock, c, url := failing(t, Freeze, Options{})
-	first := mustAsk(t, c, http.MethodGet, url, nil)
-	clock.add(time.Minute)
+	s := serve(t, Freeze, Options{})
+	first := s.get()
+	s.clock.add(time.Minute)
 	if err := s.Fail(Freeze); err != nil { // already frozen: must not thaw for a moment
 		t.Fatal(err)
 	}
-	if a := mustAsk(t, c, http.MethodGet, url, nil); a.status != 200 || a.body != first.body {
+	if a := s.get(); a.status != 200 || a.body != first.body {
 		t.Errorf("status %d, rates changed %v", a.status, a.body != first.body)
 	}
 	s.Recover()
-	a := mustAsk(t, c, http.MethodGet, url, nil)
-	if rates, _, err := coingecko.Decode([]byte(a.body)); err != nil || !cmp.Equal(rates, s.Rates(clock.now())) {
-		t.Errorf("after recovery: other rates than now, or error %v", err)
-	}
+	s.wantRates(s.get())
 }
 
 // A request that CoinGecko would refuse is also refused in a mode that spoils answers.
 func TestSpoilingChecksFirst(t *testing.T) {
-	_, _, c, url := failing(t, Empty, Options{})
-	mustAsk(t, c, http.MethodGet, url, map[string]string{"User-Agent": ""}).want(t, 403, jsonType, "error_code")
+	serve(t, Empty, Options{}).get("User-Agent", "").want(403, jsonType, "error_code")
 }
 
 // A presenter, a poller and a screen at the same time, for the race detector.
 func TestTogether(t *testing.T) {
-	t.Parallel()
-	s, clock := serve(t, Options{QuotaPerMinute: 10})
-	c := client(t)
+	s := serve(t, None, Options{QuotaPerMinute: 10})
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			for _, m := range []Mode{Freeze, Nulls, ServerError, None} {
-				if err := s.Fail(m); err != nil {
+				if err := errors.Join(s.Fail(m), s.Swing(Market, 0.1)); err != nil {
 					t.Error(err)
 				}
-				if err := s.Swing(Market, 0.1); err != nil {
-					t.Error(err)
-				}
-				if a, err := ask(t, c, http.MethodGet, s.URL()+"/exchange_rates", nil); err != nil || !json.Valid([]byte(a.body)) {
+				if a, err := s.ask(http.MethodGet, apiPath); err != nil || !json.Valid([]byte(a.body)) {
 					t.Errorf("worker %d, %s: error %v, body %.100q", i, m, err, a.body)
 				}
-				clock.add(time.Second)
+				s.clock.add(time.Second)
 				s.Recover()
 				for range s.History(5*time.Minute, time.Minute) {
 				}
@@ -439,43 +340,12 @@ func TestTogether(t *testing.T) {
 }
 
 func TestModes(t *testing.T) {
-	seen := map[Mode]bool{}
-	for _, m := range Modes() {
-		if seen[m] {
-			t.Errorf("%s twice", m)
-		}
-		seen[m] = true
-		if m.About() == "" || strings.Contains(m.About(), "\n") {
-			t.Errorf("%s: description %q, want one line", m, m.About())
+	for i, m := range Modes() {
+		if slices.Index(Modes(), m) != i || m.About() == "" || strings.Contains(m.About(), "\n") {
+			t.Errorf("%s: description %q, want one line, and the mode once", m, m.About())
 		}
 	}
-	if len(seen) != 19 {
-		t.Errorf("%d modes, want 19", len(seen))
-	}
-	s, _ := at(Options{})
-	if err := s.Fail("explode"); err == nil || !strings.Contains(err.Error(), `unknown mode "explode": use one of [none refuse stall`) {
-		t.Errorf("error %v", err)
-	}
-	if Mode("explode").About() != "" {
-		t.Error("an unknown mode has a description")
-	}
-}
-
-func TestAddresses(t *testing.T) {
-	s, err := Start(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasSuffix(s.URL(), "/api/v3") || s.ControlURL()+"api/v3" != s.URL() {
-		t.Errorf("URL %q, control %q", s.URL(), s.ControlURL())
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := ask(t, client(t), http.MethodGet, s.ControlURL(), nil); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("after Close: error %v, want a refused connection", err)
-	}
-	if err := New(Options{}).Close(); err != nil {
-		t.Errorf("Close without Start: %v", err)
+	if n := len(Modes()); n != 19 {
+		t.Errorf("%d modes, want 19", n)
 	}
 }

@@ -3,14 +3,17 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/klauspost/compress/gzhttp"
 )
 
 // defaultChange is the default change of POST /swing/{currency}.
-const defaultChange = -0.12
+const defaultChange = "-0.12"
 
 // Handler serves the API below /api/v3 and the control endpoints.
 func (s *Simulator) Handler() http.Handler {
@@ -26,16 +29,14 @@ func (s *Simulator) Handler() http.Handler {
 		reply(w, "%s: %s\n", m, m.About())
 	})
 	control.HandleFunc("POST /swing/{currency}", func(w http.ResponseWriter, r *http.Request) {
-		change := defaultChange
-		if text := r.URL.Query().Get("change"); text != "" {
-			var err error
-			if change, err = strconv.ParseFloat(text, 64); err != nil {
-				badRequest(w, fmt.Errorf("change %q is not a number: use a ratio, such as -0.12 for a fall of 12 %%", text))
-				return
-			}
+		code, text := r.PathValue("currency"), cmp.Or(r.URL.Query().Get("change"), defaultChange)
+		change, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			err = fmt.Errorf("change %q is not a number: use a ratio, such as -0.12 for a fall of 12 %%", text)
+		} else {
+			err = s.Swing(code, change)
 		}
-		code := r.PathValue("currency")
-		if err := s.Swing(code, change); err != nil {
+		if err != nil {
 			badRequest(w, err)
 			return
 		}
@@ -48,13 +49,10 @@ func (s *Simulator) Handler() http.Handler {
 	// Other web pages in the presenter's browser must not be able to control the simulator.
 	guarded := http.NewCrossOriginProtection().Handler(control)
 
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/api/") {
-			s.api(w, r)
-			return
-		}
-		guarded.ServeHTTP(w, r)
-	})
+	all := http.NewServeMux()
+	all.Handle("/", guarded)
+	all.Handle("/api/", gzhttp.GzipHandler(http.HandlerFunc(s.api)))
+	return all
 }
 
 func badRequest(w http.ResponseWriter, err error) {
@@ -91,5 +89,5 @@ curl 'http://%[1]s/history?hours=192' >history
 promtool tsdb create-blocks-from --max-block-duration=54h openmetrics history DIRECTORY
     eight days for a Prometheus; more parameters: step, job, instance, namespace
 
-%[7]s`, r.Host, apiPath, mode, mode.About(), requests, s.options.Start.UTC().Format("15:04:05 UTC"), table.String())
+%[7]s`, r.Host, apiPath, mode, mode.About(), requests, s.market.start.UTC().Format("15:04:05 UTC"), table.String())
 }

@@ -9,58 +9,58 @@ import (
 )
 
 func TestControl(t *testing.T) {
-	t.Parallel()
-	s, clock := serve(t, Options{Calm: true})
-	c := client(t)
-	base := strings.TrimSuffix(s.ControlURL(), "/")
-	post := func(path string) answer { return mustAsk(t, c, http.MethodPost, base+path, nil) }
-	rates := func() answer { return mustAsk(t, c, http.MethodGet, s.URL()+"/exchange_rates", nil) }
+	s := serve(t, None, Options{Calm: true})
+	post := func(path string) answer { return s.mustAsk(http.MethodPost, path) }
 
 	for _, m := range Modes() {
-		post("/fail/"+string(m)).want(t, 200, "text/plain", string(m)+": "+m.About())
-		index := mustAsk(t, c, http.MethodGet, base+"/", nil)
-		index.want(t, 200, "text/plain", "Mode    "+string(m)+": ")
+		post("/fail/"+string(m)).want(200, "text/plain", string(m)+": "+m.About())
+		index := s.mustAsk(http.MethodGet, "/")
+		index.want(200, "text/plain", "Mode    "+string(m)+": ")
 		for _, other := range Modes() {
-			index.want(t, 200, "text/plain", string(other))
-			index.want(t, 200, "text/plain", other.About())
+			index.want(200, "text/plain", string(other))
+			index.want(200, "text/plain", other.About())
 		}
-		for _, path := range []string{"/swing/eth", "/fail/MODE", "/recover", "/history?hours=192", "/api/v3/exchange_rates"} {
-			index.want(t, 200, "text/plain", base+path)
+		index.want(200, "text/plain", s.URL()+"/exchange_rates")
+		for _, path := range []string{"swing/eth", "fail/MODE", "recover", "history?hours=192"} {
+			index.want(200, "text/plain", s.ControlURL()+path)
 		}
 	}
 	post("/fail/empty")
-	rates().want(t, 200, jsonType, `{"rates":{}}`)
-	post("/recover").want(t, 200, "text/plain", "none: answers as CoinGecko does")
-	rates().want(t, 200, jsonType, `"btc"`)
+	s.get().want(200, jsonType, `{"rates":{}}`)
+	post("/recover").want(200, "text/plain", "none: answers as CoinGecko does")
+	s.get().want(200, jsonType, `"btc"`)
 
-	before := price(t, s.Rates(clock.now().Add(manualRise)), "eth")
-	post("/swing/eth").want(t, 200, "text/plain", "eth moves by -12.0 %")
-	clock.add(manualRise)
-	got, _, err := coingecko.Decode([]byte(rates().body))
+	before := price(t, s.Rates(s.clock.now().Add(manualRise)), "eth")
+	post("/swing/eth").want(200, "text/plain", "eth moves by -12.0 %")
+	s.clock.add(manualRise)
+	got, _, err := coingecko.Decode([]byte(s.get().body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if move := price(t, got, "eth")/before - 1; move < -0.121 || move > -0.119 {
 		t.Errorf("eth moved by %v, want -0.12", move)
 	}
-	post("/swing/market?change=0.3").want(t, 200, "text/plain", "market moves by +30.0 %")
+	post("/swing/market?change=0.3").want(200, "text/plain", "market moves by +30.0 %")
 }
 
 func TestControlRefuses(t *testing.T) {
-	t.Parallel()
-	s, _ := serve(t, Options{})
-	c := client(t)
-	base := strings.TrimSuffix(s.ControlURL(), "/")
+	s := serve(t, None, Options{})
 	for _, test := range []struct {
 		method, path string
 		status       int
 		body         string
 	}{
-		{"POST", "/fail/explode", 400, `unknown mode "explode"`},
+		{"POST", "/fail/explode", 400, `unknown mode "explode": use one of [none refuse stall`},
 		{"POST", "/swing/doge", 400, `unknown currency "doge"`},
+		{"POST", "/swing/ETH", 400, "in lower case"},
+		{"POST", "/swing/sats", 400, "swing btc"},
+		{"POST", "/swing/bits", 400, "swing btc"},
 		{"POST", "/swing/eth?change=much", 400, `change "much" is not a number`},
-		{"POST", "/swing/eth?change=-2", 400, "change -2 is not a swing"},
+		{"POST", "/swing/eth?change=0", 400, "change 0 is not a swing"},
+		{"POST", "/swing/eth?change=-1", 400, "from -0.9 to 9"},
+		{"POST", "/swing/eth?change=9.1", 400, "from -0.9 to 9"},
 		{"POST", "/swing/eth?change=NaN", 400, "change NaN is not a swing"},
+		{"POST", "/swing/eth?change=Inf", 400, "from -0.9 to 9"},
 		{"GET", "/swing/eth", 405, "Method Not Allowed"},
 		{"GET", "/fail/none", 405, "Method Not Allowed"},
 		{"GET", "/recover", 405, "Method Not Allowed"},
@@ -68,11 +68,21 @@ func TestControlRefuses(t *testing.T) {
 		{"POST", "/history", 405, "Method Not Allowed"},
 		{"GET", "/elsewhere", 404, "not found"},
 		{"POST", "/swing/", 404, "not found"},
+		{"GET", "/history?hours=many", 400, `hours "many": use a number`},
+		{"GET", "/history?hours=0", 400, "above 0"},
+		{"GET", "/history?hours=-1", 400, "above 0"},
+		{"GET", "/history?hours=NaN", 400, "above 0"},
+		{"GET", "/history?hours=1e9", 400, "up to 10000"},
+		{"GET", "/history?step=60", 400, `step "60": use a duration`},
+		{"GET", "/history?step=1ms", 400, "at least 1s"},
+		{"GET", "/history?step=-1m", 400, "at least 1s"},
+		{"GET", "/history?hours=1000&step=1s", 400, "are more than 50000"},
+		{"GET", "/history?hours=1&step=2h", 400, "longer than the history"},
+		{"GET", "/history?hour=1", 400, `unknown parameter "hour"`},
+		{"GET", "/history?job=%ff", 400, "job: use UTF-8"},
+		{"GET", "/history?namespace=" + strings.Repeat("n", 201), 400, "at most 200 bytes"},
 	} {
-		a := mustAsk(t, c, test.method, base+test.path, nil)
-		if a.status != test.status || !strings.Contains(a.body, test.body) {
-			t.Errorf("%s %s: status %d, body %q, want %d and %q", test.method, test.path, a.status, a.body, test.status, test.body)
-		}
+		s.mustAsk(test.method, test.path).want(test.status, "text/plain", test.body)
 	}
 	if s.Requests() != 0 || len(s.swings()) != 0 {
 		t.Errorf("%d requests, %d swings, want none", s.Requests(), len(s.swings()))
@@ -81,14 +91,8 @@ func TestControlRefuses(t *testing.T) {
 
 // A page of another site must not be able to control the simulator.
 func TestControlRefusesOtherSites(t *testing.T) {
-	t.Parallel()
-	s, _ := serve(t, Options{})
-	c := client(t)
-	for name, value := range map[string]string{"Origin": "https://example.org", "Sec-Fetch-Site": "cross-site"} {
-		a := mustAsk(t, c, http.MethodPost, s.ControlURL()+"fail/empty", map[string]string{name: value})
-		if a.status != http.StatusForbidden {
-			t.Errorf("%s %s: status %d", name, value, a.status)
-		}
-	}
-	mustAsk(t, c, http.MethodGet, s.ControlURL(), nil).want(t, 200, "text/plain", "Mode    none")
+	s := serve(t, None, Options{})
+	s.mustAsk(http.MethodPost, "/fail/empty", "Origin", "https://example.org").want(403, "text/plain", "")
+	s.mustAsk(http.MethodPost, "/fail/empty", "Sec-Fetch-Site", "cross-site").want(403, "text/plain", "")
+	s.mustAsk(http.MethodGet, "/").want(200, "text/plain", "Mode    none")
 }

@@ -2,10 +2,10 @@ package simulator
 
 import (
 	"bufio"
-	"errors"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
@@ -25,22 +23,15 @@ import (
 func TestHistory(t *testing.T) {
 	s, c := at(Options{})
 	c.add(17 * time.Second) // history ends now, not at the start
-	var last, first time.Time
-	count := 0
+	next := start.Add(time.Minute - 6*time.Hour)
 	for now, rates := range s.History(6*time.Hour, time.Minute) {
-		if first.IsZero() {
-			first = now
-		} else if now.Sub(last) != time.Minute {
-			t.Fatalf("%v after %v", now, last)
+		if !now.Equal(next) || !slices.Equal(rates, s.Rates(now)) {
+			t.Fatalf("%v, want %v; or other rates than Rates gives", now, next)
 		}
-		if !slices.Equal(rates, s.Rates(now)) {
-			t.Fatalf("%v: other rates than Rates gives", now)
-		}
-		last = now
-		count++
+		next = next.Add(time.Minute)
 	}
-	if count != 360 || !last.Equal(start) || !first.Equal(start.Add(time.Minute-6*time.Hour)) {
-		t.Errorf("%d moments from %v to %v", count, first, last)
+	if !next.Equal(start.Add(time.Minute)) {
+		t.Errorf("the history ends a minute before %v, and not now", next)
 	}
 
 	for range s.History(time.Hour, time.Minute) { // a caller may stop
@@ -57,12 +48,10 @@ func TestHistory(t *testing.T) {
 var sample = regexp.MustCompile(`^([a-z_]+)(\{(?:[a-z]+="(?:[^"\\]|\\.)*",?)*\}) ([0-9.]+) ([0-9.]+)$`)
 
 func TestOpenMetrics(t *testing.T) {
-	t.Parallel()
-	s, clock := serve(t, Options{Calm: true})
-	clock.add(time.Minute)
-	a := mustAsk(t, client(t), http.MethodGet,
-		s.ControlURL()+`history?hours=2&step=90s&instance=a"b\c&namespace=shop`, nil)
-	a.want(t, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8", "\n# EOF\n")
+	s := serve(t, None, Options{Calm: true})
+	s.clock.add(time.Minute)
+	a := s.mustAsk(http.MethodGet, `/history?hours=2&step=90s&instance=a"b\c&namespace=shop`)
+	a.want(200, "application/openmetrics-text; version=1.0.0; charset=utf-8", "\n# EOF\n")
 
 	const steps = 80
 	type point struct{ at, value float64 }
@@ -154,10 +143,9 @@ func TestOpenMetrics(t *testing.T) {
 // The text is imported with promtool, as in stack/.
 func TestPromtoolTakesHistory(t *testing.T) {
 	promtool := testbed.Tool(t, "promtool")
-	t.Parallel()
-	s, _ := serve(t, Options{})
-	a := mustAsk(t, client(t), http.MethodGet, s.ControlURL()+"history?hours=24&step=5m", nil)
-	a.want(t, 200, "application/openmetrics-text", "# EOF")
+	s := serve(t, None, Options{})
+	a := s.mustAsk(http.MethodGet, "/history?hours=24&step=5m")
+	a.want(200, "application/openmetrics-text", "# EOF")
 	dir := t.TempDir()
 	file, blocks := filepath.Join(dir, "history"), filepath.Join(dir, "blocks")
 	if err := os.WriteFile(file, []byte(a.body), 0o600); err != nil {
@@ -187,88 +175,39 @@ func TestPromtoolTakesHistory(t *testing.T) {
 	}
 }
 
-func TestHistoryRefuses(t *testing.T) {
-	t.Parallel()
-	s, _ := serve(t, Options{})
-	c := client(t)
-	for query, want := range map[string]string{
-		"hours=many":                            `hours "many": use a number`,
-		"hours=0":                               "above 0",
-		"hours=-1":                              "above 0",
-		"hours=NaN":                             "above 0",
-		"hours=1e9":                             "up to 10000",
-		"step=60":                               `step "60": use a duration`,
-		"step=1ms":                              "at least 1s",
-		"step=-1m":                              "at least 1s",
-		"hours=1000&step=1s":                    "are more than 50000",
-		"hours=1&step=2h":                       "longer than the history",
-		"hour=1":                                `unknown parameter "hour"`,
-		"job=%ff":                               "job: use UTF-8",
-		"namespace=" + strings.Repeat("n", 201): "at most 200 bytes",
-	} {
-		a := mustAsk(t, c, http.MethodGet, s.ControlURL()+"history?"+query, nil)
-		a.want(t, 400, "text/plain", want)
-	}
-}
-
 func TestHistoryLabels(t *testing.T) {
-	for query, want := range map[string][]string{
-		"":                            {"job", "coingecko-exporter", "instance", "localhost:9880"},
-		"job=j&instance=i&namespace=": {"job", "j", "instance", "i"},
-		"job=&instance=&namespace=n":  {"namespace", "n"},
-		"job=&instance=":              nil,
+	s, c := at(Options{})
+	for query, want := range map[string]string{
+		"":                            `{job="coingecko-exporter",instance="localhost:9880"}`,
+		"job=j&instance=i&namespace=": `{job="j",instance="i"}`,
+		"job=&instance=&namespace=n":  `{namespace="n"}`,
+		"job=&instance=":              "{}",
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := parseHistory(values)
-		if diff := cmp.Diff(want, got.labels); err != nil || diff != "" {
-			t.Errorf("%q: error %v, labels (-want +got):\n%s", query, err, diff)
+		q, err := parseHistory(values)
+		q.span = q.step
+		var b strings.Builder
+		s.writeHistory(t.Context(), &b, q)
+		want = fmt.Sprintf("\nup%s 1 %d\n", want, c.now().Unix())
+		if err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("%q: error %v, want %q in:\n%s", query, err, want, b.String())
 		}
-	}
-	var b strings.Builder
-	o := &openMetrics{w: bufio.NewWriter(&b), times: []time.Time{start}}
-	o.series("up", func(int) float64 { return 1 })
-	o.end()
-	if got, want := b.String(), "up 1 1781092800\n# EOF\n"; got != want {
-		t.Errorf("without labels %q, want %q", got, want)
 	}
 }
 
 // The simulator stops work if the client disconnects.
 func TestHistoryStops(t *testing.T) {
 	s, _ := at(Options{})
-	gone := make(chan struct{})
-	close(gone)
+	ctx, gone := context.WithCancel(t.Context())
+	gone()
 	var b strings.Builder
-	s.writeHistory(&openMetrics{w: bufio.NewWriter(&b), times: []time.Time{start}}, gone)
+	s.writeHistory(ctx, &b, historyQuery{span: time.Minute, step: time.Minute})
 	if b.Len() != 0 {
 		t.Errorf("wrote %q to nobody", b.String())
 	}
-
-	w := &full{}
-	r := httptest.NewRequest(http.MethodGet, "/history?hours=6", nil)
-	s.Handler().ServeHTTP(w, r)
-	if w.writes != 1 {
-		t.Errorf("%d writes to a client that fails", w.writes)
-	}
-
-	head := httptest.NewRecorder()
-	s.Handler().ServeHTTP(head, httptest.NewRequest(http.MethodHead, "/history", nil))
-	if head.Code != 200 || head.Body.Len() != 0 {
-		t.Errorf("HEAD: status %d, %d bytes", head.Code, head.Body.Len())
-	}
-}
-
-// full is a client that reads nothing.
-type full struct{ writes int }
-
-func (f *full) Header() http.Header { return http.Header{} }
-func (f *full) WriteHeader(int)     {}
-func (f *full) Write([]byte) (int, error) {
-	f.writes++
-	return 0, errors.New("gone")
 }
 
 func BenchmarkHistory(b *testing.B) {
@@ -281,14 +220,7 @@ func BenchmarkHistory(b *testing.B) {
 	})
 	b.Run("openmetrics", func(b *testing.B) {
 		for b.Loop() {
-			s.Handler().ServeHTTP(&nowhere{}, httptest.NewRequest(http.MethodGet, "/history", nil))
+			s.writeHistory(b.Context(), io.Discard, historyQuery{span: 192 * time.Hour, step: time.Minute})
 		}
 	})
 }
-
-// nowhere discards everything.
-type nowhere struct{}
-
-func (nowhere) Header() http.Header         { return http.Header{} }
-func (nowhere) WriteHeader(int)             {}
-func (nowhere) Write(b []byte) (int, error) { return len(b), nil }

@@ -3,6 +3,7 @@
 package simulator
 
 import (
+	"cmp"
 	_ "embed"
 	"hash/fnv"
 	"math"
@@ -115,10 +116,10 @@ func constant(code string) bool { return code == "btc" || code == "bits" || code
 // currency is a currency of the market.
 type currency struct {
 	nature
-	key   uint64  // of its noise
-	base  int     // index of nature.base, -1 for none
-	start float64 // start of its path, so that the first answer is the recorded one
-	rests bool    // hardly moves at weekends
+	key   uint64                  // of its noise
+	base  int                     // index of nature.base, -1 for none
+	start float64                 // start of its path, so that the first answer is the recorded one
+	clock func(time.Time) float64 // runs slowly at weekends if there is no trade
 }
 
 // market is a pure function of its seed, its start and the time.
@@ -135,36 +136,30 @@ type market struct {
 
 func newMarket(o Options) *market {
 	m := &market{
-		start: o.Start, refresh: o.Refresh, calm: o.Calm, seed: mix(o.Seed + 1),
+		start: o.Now().Round(0), refresh: o.Refresh, calm: o.Calm, seed: mix(o.Seed + 1),
 		rates: recordedRates(),
 	}
 	m.currencies = make([]currency, len(m.rates))
 	for i, r := range m.rates {
-		c := currency{nature: natureOf(r), key: m.keyOf(r.Code), base: -1, rests: r.Kind() != coingecko.Crypto}
-		if c.nature.base != "" {
-			c.base = m.index(c.nature.base)
+		n := natureOf(r)
+		h := fnv.New64a()
+		h.Write([]byte(r.Code))
+		c := currency{nature: n, key: mix(m.seed ^ h.Sum64()), base: m.index(n.base), clock: tradingSeconds}
+		if r.Kind() == coingecko.Crypto {
+			c.clock = seconds
+			// Bitcoin has no automatic swings: everything else would seem to swing.
+			if !constant(r.Code) {
+				m.swingers = append(m.swingers, i)
+			}
 		}
-		c.start = c.path(seconds(m.start), tradingSeconds(m.start))
+		c.start = c.path(m.start)
 		m.currencies[i] = c
-		// Bitcoin has no automatic swings: everything else would seem to swing.
-		if r.Kind() == coingecko.Crypto && !constant(r.Code) {
-			m.swingers = append(m.swingers, i)
-		}
 	}
 	m.btc = m.index("btc")
 	slices.SortFunc(m.swingers, func(a, b int) int { // shuffled by a hash of the seed
-		if m.currencies[a].key < m.currencies[b].key {
-			return -1
-		}
-		return 1
+		return cmp.Compare(m.currencies[a].key, m.currencies[b].key)
 	})
 	return m
-}
-
-func (m *market) keyOf(code string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(code))
-	return mix(m.seed ^ h.Sum64())
 }
 
 // index returns the index of a code, or -1.
@@ -172,8 +167,8 @@ func (m *market) index(code string) int {
 	return slices.IndexFunc(m.rates, func(r coingecko.Rate) bool { return r.Code == code })
 }
 
-// at computes the values of all currencies at t, in the order of m.rates.
-func (m *market) at(t time.Time, manual []swing, values []float64) {
+// at returns the rates at t, in the order of m.rates.
+func (m *market) at(t time.Time, manual []swing) []coingecko.Rate {
 	// CoinGecko's rates change in steps. They are counted from the start, so that the first is the recorded one.
 	since := t.Sub(m.start)
 	since -= ((since % m.refresh) + m.refresh) % m.refresh
@@ -181,15 +176,12 @@ func (m *market) at(t time.Time, manual []swing, values []float64) {
 
 	// First each currency's own path, as the logarithm of its value in US dollars ...
 	own := make([]float64, len(m.rates))
-	calendar, trading := seconds(t), tradingSeconds(t)
-	for i := range m.currencies {
-		c := &m.currencies[i]
-		own[i] = c.path(calendar, trading) - c.start
+	for i, c := range m.currencies {
+		own[i] = c.path(t) - c.start
 	}
 	// ... then its share of the base's path, and its own swings.
-	for i := range m.currencies {
-		c := &m.currencies[i]
-		values[i] = own[i]
+	values := slices.Clone(own)
+	for i, c := range m.currencies {
 		if c.base >= 0 {
 			values[i] += c.beta * own[c.base]
 		}
@@ -203,14 +195,13 @@ func (m *market) at(t time.Time, manual []swing, values []float64) {
 		values[i] += max(-shiftMost, min(by, shiftMost))
 	}
 
-	bitcoin := values[m.btc]
-	for i, r := range m.rates {
-		if constant(r.Code) {
-			values[i] = r.Value
-			continue
+	rates := slices.Clone(m.rates)
+	for i, r := range rates {
+		if !constant(r.Code) {
+			rates[i].Value = max(math.Round(r.Value*math.Exp(values[m.btc]-values[i])*1000)/1000, 0.001)
 		}
-		values[i] = max(math.Round(r.Value*math.Exp(bitcoin-values[i])*1000)/1000, 0.001)
 	}
+	return rates
 }
 
 // shiftMost limits the sum of a currency's manual swings (a factor of 100), so that no rate rounds to 0.
@@ -244,9 +235,6 @@ func (m *market) swing(k swinging, slot int64, since time.Duration, worths []flo
 	h := point(m.seed, slot)
 	begin := time.Duration(slot)*k.slot + time.Duration(unit(h)*float64(k.jitter))
 	share := hill(since-begin, k.rise, k.fall, h)
-	if share == 0 {
-		return
-	}
 	h = mix(h)
 	change := k.least + unit(h)*(k.most-k.least)
 	if h = mix(h); h&1 == 0 {
@@ -259,15 +247,10 @@ func (m *market) swing(k swinging, slot int64, since time.Duration, worths []flo
 
 // hill is 0 before a swing, 1 at its maximum and 0 after it, and continuous.
 func hill(since, rise, fall time.Duration, key uint64) float64 {
-	var h float64
-	switch {
-	case since <= 0 || since >= rise+fall:
+	if since <= 0 || since >= rise+fall {
 		return 0
-	case since < rise:
-		h = smooth(float64(since) / float64(rise))
-	default:
-		h = smooth(1 - float64(since-rise)/float64(fall))
 	}
+	h := smooth(min(float64(since)/float64(rise), 1-float64(since-rise)/float64(fall)))
 	// Noise on the slopes, none at the ends and the maximum. It scales with the length, so that a long swing is no rougher
 	// than a short one.
 	const roughness, quarterHour = 6, 900.0
@@ -275,17 +258,8 @@ func hill(since, rise, fall time.Duration, key uint64) float64 {
 	return h + roughness*h*(1-h)*(noise(key, x)-noise(key, 0))
 }
 
-// path is the logarithm of a currency's own value at a time, given in both time scales.
-func (c *currency) path(calendar, trading float64) float64 {
-	switch {
-	case c.day == 0: // pegged: no noise to compute
-		return 0
-	case c.rests:
-		return c.day * noise(c.key, trading)
-	default:
-		return c.day * noise(c.key, calendar)
-	}
-}
+// path is the logarithm of a currency's own value at a time.
+func (c currency) path(t time.Time) float64 { return c.day * noise(c.key, c.clock(t)) }
 
 func seconds(t time.Time) float64 {
 	return float64(t.Unix()) + float64(t.Nanosecond())/1e9
@@ -319,24 +293,15 @@ const (
 	dayScale = 0.582
 )
 
-var octave = func() (o [octaves]struct{ period, height float64 }) {
-	period := shortest
-	for i := range o {
-		o[i].period = period
-		o[i].height = dayScale * math.Sqrt(period/day)
-		period *= 3
-	}
-	return o
-}()
-
 func noise(key uint64, seconds float64) float64 {
-	sum := 0.0
-	for i := range octave {
-		k := mix(key + uint64(i))
-		x := seconds/octave[i].period + unit(k) // so that octaves do not have their points at the same times
+	sum, period := 0.0, shortest
+	for i := range uint64(octaves) {
+		k := mix(key + i)
+		x := seconds/period + unit(k) // so that octaves do not have their points at the same times
 		n := math.Floor(x)
 		a, b := bell(point(k, int64(n))), bell(point(k, int64(n)+1))
-		sum += octave[i].height * (a + (b-a)*smooth(x-n))
+		sum += dayScale * math.Sqrt(period/day) * (a + (b-a)*smooth(x-n))
+		period *= 3
 	}
 	return sum
 }

@@ -6,6 +6,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -20,10 +21,9 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// Options configure a Simulator. The zero value is a keyless CoinGecko that starts now.
+// Options configure a Simulator. The zero value is a keyless CoinGecko. Its start, when the rates are the recorded ones, is now.
 type Options struct {
 	Seed    uint64           // a different seed is a different market
-	Start   time.Time        // when the rates are the recorded ones; default: now
 	Now     func() time.Time // default: time.Now
 	Refresh time.Duration    // time between changes of the rates; default: 2s. CoinGecko's is 1 to 5 minutes
 	Calm    bool             // no automatic swings
@@ -42,7 +42,6 @@ type Simulator struct {
 	mode     Mode
 	frozen   time.Time // when mode freeze began
 	requests int
-	errors   int       // answers in mode error, whose status alternates
 	minute   time.Time // the minute of used
 	used     int
 
@@ -50,26 +49,12 @@ type Simulator struct {
 	server   *http.Server
 }
 
-// complete sets the defaults.
-func (o *Options) complete() {
+// New creates a simulator without a server; see Handler.
+func New(o Options) *Simulator {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Start.IsZero() {
-		o.Start = o.Now()
-	}
-	o.Start = o.Start.Round(0)
-	if o.Refresh <= 0 {
-		o.Refresh = 2 * time.Second
-	}
-	if o.RetryAfter <= 0 {
-		o.RetryAfter = 5 * time.Second
-	}
-}
-
-// New creates a simulator without a server; see Handler.
-func New(o Options) *Simulator {
-	o.complete()
+	o.Refresh, o.RetryAfter = cmp.Or(o.Refresh, 2*time.Second), cmp.Or(o.RetryAfter, 5*time.Second)
 	return &Simulator{options: o, market: newMarket(o), mode: None}
 }
 
@@ -98,11 +83,8 @@ func (s *Simulator) URL() string { return "http://" + s.listener.Addr().String()
 // ControlURL returns the URL of the control endpoints; GET describes them. Valid only after Start.
 func (s *Simulator) ControlURL() string { return "http://" + s.listener.Addr().String() + "/" }
 
-// Close stops the server of Start at once, including requests in flight.
+// Close stops the server at once, including requests in flight. Valid only after Start.
 func (s *Simulator) Close() error {
-	if s.server == nil {
-		return nil
-	}
 	err := s.server.Close()
 	_ = s.listener.Close() // the server closes it only if Serve has begun; closing it twice is harmless
 	return err
@@ -117,37 +99,18 @@ func (s *Simulator) Requests() int {
 
 // Rates returns all rates at t, sorted by code. They depend only on seed, start, t and the manual swings up to t. Times before the
 // start are valid and make the history.
-func (s *Simulator) Rates(t time.Time) []coingecko.Rate {
-	values := make([]float64, len(s.market.rates))
-	s.market.at(t, s.swings(), values)
-	rates := slices.Clone(s.market.rates)
-	for i := range rates {
-		rates[i].Value = values[i]
-	}
-	return rates
-}
+func (s *Simulator) Rates(t time.Time) []coingecko.Rate { return s.market.at(t, s.swings()) }
 
 // History returns the rates of the last span, oldest first, at every whole step of the clock up to now. It is empty if span or step
 // is not above 0.
 func (s *Simulator) History(span, step time.Duration) iter.Seq2[time.Time, []coingecko.Rate] {
 	return func(yield func(time.Time, []coingecko.Rate) bool) {
-		for t := range s.times(span, step) {
-			if !yield(t, s.Rates(t)) {
-				return
-			}
-		}
-	}
-}
-
-// times returns the times of a history.
-func (s *Simulator) times(span, step time.Duration) iter.Seq[time.Time] {
-	return func(yield func(time.Time) bool) {
 		if span <= 0 || step <= 0 {
 			return
 		}
 		now := s.options.Now().Round(0).UTC()
 		for t := now.Add(-span).Truncate(step).Add(step); !t.After(now); t = t.Add(step) {
-			if !yield(t) {
+			if !yield(t, s.Rates(t)) {
 				return
 			}
 		}
@@ -216,8 +179,4 @@ func (s *Simulator) Fail(m Mode) error {
 }
 
 // Recover ends the failure mode. Swings continue.
-func (s *Simulator) Recover() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mode = None
-}
+func (s *Simulator) Recover() { _ = s.Fail(None) } // which is a mode
