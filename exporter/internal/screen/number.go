@@ -58,18 +58,10 @@ func significant(v float64) string {
 
 // group inserts commas into the integer part of an unsigned decimal number.
 func group(s string) string {
-	whole, rest := s, ""
-	if i := strings.IndexByte(s, '.'); i >= 0 {
-		whole, rest = s[:i], s[i:]
+	for i := strings.IndexByte(s+".", '.') - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
 	}
-	var b strings.Builder
-	for i, digit := range whole {
-		if i > 0 && (len(whole)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(digit)
-	}
-	return b.String() + rest
+	return s
 }
 
 // change is a price change as text and direction.
@@ -94,26 +86,27 @@ func (c change) Arrow() string {
 // newChange returns the change of a price in percent. The sign is that of the rounded value: -0.001 is 0.00. limit is the threshold as
 // a ratio; infinite for none.
 func newChange(window string, now, then, limit float64) change {
-	percent := (now/then - 1) * 100
-	d := 2
-	switch a := math.Abs(percent); {
-	case a >= 99.95:
-		d = 0
-	case a >= 9.995:
-		d = 1
-	}
-	if math.IsInf(percent, 0) || math.Abs(percent) >= 1e6 {
+	ratio := now/then - 1
+	percent := math.Abs(ratio) * 100
+	if percent >= 1e6 {
 		return change{Window: window, Text: dash, Way: "none"}
 	}
-	text := group(strconv.FormatFloat(math.Abs(percent), 'f', d, 64))
+	d := 2
+	switch {
+	case percent >= 99.95:
+		d = 0
+	case percent >= 9.995:
+		d = 1
+	}
+	text := group(strconv.FormatFloat(percent, 'f', d, 64))
 	c := change{Window: window, Text: "+" + text, Way: "up"}
 	switch {
-	case math.Abs(percent) < 0.005:
+	case percent < 0.005:
 		return change{Window: window, Text: text, Way: "flat"}
-	case percent < 0:
+	case ratio < 0:
 		c.Text, c.Way = "\u2212"+text, "down"
 	}
-	switch share := math.Abs(percent) / 100; {
+	switch share := percent / 100; {
 	case share >= limit:
 		c.Size = loud
 	case share < limit/10 && !math.IsInf(limit, 1):
@@ -146,11 +139,8 @@ func (s *Screen) clock(t, now time.Time) string {
 		form = "2006-01-02 15:04:05 "
 	}
 	zone := t.Format("MST")
-	if strings.HasPrefix(zone, "+") || strings.HasPrefix(zone, "-") { // the zone has no abbreviation
-		zone = "UTC" + zone[:3]
-		if minutes := t.Format("-07:00")[3:]; minutes != ":00" {
-			zone += minutes
-		}
+	if strings.ContainsAny(zone[:1], "+-") { // the zone has no abbreviation
+		zone = "UTC" + strings.TrimSuffix(t.Format("-07:00"), ":00")
 	}
 	return t.Format(form) + zone
 }

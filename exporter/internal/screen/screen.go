@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -91,9 +90,7 @@ func New(opts Options) *Screen {
 		{opts.LinkBase + "/-/ready", "Readiness"},
 		{"https://github.com/heycard/coingecko-exporter", "Documentation"},
 	}
-
-	build := sha256.Sum256([]byte(opts.Version + pageText + style + guard + script))
-	s.build = hex.EncodeToString(build[:8])
+	s.build = hash(opts.Version + pageText + style + guard + script)
 	return s
 }
 

@@ -93,12 +93,7 @@ func ParseBasket(s string) (Basket, error) {
 	if err != nil || amount <= 0 || amount > 1e12 {
 		return Basket{}, fmt.Errorf("%q is not above 0 and up to 1,000,000,000,000", s)
 	}
-	whole, cents, dot := strings.Cut(number, ".")
-	text := group(whole)
-	if dot {
-		text += "." + cents
-	}
-	return Basket{amount, text, code}, nil
+	return Basket{amount, group(number), code}, nil
 }
 
 // is returns the basket with its price.

@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -242,14 +241,13 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 	for i, w := range windows {
 		then[i], _ = past.Before(now.At.Add(-w.long))
 	}
-	basket, hasBasket := coingecko.Find(rates, s.opts.Basket.Code)
+	basket, _ := coingecko.Find(rates, s.opts.Basket.Code) // a rate of 0 gives a dash
+	all := whole(st.Snapshot)
 	digits := 0
 	for _, code := range s.coins(st.Snapshot, quote) {
 		t := tile{currency: currency{Code: code, Label: strings.ToUpper(code), Name: strings.ToUpper(code)}}
-		r, ok := coingecko.Find(rates, code)
-		if ok {
-			t.currency = newCurrency(r, short)
-		} else if r, ok := coingecko.Find(st.Snapshot.Withheld, code); ok {
+		r, known := coingecko.Find(all, code)
+		if known {
 			t.currency = newCurrency(r, short)
 		}
 		price, ok := now.Price(code, quote)
@@ -272,7 +270,7 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 		}
 		if s.opts.Basket.Code != "" {
 			t.Basket = s.opts.Basket.is(dash)
-			if amount, ok := history.Ratio(r.Value*s.opts.Basket.Amount, basket.Value); ok && hasBasket {
+			if amount, ok := history.Ratio(r.Value*s.opts.Basket.Amount, basket.Value); ok {
 				t.Basket = s.opts.Basket.is(significant(amount) + " " + t.Label)
 			}
 		}
@@ -311,12 +309,11 @@ func draw(points []history.Point, coin, quote, span string) *curve {
 	height := max(high-low, flattest*high)
 	for i, d := range dots {
 		y := 500 - 1000*(d.price-(low+high)/2)/height
-		letter := byte('L')
+		letter := 'L'
 		if d.gap {
 			letter = 'M'
 		}
-		path = strconv.AppendInt(append(path, letter), int64(d.x), 10)
-		path = strconv.AppendInt(append(path, ' '), int64(math.Round(y)), 10)
+		path = fmt.Appendf(path, "%c%d %d", letter, d.x, int64(math.Round(y)))
 		if d.gap && (i+1 == len(dots) || dots[i+1].gap) {
 			path = append(path, "h0"...) // a single sample is a dot
 		}
@@ -360,9 +357,6 @@ func addTable(v *view, of *poller.Snapshot, quote coingecko.Rate, short map[stri
 
 // whole returns the rates of an answer, including withheld ones, sorted by code.
 func whole(of *poller.Snapshot) []coingecko.Rate {
-	if len(of.Withheld) == 0 {
-		return of.Rates
-	}
 	all := slices.Concat(of.Rates, of.Withheld)
 	slices.SortFunc(all, coingecko.ByCode)
 	return all
