@@ -86,6 +86,29 @@ func whileRuns(t *testing.T) func(net.Listener) context.Context {
 
 func (e *exporter) fail(f http.HandlerFunc) { e.fails.Store(&f) }
 
+// hang makes the exporter answer nothing.
+func (e *exporter) hang() { e.fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }) }
+
+// stop interrupts the next load of the page before a text, for what is done meanwhile.
+func (e *exporter) stop(before string, meanwhile func()) {
+	e.fail(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" {
+			http.NotFound(w, r)
+			return
+		}
+		e.fails.Store(nil)
+		page := httptest.NewRecorder()
+		e.handler.ServeHTTP(page, r)
+		maps.Copy(w.Header(), page.Header())
+		w.Header().Set("Content-Length", strconv.Itoa(page.Body.Len()))
+		part, rest, _ := strings.Cut(page.Body.String(), before)
+		fmt.Fprint(w, part)
+		w.(http.Flusher).Flush()
+		meanwhile()
+		fmt.Fprint(w, before, rest)
+	})
+}
+
 // change modifies the status.
 func (e *exporter) change(f func(*poller.Status)) {
 	st := *e.status.Load()
@@ -246,7 +269,7 @@ func gone(t *testing.T, b tab, ended *exporter) {
 	b.is(`new MutationObserver(() => { window.told ||= ` + says + `('The exporter does not answer') && ` + priced + ` })
 		.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true})`)
 	start := time.Now()
-	hung.fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	hung.hang()
 	replaced.fail(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "<!DOCTYPE html><title>Log in</title><p>Bitcoin 99,999.99")
 	})
@@ -282,7 +305,7 @@ func tooOld(_ *testing.T, b tab, e *exporter) {
 	e.change(func(st *poller.Status) { st.Age = st.MaxAge - 2*time.Second })
 	b.do(chromedp.Navigate(e.URL))
 	b.until(soon, priced)
-	e.fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	e.hang()
 	b.until(soon, `!`+priced)
 	b.until(soon, says+`('have expired')`)
 	b.until(soon, `document.getElementById('age').textContent.startsWith('10 min')`)
@@ -361,8 +384,16 @@ func (b tab) hears() {
 		.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true}); 1`)
 }
 
+// heardNothing checks that the page did not tell that the exporter is gone.
+func (b tab) heardNothing() {
+	b.t.Helper()
+	if heard := b.is("heard"); strings.Contains(heard, "answer") || strings.Contains(heard, "expired") {
+		b.t.Errorf("the exporter did answer, and the page said: %s", heard)
+	}
+}
+
 // frozen freezes a page for longer than its timeout while the exporter runs.
-func frozen(t *testing.T, b tab, e *exporter) {
+func frozen(_ *testing.T, b tab, e *exporter) {
 	b.do(chromedp.Navigate(e.URL))
 	b.until(soon, priced)
 	b.hears()
@@ -371,56 +402,28 @@ func frozen(t *testing.T, b tab, e *exporter) {
 		b.is(before + freeze)
 		b.until(soon, `since(asked) < 3 && mute < 0 && `+priced)
 	}
-	if heard := b.is("heard"); strings.Contains(heard, "answer") || strings.Contains(heard, "expired") {
-		t.Errorf("the exporter did answer, and the page said: %s", heard)
-	}
+	b.heardNothing()
 	// Prices that became too old meanwhile go at once all the same.
 	e.change(func(st *poller.Status) { st.Age = st.MaxAge - 5*time.Second })
 	b.until(soon, `stated('age') > 500`)
-	e.fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	e.hang()
 	b.is(freeze)
 	b.until(soon, `!`+priced)
 }
 
 // slowLoad delays the load of a page beyond its timeout.
-func slowLoad(t *testing.T, b tab, e *exporter) {
-	e.fail(func(w http.ResponseWriter, r *http.Request) {
-		e.fails.Store(nil)
-		page := httptest.NewRecorder()
-		served(e.screen.Load()).ServeHTTP(page, r)
-		maps.Copy(w.Header(), page.Header())
-		all := page.Body.Bytes()
-		w.Write(all[:len(all)/2])
-		w.(http.Flusher).Flush()
-		time.Sleep(minPatience + 2*time.Second)
-		w.Write(all[len(all)/2:])
-	})
+func slowLoad(_ *testing.T, b tab, e *exporter) {
+	e.stop("<dl>", func() { time.Sleep(minPatience + 2*time.Second) })
 	b.do(chromedp.Navigate(e.URL))
 	b.hears()
 	b.until(soon, `since(asked) < 3 && document.body.dataset.state === 'fresh' && `+priced)
-	if heard := b.is("heard"); strings.Contains(heard, "stopped") || strings.Contains(heard, "expired") {
-		t.Errorf("the exporter did answer, and the page said: %s", heard)
-	}
+	b.heardNothing()
 }
 
 // cutOff truncates the first load of the page before a text; the next one is complete.
 func cutOff(before string) func(*testing.T, tab, *exporter) {
 	return func(_ *testing.T, b tab, e *exporter) {
-		e.fail(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != "/" {
-				http.NotFound(w, r)
-				return
-			}
-			page := httptest.NewRecorder()
-			served(e.screen.Load()).ServeHTTP(page, r)
-			maps.Copy(w.Header(), page.Header())
-			part, _, _ := strings.Cut(page.Body.String(), before)
-			w.Header().Set("Content-Length", strconv.Itoa(page.Body.Len()))
-			fmt.Fprint(w, part)
-			w.(http.Flusher).Flush()
-			e.fails.Store(nil)
-			panic(http.ErrAbortHandler)
-		})
+		e.stop(before, func() { panic(http.ErrAbortHandler) })
 		b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error { // which fails with the load
 			_, err := cdp.Call(ctx, target, cdppage.Navigate, cdppage.NavigateParams{URL: e.URL})
 			return err
