@@ -20,14 +20,11 @@ var fetched = time.Date(2026, 6, 15, 14, 3, 22, 0, time.UTC)
 // notYet is the status before the first poll.
 var notYet = poller.Status{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute}
 
-// with returns rates with one of them added or replaced.
-func with(rates []coingecko.Rate, r coingecko.Rate) []coingecko.Rate {
-	rates = slices.DeleteFunc(slices.Clone(rates), func(o coingecko.Rate) bool { return o.Code == r.Code })
-	i := 0
-	for i < len(rates) && rates[i].Code < r.Code {
-		i++
-	}
-	return slices.Insert(rates, i, r)
+// with returns rates with some of them added or replaced.
+func with(rates []coingecko.Rate, others ...coingecko.Rate) []coingecko.Rate {
+	rates = append(others, rates...)
+	slices.SortStableFunc(rates, coingecko.ByCode)
+	return slices.CompactFunc(rates, func(a, b coingecko.Rate) bool { return a.Code == b.Code })
 }
 
 // moved returns rates as they might have been some minutes earlier: coins and bitcoin move independently.
