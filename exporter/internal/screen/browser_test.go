@@ -86,8 +86,8 @@ func whileRuns(t *testing.T) func(net.Listener) context.Context {
 
 func (e *exporter) fail(f http.HandlerFunc) { e.fails.Store(&f) }
 
-// hang makes the exporter answer nothing.
-func (e *exporter) hang() { e.fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }) }
+// hang answers nothing.
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // stop interrupts the next load of the page before a text, for what is done meanwhile.
 func (e *exporter) stop(before string, meanwhile func()) {
@@ -269,7 +269,7 @@ func gone(t *testing.T, b tab, ended *exporter) {
 	b.is(`new MutationObserver(() => { window.told ||= ` + says + `('The exporter does not answer') && ` + priced + ` })
 		.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true})`)
 	start := time.Now()
-	hung.hang()
+	hung.fail(hang)
 	replaced.fail(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "<!DOCTYPE html><title>Log in</title><p>Bitcoin 99,999.99")
 	})
@@ -305,7 +305,7 @@ func tooOld(_ *testing.T, b tab, e *exporter) {
 	e.change(func(st *poller.Status) { st.Age = st.MaxAge - 2*time.Second })
 	b.do(chromedp.Navigate(e.URL))
 	b.until(soon, priced)
-	e.hang()
+	e.fail(hang)
 	b.until(soon, `!`+priced)
 	b.until(soon, says+`('have expired')`)
 	b.until(soon, `document.getElementById('age').textContent.startsWith('10 min')`)
@@ -406,7 +406,7 @@ func frozen(_ *testing.T, b tab, e *exporter) {
 	// Prices that became too old meanwhile go at once all the same.
 	e.change(func(st *poller.Status) { st.Age = st.MaxAge - 5*time.Second })
 	b.until(soon, `stated('age') > 500`)
-	e.hang()
+	e.fail(hang)
 	b.is(freeze)
 	b.until(soon, `!`+priced)
 }

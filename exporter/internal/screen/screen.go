@@ -43,8 +43,9 @@ type Screen struct {
 	build string
 	drift func() time.Duration
 
-	// Kept separately, because a relay's upstream may change from one to the other: changes and curves must not mix them.
-	real, simulated history.History
+	// past has the simulated and the real rates, because a relay's upstream may change from one to the other: changes and curves
+	// must not mix them.
+	past map[bool]*history.History
 }
 
 //go:embed page.html
@@ -82,7 +83,7 @@ func New(opts Options) *Screen {
 	if opts.Zone == nil {
 		opts.Zone = time.UTC
 	}
-	s := &Screen{opts: opts, drift: clockDrift()}
+	s := &Screen{opts: opts, drift: clockDrift(), past: map[bool]*history.History{true: {}, false: {}}}
 	s.links = []link{
 		{opts.LinkBase + opts.MetricsPath, "Metrics"},
 		{opts.LinkBase + coingecko.APIPath + coingecko.Path, "Rates as JSON"},
@@ -118,19 +119,11 @@ func (s *Screen) Polled(p poller.Poll) {
 
 // Remember keeps rates that left CoinGecko at a time. They must be sorted by code, and calls must be in the order of time.
 func (s *Screen) Remember(at time.Time, rates []coingecko.Rate, simulated bool) {
-	s.history(simulated).Remember(at, rates, s.drift())
+	s.past[simulated].Remember(at, rates, s.drift())
 }
 
 // Restore adds real rates from before the process started.
-func (s *Screen) Restore(past []history.Sample) { s.real.Restore(past) }
-
-// history returns the history of simulated or real rates.
-func (s *Screen) history(simulated bool) *history.History {
-	if simulated {
-		return &s.simulated
-	}
-	return &s.real
-}
+func (s *Screen) Restore(past []history.Sample) { s.past[false].Restore(past) }
 
 func (s *Screen) serve(w http.ResponseWriter, r *http.Request) {
 	v, ok := s.view(s.opts.Status(), strings.ToLower(strings.TrimSpace(r.URL.Query().Get("quote"))))

@@ -284,8 +284,8 @@ func TestPollsAreRemembered(t *testing.T) {
 		{poller.Poll{Snapshot: &poller.Snapshot{Rates: rates}}, 1, 1},
 	} {
 		poller.Observer(s).Polled(c.poll)
-		if s.real.Len() != c.real || s.simulated.Len() != c.simulated {
-			t.Errorf("%d real and %d simulated samples, want %d and %d", s.real.Len(), s.simulated.Len(), c.real, c.simulated)
+		if r, simulated := s.past[false].Len(), s.past[true].Len(); r != c.real || simulated != c.simulated {
+			t.Errorf("%d real and %d simulated samples, want %d and %d", r, simulated, c.real, c.simulated)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -229,7 +230,7 @@ func (s *Screen) coins(of *poller.Snapshot, quote string) []string {
 
 func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quote string, short map[string]string) {
 	now := history.NewSample(st.LastSuccess, rates, history.Sample{})
-	past := s.history(st.Simulated)
+	past := s.past[st.Simulated]
 	points, span := past.Curve(now, max(history.Tolerance, 2*st.Interval))
 	switch {
 	case span > history.Reach-history.Tolerance: // the oldest sample is never exactly a day old
@@ -309,11 +310,12 @@ func draw(points []history.Point, coin, quote, span string) *curve {
 	height := max(high-low, flattest*high)
 	for i, d := range dots {
 		y := 500 - 1000*(d.price-(low+high)/2)/height
-		letter := 'L'
+		letter := byte('L')
 		if d.gap {
 			letter = 'M'
 		}
-		path = fmt.Appendf(path, "%c%d %d", letter, d.x, int64(math.Round(y)))
+		path = strconv.AppendInt(append(path, letter), int64(d.x), 10)
+		path = strconv.AppendInt(append(path, ' '), int64(math.Round(y)), 10)
 		if d.gap && (i+1 == len(dots) || dots[i+1].gap) {
 			path = append(path, "h0"...) // a single sample is a dot
 		}
@@ -357,6 +359,9 @@ func addTable(v *view, of *poller.Snapshot, quote coingecko.Rate, short map[stri
 
 // whole returns the rates of an answer, including withheld ones, sorted by code.
 func whole(of *poller.Snapshot) []coingecko.Rate {
+	if len(of.Withheld) == 0 {
+		return of.Rates
+	}
 	all := slices.Concat(of.Rates, of.Withheld)
 	slices.SortFunc(all, coingecko.ByCode)
 	return all

@@ -1,11 +1,11 @@
 package simulator
 
 import (
+	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
 func TestControl(t *testing.T) {
@@ -30,15 +30,9 @@ func TestControl(t *testing.T) {
 	post("/recover").want(200, "text/plain", "none: answers as CoinGecko does")
 	s.get().want(200, jsonType, `"btc"`)
 
-	before := price(t, s.Rates(s.clock.now().Add(manualRise)), "eth")
 	post("/swing/eth").want(200, "text/plain", "eth moves by -12.0 %")
-	s.clock.add(manualRise)
-	got, _, err := coingecko.Decode([]byte(s.get().body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if move := price(t, got, "eth")/before - 1; move < -0.121 || move > -0.119 {
-		t.Errorf("eth moved by %v, want -0.12", move)
+	if got, want := s.swings(), []swing{{s.market.index("eth"), start, math.Log1p(-0.12)}}; !slices.Equal(got, want) {
+		t.Errorf("swings %v, want %v", got, want)
 	}
 	post("/swing/market?change=0.3").want(200, "text/plain", "market moves by +30.0 %")
 }
