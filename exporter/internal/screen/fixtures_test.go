@@ -114,15 +114,10 @@ func newScreen(t testing.TB, o Options, st poller.Status) *Screen {
 	if o.Status == nil {
 		o.Status = func() poller.Status { return st }
 	}
-	if o.Quote == "" {
-		o.Quote = "usd"
-	}
-	o.LinkBase, o.MetricsPath = cmp.Or(o.LinkBase, "."), cmp.Or(o.MetricsPath, "/metrics")
-	if o.Thresholds == nil {
-		var err error
-		if o.Thresholds, err = ParseThresholds(DefaultThresholds); err != nil {
-			t.Fatal(err)
-		}
+	o.Quote, o.LinkBase, o.MetricsPath = cmp.Or(o.Quote, "usd"), ".", cmp.Or(o.MetricsPath, "/metrics")
+	var err error
+	if o.Thresholds, err = ParseThresholds(DefaultThresholds); err != nil {
+		t.Fatal(err)
 	}
 	o.Version, o.Logger = "1.2.3", slog.New(slog.DiscardHandler)
 	s := New(o)

@@ -4,6 +4,7 @@ package simulator
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -229,12 +230,8 @@ func (s *Simulator) wrongHost(w http.ResponseWriter, code int, text string) {
 
 // rateLimited answers 429 until reset, which is sent in whole seconds, rounded up.
 func (s *Simulator) rateLimited(w http.ResponseWriter, reset time.Time) {
-	limit := s.options.QuotaPerMinute
-	if limit == 0 {
-		limit = 30
-	}
 	h := w.Header()
-	h.Set("x-ratelimit-limit", strconv.Itoa(limit))
+	h.Set("x-ratelimit-limit", strconv.Itoa(cmp.Or(s.options.QuotaPerMinute, 30)))
 	h.Set("x-ratelimit-remaining", "0")
 	h.Set("x-ratelimit-reset", reset.Add(time.Second-1).UTC().Format("2006-01-02 15:04:05 -0700"))
 	statusError(w, http.StatusTooManyRequests, 429, "The rate limit is exceeded")
