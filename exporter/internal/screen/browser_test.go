@@ -42,9 +42,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// soon is the timeout for what the page does at once or within its own timeout, on a busy machine.
-const soon = testbed.Patience
-
 // exporter is a screen behind a web server that can fail.
 type exporter struct {
 	*httptest.Server
@@ -55,14 +52,13 @@ type exporter struct {
 }
 
 // serve starts an exporter that polls every 2 s, so that its pages refresh every 2 s.
-func serve(t *testing.T, o Options) *exporter {
+func serve(t *testing.T) *exporter {
 	t.Helper()
 	e := &exporter{}
 	st := healthy(simulator.RecordedRates())
 	st.Interval, st.Age = 2*time.Second, time.Second
 	e.status.Store(&st)
-	o.Status = func() poller.Status { return *e.status.Load() }
-	s := newScreen(t, o, st)
+	s := newScreen(t, Options{Status: func() poller.Status { return *e.status.Load() }}, st)
 	e.screen.Store(s)
 	remember(s, st.Snapshot.Rates, 1440, nil)
 	e.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,16 +68,22 @@ func serve(t *testing.T, o Options) *exporter {
 		}
 		served(e.screen.Load()).ServeHTTP(w, r)
 	})
-	e.Server = httptest.NewUnstartedServer(e.handler)
-	e.Config.BaseContext = whileRuns(t)
-	e.Start()
+	e.listen(t, "127.0.0.1:0")
 	t.Cleanup(func() { e.CloseClientConnections(); e.Close() })
 	return e
 }
 
-// whileRuns cancels requests when the test ends: the page keeps sending them, and a hanging answer would keep the server from closing.
-func whileRuns(t *testing.T) func(net.Listener) context.Context {
-	return func(net.Listener) context.Context { return t.Context() }
+// listen starts the web server. It cancels requests when the test ends: the page keeps sending them, and a hanging answer would keep
+// the server from closing.
+func (e *exporter) listen(t *testing.T, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := func(net.Listener) context.Context { return t.Context() }
+	e.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: e.handler, BaseContext: base}}
+	e.Start()
 }
 
 func (e *exporter) fail(f http.HandlerFunc) { e.fails.Store(&f) }
@@ -114,17 +116,6 @@ func (e *exporter) change(f func(*poller.Status)) {
 	st := *e.status.Load()
 	f(&st)
 	e.status.Store(&st)
-}
-
-// restart restarts a closed exporter at its old address.
-func (e *exporter) restart(t *testing.T) {
-	t.Helper()
-	l, err := net.Listen("tcp", e.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: e.handler, BaseContext: whileRuns(t)}}
-	e.Start()
 }
 
 // tab is a tab of the browser.
@@ -161,13 +152,21 @@ func (b tab) is(expression string) string {
 	return got
 }
 
+// want checks the value of an expression.
+func (b tab) want(want, expression, what string) {
+	b.t.Helper()
+	if got := b.is(expression); got != want {
+		b.t.Errorf("%s: %s, want %s", what, got, want)
+	}
+}
+
 func (b tab) ask(expression string) (string, error) {
 	got, err := chromedp.Run(b.ctx, chromedp.Evaluate[json.RawMessage](expression))
 	return strings.Trim(string(got), `"`), err
 }
 
 // until waits until an expression is true, and fails the test if it takes too long.
-func (b tab) until(limit time.Duration, expression string) {
+func (b tab) until(expression string) {
 	b.t.Helper()
 	// While a page is loaded anew, there may be no body yet, or nobody to ask.
 	expression = "document.body && (" + expression + ")"
@@ -176,8 +175,8 @@ func (b tab) until(limit time.Duration, expression string) {
 		if got == "true" {
 			return
 		}
-		if time.Since(start) > limit {
-			b.t.Fatalf("not true within %v: %s, %v\nThe page says: %s", limit, expression, err, b.is("document.body.innerText"))
+		if time.Since(start) > testbed.Patience {
+			b.t.Fatalf("not true within %v: %s, %v\nThe page says: %s", testbed.Patience, expression, err, b.is("document.body.innerText"))
 		}
 	}
 }
@@ -201,7 +200,7 @@ func TestBrowser(t *testing.T) {
 		t.Fatalf("chromium does not start: %v", err)
 	}
 
-	for name, test := range map[string]func(*testing.T, tab, *exporter){
+	for name, test := range map[string]func(tab, *exporter){
 		"prices change in place":               changesInPlace,
 		"exporter gone and back":               gone,
 		"rates grow too old":                   tooOld,
@@ -218,52 +217,41 @@ func TestBrowser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, open(browser, t), serve(t, Options{}))
+			test(open(browser, t), serve(t))
 		})
 	}
 	t.Run("everything fits", func(t *testing.T) {
 		t.Parallel()
-		fits(t, open(browser, t))
+		fits(open(browser, t))
 	})
 }
 
-func changesInPlace(t *testing.T, b tab, e *exporter) {
+func changesInPlace(b tab, e *exporter) {
 	b.do(chromedp.Navigate(e.URL + "/?quote=eur"))
-	b.until(soon, `document.querySelector('.curve path')`)
+	b.until(`document.querySelector('.curve path')`)
 	b.is(`document.addEventListener('securitypolicyviolation', (v) => { window.violation = v.blockedURI })`)
 	// Marks on elements survive only if those elements stay.
 	b.is(`document.querySelectorAll('*').forEach((node) => { node.marked = true }); 1`)
-	before := b.is(`document.querySelector('.price span').textContent`)
-	curve := b.is(`document.querySelector('.curve path').getAttribute('d')`)
+	b.want("65,223.37", `document.querySelector('.price span').textContent`, "the price before")
+	b.is(`window.curve = document.querySelector('.curve path').getAttribute('d')`)
 	e.change(func(st *poller.Status) {
 		rates := with(st.Snapshot.Rates, coingecko.Rate{Code: "eur", Name: "Euro", Unit: "€", Type: "fiat", Value: 70000.126})
 		st.Snapshot = &poller.Snapshot{Rates: rates, Upstream: coingecko.CoinGecko}
 	})
-	b.until(soon, `document.querySelector('.price span').textContent === '70,000.13'`)
-	if before != "65,223.37" {
-		t.Errorf("before: %s", before)
-	}
-	if b.is(`document.querySelector('.curve path').getAttribute('d')`) == curve {
-		t.Error("the curve did not change")
-	}
-	if got := b.is(`Array.from(document.querySelectorAll('*')).filter((node) => !node.marked).length`); got != "0" {
-		t.Errorf("%s elements were made anew", got)
-	}
-	if got := b.is(`String(window.violation)`); got != "undefined" {
-		t.Errorf("the content security policy was violated: %s", got)
-	}
-	if got := b.is(`document.getElementById('notice').textContent`); got != "" {
-		t.Errorf("a change of prices is announced: %s", got)
-	}
+	b.until(`document.querySelector('.price span').textContent === '70,000.13'`)
+	b.want("true", `document.querySelector('.curve path').getAttribute('d') !== curve`, "the curve changed")
+	b.want("0", `Array.from(document.querySelectorAll('*')).filter((node) => !node.marked).length`, "elements made anew")
+	b.want("undefined", `String(window.violation)`, "a violation of the content security policy")
+	b.want("", `document.getElementById('notice').textContent`, "an announcement")
 }
 
 // gone tests three exporters: one ends, one hangs, and another server answers for one.
-func gone(t *testing.T, b tab, ended *exporter) {
-	hung, replaced := serve(t, Options{}), serve(t, Options{})
-	h, r := open(b.ctx, t), open(b.ctx, t)
+func gone(b tab, ended *exporter) {
+	hung, replaced := serve(b.t), serve(b.t)
+	h, r := open(b.ctx, b.t), open(b.ctx, b.t)
 	for at, e := range map[tab]*exporter{b: ended, h: hung, r: replaced} {
 		at.do(chromedp.EmulateViewport(1920, 1080), chromedp.Navigate(e.URL))
-		at.until(soon, priced)
+		at.until(priced)
 	}
 	// The first miss is told beside the prices. A machine that is busy may not look at that moment.
 	b.is(`new MutationObserver(() => { window.told ||= ` + says + `('The exporter does not answer') && ` + priced + ` })
@@ -276,104 +264,91 @@ func gone(t *testing.T, b tab, ended *exporter) {
 	ended.CloseClientConnections()
 	ended.Close()
 
-	b.until(soon, `window.told`)
+	b.until(`window.told`)
 	shoot(b, "first-answer-missed")
 	for _, at := range []tab{b, h, r} {
-		at.until(soon, `!`+priced)
-		at.until(soon, says+`('The exporter does not answer')`)
-		if got := at.is(`document.title + document.querySelectorAll('main *, table').length`); got != "No current rates0" {
-			t.Errorf("title and remains: %s", got)
-		}
+		at.until(`!`+priced)
+		at.until(says+`('The exporter does not answer')`)
+		at.want("No current rates0", `document.title + document.querySelectorAll('main *, table').length`, "title and remains")
 	}
-	t.Logf("prices of exporters that had gone were gone after %v; the page's patience is %v", time.Since(start).Round(time.Second), minPatience)
+	b.t.Logf("prices of exporters that had gone were gone after %v; the page's patience is %v", time.Since(start).Round(time.Second), minPatience)
 	shoot(b, "gone-1920x1080")
 	b.do(chromedp.EmulateViewport(390, 844))
 	shoot(b, "gone-390x844")
 
-	ended.restart(t)
+	ended.listen(b.t, ended.Listener.Addr().String())
 	hung.fails.Store(nil)
 	replaced.fails.Store(nil)
 	for _, at := range []tab{b, r, h} {
-		at.until(soon, priced) // an answer that hangs is given up after five seconds
-		if got := at.is(`document.title + document.body.dataset.state + document.querySelector('.notice').hidden`); got != "Crypto rates in USDfreshtrue" {
-			t.Errorf("after the exporter came back: %s", got)
-		}
+		at.until(priced) // an answer that hangs is given up after five seconds
+		at.want("Crypto rates in USDfreshtrue", `document.title + document.body.dataset.state + document.querySelector('.notice').hidden`,
+			"after the exporter came back")
 	}
 }
 
-func tooOld(_ *testing.T, b tab, e *exporter) {
+func tooOld(b tab, e *exporter) {
 	e.change(func(st *poller.Status) { st.Age = st.MaxAge - 2*time.Second })
 	b.do(chromedp.Navigate(e.URL))
-	b.until(soon, priced)
+	b.until(priced)
 	e.fail(hang)
-	b.until(soon, `!`+priced)
-	b.until(soon, says+`('have expired')`)
-	b.until(soon, `document.getElementById('age').textContent.startsWith('10 min')`)
+	b.until(`!`+priced)
+	b.until(says+`('have expired')`)
+	b.until(`document.getElementById('age').textContent.startsWith('10 min')`)
 }
 
-func clockSet(t *testing.T, b tab, e *exporter) {
+func clockSet(b tab, e *exporter) {
 	e.change(func(st *poller.Status) { st.Age = 23 * time.Second; st.Interval = time.Minute })
 	b.do(chromedp.Navigate(e.URL))
 	b.is(`const real = Date.now; Date.now = () => real() - 3 * 86400e3; 1`)
-	b.until(soon, `parseInt(document.getElementById('age').textContent) >= 26`)
-	if b.is(priced) != "true" {
-		t.Error("prices vanish when the clock is set back")
-	}
+	b.until(`parseInt(document.getElementById('age').textContent) >= 26`)
+	b.want("true", priced, "prices when the clock is set back")
 	// Forward: the machine may have slept, so prices go until the exporter has answered.
 	// One evaluation, because the answer may arrive before the next one.
-	if b.is(`Date.now = () => real() + 3 * 86400e3; tick(); `+priced) != "false" {
-		t.Error("prices stay when the clock is set forward")
-	}
+	b.want("false", `Date.now = () => real() + 3 * 86400e3; tick(); `+priced, "prices when the clock is set forward")
 	b.is(`window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))`)
-	b.until(soon, priced)
-	b.until(soon, `/^2\d s$/.test(document.getElementById('age').textContent)`)
+	b.until(priced)
+	b.until(`/^2\d s$/.test(document.getElementById('age').textContent)`)
 }
 
-func noScript(t *testing.T, b tab, e *exporter) {
+func noScript(b tab, e *exporter) {
 	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 		return err
 	}), chromedp.Navigate(e.URL+"/?quote=gbp"))
-	b.until(soon, priced)
-	if got := b.is(`document.querySelector('meta[http-equiv=refresh]').content`); got != "10" {
-		t.Errorf("the page is loaded again after %q seconds", got)
-	}
+	b.until(priced)
+	b.want("10", `document.querySelector('meta[http-equiv=refresh]').content`, "seconds until the page is loaded again")
 	// A minute later, in a browser that could not load it again:
 	b.is(`document.getAnimations().forEach((a) => a.finish())`)
-	b.until(soon, `!`+priced)
-	b.until(soon, `document.body.innerText.includes('could not be reloaded')`)
+	b.until(`!`+priced)
+	b.until(`document.body.innerText.includes('could not be reloaded')`)
 }
 
-func newVersion(_ *testing.T, b tab, e *exporter) {
+func newVersion(b tab, e *exporter) {
 	b.do(chromedp.Navigate(e.URL))
 	b.is(`window.old = true`)
 	next := newScreen(b.t, e.screen.Load().opts, *e.status.Load())
 	next.build = "NEXT"
 	e.screen.Store(next)
-	b.until(2*soon, `!window.old && document.body.dataset.build === 'NEXT' && `+priced)
+	b.until(`!window.old && document.body.dataset.build === 'NEXT' && `+priced)
 }
 
-func states(t *testing.T, b tab, e *exporter) {
+func states(b tab, e *exporter) {
 	b.do(chromedp.Navigate(e.URL))
-	b.until(soon, priced)
+	b.until(priced)
 	good := *e.status.Load()
 	e.change(func(st *poller.Status) { *st = overdue(*st, refusedKey(), 3*time.Minute) })
-	b.until(soon, says+`('CoinGecko refused the API key (401). Check --coingecko.api-key-file.')`)
-	if b.is(priced+` && document.body.dataset.state === 'missed'`) != "true" {
-		t.Error("a missed poll is not amber with prices")
-	}
+	b.until(says+`('CoinGecko refused the API key (401). Check --coingecko.api-key-file.')`)
+	b.want("true", priced+` && document.body.dataset.state === 'missed'`, "a missed poll is amber with prices")
 	e.change(func(st *poller.Status) { *st = overdue(*st, refusedKey(), 11*time.Minute) })
-	b.until(soon, `!`+priced+` && document.body.dataset.state === 'expired'`)
+	b.until(`!`+priced+` && document.body.dataset.state === 'expired'`)
 	e.change(func(st *poller.Status) { *st = good })
-	b.until(soon, priced+` && document.body.dataset.state === 'fresh' && document.querySelector('.notice').hidden`)
+	b.until(priced+` && document.body.dataset.state === 'fresh' && document.querySelector('.notice').hidden`)
 }
 
-func agesAlike(t *testing.T, b tab, e *exporter) {
+func agesAlike(b tab, e *exporter) {
 	b.do(chromedp.Navigate(e.URL))
 	for d, want := range ages {
-		if got := b.is(fmt.Sprintf("age(%v)", d.Seconds())); got != want {
-			t.Errorf("the script writes %v as %q, want %q", d, got, want)
-		}
+		b.want(want, fmt.Sprintf("age(%v)", d.Seconds()), "the script's "+d.String())
 	}
 }
 
@@ -393,42 +368,42 @@ func (b tab) heardNothing() {
 }
 
 // frozen freezes a page for longer than its timeout while the exporter runs.
-func frozen(_ *testing.T, b tab, e *exporter) {
+func frozen(b tab, e *exporter) {
 	b.do(chromedp.Navigate(e.URL))
-	b.until(soon, priced)
+	b.until(priced)
 	b.hears()
 	freeze := fmt.Sprintf(`(() => { const end = performance.now() + %d; while (performance.now() < end); })(); 1`, (minPatience + 5*time.Second).Milliseconds())
 	for _, before := range []string{"", "again(); "} { // asleep, and in the midst of a question
 		b.is(before + freeze)
-		b.until(soon, `since(asked) < 3 && mute < 0 && `+priced)
+		b.until(`since(asked) < 3 && mute < 0 && `+priced)
 	}
 	b.heardNothing()
 	// Prices that became too old meanwhile go at once all the same.
 	e.change(func(st *poller.Status) { st.Age = st.MaxAge - 5*time.Second })
-	b.until(soon, `stated('age') > 500`)
+	b.until(`stated('age') > 500`)
 	e.fail(hang)
 	b.is(freeze)
-	b.until(soon, `!`+priced)
+	b.until(`!`+priced)
 }
 
 // slowLoad delays the load of a page beyond its timeout.
-func slowLoad(_ *testing.T, b tab, e *exporter) {
+func slowLoad(b tab, e *exporter) {
 	e.stop("<dl>", func() { time.Sleep(minPatience + 2*time.Second) })
 	b.do(chromedp.Navigate(e.URL))
 	b.hears()
-	b.until(soon, `since(asked) < 3 && document.body.dataset.state === 'fresh' && `+priced)
+	b.until(`since(asked) < 3 && document.body.dataset.state === 'fresh' && `+priced)
 	b.heardNothing()
 }
 
 // cutOff truncates the first load of the page before a text; the next one is complete.
-func cutOff(before string) func(*testing.T, tab, *exporter) {
-	return func(_ *testing.T, b tab, e *exporter) {
+func cutOff(before string) func(tab, *exporter) {
+	return func(b tab, e *exporter) {
 		e.stop(before, func() { panic(http.ErrAbortHandler) })
 		b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error { // which fails with the load
 			_, err := cdp.Call(ctx, target, cdppage.Navigate, cdppage.NavigateParams{URL: e.URL})
 			return err
 		}))
-		b.until(soon, `document.documentElement.classList.contains('live') && document.querySelector('footer') && `+priced)
+		b.until(`document.documentElement.classList.contains('live') && document.querySelector('footer') && `+priced)
 	}
 }
 
@@ -453,7 +428,7 @@ const misfit = `(() => {
   return bad.join('; ');
 })()`
 
-func fits(t *testing.T, b tab) {
+func fits(b tab) {
 	rates := simulator.RecordedRates()
 	ok := healthy(rates)
 	missed := overdue(ok, &coingecko.Error{Reason: coingecko.Network, Upstream: coingecko.CoinGecko}, 3*time.Minute)
@@ -491,7 +466,7 @@ func fits(t *testing.T, b tab) {
 		{"bad-quote", Options{Quote: "doge"}, ok},
 		{"first-start", Options{}, poller.Status{Now: fetched, Interval: time.Minute, MaxAge: 10 * time.Minute}},
 	} {
-		s := newScreen(t, c.options, c.status)
+		s := newScreen(b.t, c.options, c.status)
 		remember(s, rates, 1440, nil)
 		server := httptest.NewServer(served(s))
 		b.do(chromedp.Navigate(server.URL))
@@ -502,16 +477,12 @@ func fits(t *testing.T, b tab) {
 		for _, size := range sizes {
 			b.do(chromedp.EmulateViewport(size[0], size[1]))
 			name := fmt.Sprintf("%s-%dx%d", c.name, size[0], size[1])
-			if got := b.is(misfit); got != "" {
-				t.Errorf("%s: %s", name, got)
-			}
+			b.want("", misfit, name)
 			shoot(b, name)
 			if size == [2]int64{1920, 1080} {
 				// A machine with nothing but DejaVu has the widest digits of all.
 				b.is(`document.documentElement.style.fontFamily = 'DejaVu Sans'`)
-				if got := b.is(misfit); got != "" {
-					t.Errorf("%s in DejaVu Sans: %s", name, got)
-				}
+				b.want("", misfit, name+" in DejaVu Sans")
 				b.is(`document.documentElement.style.fontFamily = ''`)
 			}
 			if c.name == "healthy" && *shots != "" {
