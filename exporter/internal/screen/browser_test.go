@@ -267,8 +267,8 @@ func gone(b tab, ended *exporter) {
 	b.until(`window.told`)
 	shoot(b, "first-answer-missed")
 	for _, at := range []tab{b, h, r} {
-		at.until(`!`+priced)
-		at.until(says+`('The exporter does not answer')`)
+		at.until(`!` + priced)
+		at.until(says + `('The exporter does not answer')`)
 		at.want("No current rates0", `document.title + document.querySelectorAll('main *, table').length`, "title and remains")
 	}
 	b.t.Logf("prices of exporters that had gone were gone after %v; the page's patience is %v", time.Since(start).Round(time.Second), minPatience)
@@ -291,8 +291,8 @@ func tooOld(b tab, e *exporter) {
 	b.do(chromedp.Navigate(e.URL))
 	b.until(priced)
 	e.fail(hang)
-	b.until(`!`+priced)
-	b.until(says+`('have expired')`)
+	b.until(`!` + priced)
+	b.until(says + `('have expired')`)
 	b.until(`document.getElementById('age').textContent.startsWith('10 min')`)
 }
 
@@ -319,7 +319,7 @@ func noScript(b tab, e *exporter) {
 	b.want("10", `document.querySelector('meta[http-equiv=refresh]').content`, "seconds until the page is loaded again")
 	// A minute later, in a browser that could not load it again:
 	b.is(`document.getAnimations().forEach((a) => a.finish())`)
-	b.until(`!`+priced)
+	b.until(`!` + priced)
 	b.until(`document.body.innerText.includes('could not be reloaded')`)
 }
 
@@ -329,7 +329,7 @@ func newVersion(b tab, e *exporter) {
 	next := newScreen(b.t, e.screen.Load().opts, *e.status.Load())
 	next.build = "NEXT"
 	e.screen.Store(next)
-	b.until(`!window.old && document.body.dataset.build === 'NEXT' && `+priced)
+	b.until(`!window.old && document.body.dataset.build === 'NEXT' && ` + priced)
 }
 
 func states(b tab, e *exporter) {
@@ -337,12 +337,12 @@ func states(b tab, e *exporter) {
 	b.until(priced)
 	good := *e.status.Load()
 	e.change(func(st *poller.Status) { *st = overdue(*st, refusedKey(), 3*time.Minute) })
-	b.until(says+`('CoinGecko refused the API key (401). Check --coingecko.api-key-file.')`)
+	b.until(says + `('CoinGecko refused the API key (401). Check --coingecko.api-key-file.')`)
 	b.want("true", priced+` && document.body.dataset.state === 'missed'`, "a missed poll is amber with prices")
 	e.change(func(st *poller.Status) { *st = overdue(*st, refusedKey(), 11*time.Minute) })
-	b.until(`!`+priced+` && document.body.dataset.state === 'expired'`)
+	b.until(`!` + priced + ` && document.body.dataset.state === 'expired'`)
 	e.change(func(st *poller.Status) { *st = good })
-	b.until(priced+` && document.body.dataset.state === 'fresh' && document.querySelector('.notice').hidden`)
+	b.until(priced + ` && document.body.dataset.state === 'fresh' && document.querySelector('.notice').hidden`)
 }
 
 func agesAlike(b tab, e *exporter) {
@@ -375,7 +375,7 @@ func frozen(b tab, e *exporter) {
 	freeze := fmt.Sprintf(`(() => { const end = performance.now() + %d; while (performance.now() < end); })(); 1`, (minPatience + 5*time.Second).Milliseconds())
 	for _, before := range []string{"", "again(); "} { // asleep, and in the midst of a question
 		b.is(before + freeze)
-		b.until(`since(asked) < 3 && mute < 0 && `+priced)
+		b.until(`since(asked) < 3 && mute < 0 && ` + priced)
 	}
 	b.heardNothing()
 	// Prices that became too old meanwhile go at once all the same.
@@ -383,7 +383,7 @@ func frozen(b tab, e *exporter) {
 	b.until(`stated('age') > 500`)
 	e.fail(hang)
 	b.is(freeze)
-	b.until(`!`+priced)
+	b.until(`!` + priced)
 }
 
 // slowLoad delays the load of a page beyond its timeout.
@@ -391,7 +391,7 @@ func slowLoad(b tab, e *exporter) {
 	e.stop("<dl>", func() { time.Sleep(minPatience + 2*time.Second) })
 	b.do(chromedp.Navigate(e.URL))
 	b.hears()
-	b.until(`since(asked) < 3 && document.body.dataset.state === 'fresh' && `+priced)
+	b.until(`since(asked) < 3 && document.body.dataset.state === 'fresh' && ` + priced)
 	b.heardNothing()
 }
 
@@ -403,7 +403,7 @@ func cutOff(before string) func(tab, *exporter) {
 			_, err := cdp.Call(ctx, target, cdppage.Navigate, cdppage.NavigateParams{URL: e.URL})
 			return err
 		}))
-		b.until(`document.documentElement.classList.contains('live') && document.querySelector('footer') && `+priced)
+		b.until(`document.documentElement.classList.contains('live') && document.querySelector('footer') && ` + priced)
 	}
 }
 
