@@ -95,8 +95,3 @@ func ParseBasket(s string) (Basket, error) {
 	}
 	return Basket{amount, group(number), code}, nil
 }
-
-// is returns the basket with its price.
-func (b Basket) is(amount string) string {
-	return b.Text + " " + strings.ToUpper(b.Code) + " = " + amount
-}

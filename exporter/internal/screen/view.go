@@ -269,11 +269,12 @@ func (s *Screen) addTiles(v *view, st poller.Status, rates []coingecko.Rate, quo
 			}
 			t.Changes = append(t.Changes, c)
 		}
-		if s.opts.Basket.Code != "" {
-			t.Basket = s.opts.Basket.is(dash)
-			if amount, ok := history.Ratio(r.Value*s.opts.Basket.Amount, basket.Value); ok {
-				t.Basket = s.opts.Basket.is(significant(amount) + " " + t.Label)
+		if b := s.opts.Basket; b.Code != "" {
+			buys := dash
+			if amount, ok := history.Ratio(r.Value*b.Amount, basket.Value); ok {
+				buys = significant(amount) + " " + t.Label
 			}
+			t.Basket = b.Text + " " + strings.ToUpper(b.Code) + " = " + buys
 		}
 		v.Tiles = append(v.Tiles, t)
 	}

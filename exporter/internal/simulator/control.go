@@ -5,6 +5,7 @@ package simulator
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,31 +21,30 @@ func (s *Simulator) Handler() http.Handler {
 	control := http.NewServeMux()
 	control.HandleFunc("GET /{$}", s.index)
 	control.HandleFunc("GET /history", s.history)
-	control.HandleFunc("POST /fail/{mode}", func(w http.ResponseWriter, r *http.Request) {
+	post := func(path string, do func(*http.Request) (text string, err error)) {
+		control.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			text, err := do(r)
+			if err != nil {
+				badRequest(w, err)
+				return
+			}
+			reply(w, text)
+		})
+	}
+	post("/fail/{mode}", func(r *http.Request) (string, error) {
 		m := Mode(r.PathValue("mode"))
-		if err := s.Fail(m); err != nil {
-			badRequest(w, err)
-			return
-		}
-		reply(w, "%s: %s\n", m, m.About())
+		return fmt.Sprintf("%s: %s\n", m, m.About()), s.Fail(m)
 	})
-	control.HandleFunc("POST /swing/{currency}", func(w http.ResponseWriter, r *http.Request) {
+	post("/recover", func(*http.Request) (string, error) {
+		return fmt.Sprintf("%s: %s\n", None, None.About()), s.Fail(None)
+	})
+	post("/swing/{currency}", func(r *http.Request) (string, error) {
 		code, text := r.PathValue("currency"), cmp.Or(r.URL.Query().Get("change"), defaultChange)
 		change, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			err = fmt.Errorf("change %q is not a number: use a ratio, such as -0.12 for a fall of 12 %%", text)
-		} else {
-			err = s.Swing(code, change)
+			return "", fmt.Errorf("change %q is not a number: use a ratio, such as -0.12 for a fall of 12 %%", text)
 		}
-		if err != nil {
-			badRequest(w, err)
-			return
-		}
-		reply(w, "%s moves by %+.1f %%\n", code, change*100)
-	})
-	control.HandleFunc("POST /recover", func(w http.ResponseWriter, _ *http.Request) {
-		s.Recover()
-		reply(w, "%s: %s\n", None, None.About())
+		return fmt.Sprintf("%s moves by %+.1f %%\n", code, change*100), s.Swing(code, change)
 	})
 	// Other web pages in the presenter's browser must not be able to control the simulator.
 	guarded := http.NewCrossOriginProtection().Handler(control)
@@ -59,10 +59,10 @@ func badRequest(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), http.StatusBadRequest)
 }
 
-func reply(w http.ResponseWriter, format string, args ...any) {
+func reply(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	fmt.Fprintf(w, format, args...)
+	io.WriteString(w, text) //nolint:errcheck // the client has disconnected
 }
 
 func (s *Simulator) index(w http.ResponseWriter, r *http.Request) {
@@ -73,7 +73,7 @@ func (s *Simulator) index(w http.ResponseWriter, r *http.Request) {
 	for _, m := range Modes() {
 		fmt.Fprintf(&table, "%-13s %s\n", m, m.About())
 	}
-	reply(w, `A simulated CoinGecko: none of its rates is real.
+	reply(w, fmt.Sprintf(`A simulated CoinGecko: none of its rates is real.
 
 Rates   http://%[1]s%[2]s
 Mode    %[3]s: %[4]s
@@ -89,5 +89,5 @@ curl 'http://%[1]s/history?hours=192' >history
 promtool tsdb create-blocks-from --max-block-duration=54h openmetrics history DIRECTORY
     eight days for a Prometheus; more parameters: step, job, instance, namespace
 
-%[7]s`, r.Host, apiPath, mode, mode.About(), requests, s.market.start.UTC().Format("15:04:05 UTC"), table.String())
+%[7]s`, r.Host, apiPath, mode, mode.About(), requests, s.market.start.UTC().Format("15:04:05 UTC"), table.String()))
 }

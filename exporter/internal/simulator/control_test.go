@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -17,8 +18,7 @@ func TestControl(t *testing.T) {
 		index := s.mustAsk(http.MethodGet, "/")
 		index.want(200, "text/plain", "Mode    "+string(m)+": ")
 		for _, other := range Modes() {
-			index.want(200, "text/plain", string(other))
-			index.want(200, "text/plain", other.About())
+			index.want(200, "text/plain", fmt.Sprintf("\n%-13s %s\n", other, other.About()))
 		}
 		index.want(200, "text/plain", s.URL()+"/exchange_rates")
 		for _, path := range []string{"swing/eth", "fail/MODE", "recover", "history?hours=192"} {
