@@ -254,8 +254,7 @@ func gone(b tab, ended *exporter) {
 		at.until(priced)
 	}
 	// The first miss is told beside the prices. A machine that is busy may not look at that moment.
-	b.is(`new MutationObserver(() => { window.told ||= ` + says + `('The exporter does not answer') && ` + priced + ` })
-		.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true})`)
+	b.hears()
 	start := time.Now()
 	hung.fail(hang)
 	replaced.fail(func(w http.ResponseWriter, _ *http.Request) {
@@ -264,7 +263,7 @@ func gone(b tab, ended *exporter) {
 	ended.CloseClientConnections()
 	ended.Close()
 
-	b.until(`window.told`)
+	b.until(`heard.includes('true missed The exporter does not answer')`)
 	shoot(b, "first-answer-missed")
 	for _, at := range []tab{b, h, r} {
 		at.until(`!` + priced)
@@ -352,11 +351,12 @@ func agesAlike(b tab, e *exporter) {
 	}
 }
 
-// hears makes a page record its notices.
+// hears makes a page record whether it had prices, its states and its notices.
 func (b tab) hears() {
 	b.t.Helper()
-	b.is(`window.heard = ''; new MutationObserver(() => { heard += document.body.dataset.state + ' ' + document.getElementById('notice').textContent + '|' })
-		.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true}); 1`)
+	b.is(`window.heard = ''; new MutationObserver(() => {
+		heard += [` + priced + `, document.body.dataset.state, document.getElementById('notice').textContent].join(' ') + '|'
+	}).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true}); 1`)
 }
 
 // heardNothing checks that the page did not tell that the exporter is gone.

@@ -5,8 +5,8 @@ package simulator
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"net"
 	"net/http"
@@ -176,8 +176,8 @@ func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, m Mode, t tim
 	h.Set("Content-Type", jsonType)
 	h.Set("Vary", "Accept-Encoding, Origin")
 	h.Set("Server", "cloudflare")
-	h.Set(coingecko.SimulatedHeader, "true") // the only difference from CoinGecko
-	h.Set("Etag", etag(body))
+	h.Set(coingecko.SimulatedHeader, "true")                  // the only difference from CoinGecko
+	h.Set("Etag", fmt.Sprintf(`W/"%x"`, sha256.Sum256(body))) // weak, like CoinGecko's: of the rates, not of their encoding
 	if (m == Slow || m == Cutoff) && r.Method == http.MethodGet {
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 		h.Set(gzhttp.HeaderNoCompression, "true") // which would buffer what is sent
@@ -190,13 +190,6 @@ func (s *Simulator) answer(w http.ResponseWriter, r *http.Request, m Mode, t tim
 		panic(http.ErrAbortHandler) // closes the connection before Content-Length is reached
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
-}
-
-// etag is weak, like CoinGecko's: it identifies the rates, not their encoding.
-func etag(body []byte) string {
-	h := fnv.New128a()
-	h.Write(body)
-	return fmt.Sprintf(`W/"%x"`, h.Sum(nil))
 }
 
 // Shapes of CoinGecko's errors: flat, in "status", at the top level, plain text, and a web page.
