@@ -251,10 +251,8 @@ func trickle(w http.ResponseWriter, r *http.Request, body []byte) {
 			case <-time.After(time.Second):
 			}
 		}
-		if _, err := w.Write(body[i : i+1]); err != nil {
-			return
-		}
-		_ = http.NewResponseController(w).Flush() // the next Write returns the error
+		_, _ = w.Write(body[i : i+1]) // a client that disconnects ends the request's context
+		_ = http.NewResponseController(w).Flush()
 	}
 }
 
