@@ -25,7 +25,6 @@ const (
 type dashboard struct {
 	*sdk.Board
 	description string
-	panels      uint
 	wall        bool // no time picker: kiosk mode stopped hiding it in Grafana 11.3
 }
 
@@ -47,17 +46,9 @@ func newDashboard(uid, title, description, from, refresh string) *dashboard {
 // with 8 between them.
 type place struct{ x, y, w, h int }
 
-// add puts panels on the board and numbers them.
+// add puts panels on the board.
 func (d *dashboard) add(panels ...*panel) {
 	for _, p := range panels {
-		d.panels++
-		p.ID = d.panels
-		if inside, is := (*p.CustomPanel)["panels"].([]any); is {
-			for _, q := range inside {
-				d.panels++
-				q.(*sdk.Panel).ID = d.panels
-			}
-		}
 		d.Panels = append(d.Panels, p.Panel)
 	}
 }
@@ -67,10 +58,7 @@ func (d *dashboard) variable(v sdk.TemplateVar, query string) {
 	v.Type = "query"
 	v.Datasource = reference()
 	v.Query = map[string]any{"query": query, "refId": "variable-" + v.Name}
-	// When the dashboard is opened, not before each refresh: a Prometheus that hangs would keep panels from asking, and what is old
-	// would stay.
-	onLoad := int64(1)
-	v.Refresh = sdk.BoolInt{Value: &onLoad}
+	v.Refresh = onLoad()
 	if v.Current.Value == nil {
 		v.Current = sdk.Current{Text: words(""), Value: ""}
 		if v.IncludeAll {
@@ -80,10 +68,13 @@ func (d *dashboard) variable(v sdk.TemplateVar, query string) {
 	d.Templating.List = append(d.Templating.List, v)
 }
 
+// onLoad has variables asked for when the dashboard is opened, not before each refresh: a Prometheus that hangs would keep panels from
+// asking, and what is old would stay.
+func onLoad() sdk.BoolInt { return sdk.BoolInt{Value: new(int64(1))} }
+
 // choice adds a variable with fixed values, the first being the default.
 func (d *dashboard) choice(name, label string, values ...string) {
-	never := int64(0)
-	v := sdk.TemplateVar{Name: name, Label: label, Type: "custom", Query: strings.Join(values, ","), Refresh: sdk.BoolInt{Value: &never}}
+	v := sdk.TemplateVar{Name: name, Label: label, Type: "custom", Query: strings.Join(values, ","), Refresh: sdk.BoolInt{Value: new(int64(0))}}
 	for i, value := range values {
 		v.Options = append(v.Options, sdk.Option{Text: value, Value: value, Selected: i == 0})
 	}
@@ -94,10 +85,8 @@ func (d *dashboard) choice(name, label string, values ...string) {
 // scope adds the variables that every dashboard has: which Prometheus, and which exporters in it. allJobs is the regular expression
 // for all of them; empty for those that are there when the dashboard is opened.
 func (d *dashboard) scope(hide uint8, allJobs string) {
-	onLoad := int64(1)
 	d.Templating.List = append(d.Templating.List, sdk.TemplateVar{
-		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Hide: hide,
-		Refresh: sdk.BoolInt{Value: &onLoad},
+		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Hide: hide, Refresh: onLoad(),
 		Current: sdk.Current{Text: words("default"), Value: "default"},
 	})
 	// The empty namespace of a plain Prometheus matches .* as well.
@@ -113,7 +102,10 @@ func (d *dashboard) link(title, url, tooltip string) {
 	if strings.Contains(url, "://") {
 		icon, keep = "external link", false
 	}
-	d.AddLink(sdk.Link{Title: title, Type: "link", URL: &url, Icon: &icon, Tooltip: &tooltip, KeepTime: &keep})
+	d.AddLink(sdk.Link{
+		Title: title, Type: "link", URL: &url, Icon: &icon, Tooltip: &tooltip, KeepTime: &keep,
+		AsDropdown: new(false), TargetBlank: new(false),
+	})
 }
 
 func words(s ...string) *sdk.StringSliceString { return &sdk.StringSliceString{Value: s, Valid: true} }
@@ -294,14 +286,9 @@ func matching(pattern string) matcher {
 	return matcher{"id": "byRegexp", "options": "/" + pattern + "/"}
 }
 
-// below picks the fields whose last value is less.
-func below(value float64) matcher {
-	return matcher{"id": "byValue", "options": map[string]any{"reducer": "lastNotNull", "op": "lt", "value": value}}
-}
-
-// atLeast picks the fields whose last value is that or more.
-func atLeast(value float64) matcher {
-	return matcher{"id": "byValue", "options": map[string]any{"reducer": "lastNotNull", "op": "gte", "value": value}}
+// valued picks the fields whose last value is less ("lt"), or that or more ("gte").
+func valued(op string, than float64) matcher {
+	return matcher{"id": "byValue", "options": map[string]any{"reducer": "lastNotNull", "op": op, "value": than}}
 }
 
 // override sets properties, given as id, value, id, value, of the fields that match.
@@ -350,23 +337,20 @@ var (
 	oldOfPanel = []string{"editable", "error", "isNew", "span"}
 )
 
-// JSON is the dashboard as Grafana's classic schema (v1) wants it. The same board gives the same bytes.
-func (d *dashboard) JSON() ([]byte, error) {
+// JSON is the dashboard as Grafana's classic schema (v1) wants it, with numbered panels. The same board gives the same bytes. It does
+// not depend on any input: what cannot be written is a mistake in this program.
+func (d *dashboard) JSON() []byte {
 	raw, err := json.Marshal(d.Board)
-	if err != nil {
-		return nil, fmt.Errorf("dashboard %s: %w", d.UID, err)
-	}
+	must(d, err)
 	var m map[string]any
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return nil, fmt.Errorf("dashboard %s: %w", d.UID, err)
-	}
+	must(d, json.Unmarshal(raw, &m))
 	drop(m, append(oldOfBoard, "id", "version")...) // Grafana numbers them itself
 	m["description"] = d.description
 	m["annotations"] = map[string]any{"list": []any{}}
 	picker := m["timepicker"].(map[string]any)
 	delete(picker, "time_options")
 	picker["hidden"] = d.wall
-	tidyPanels(m["panels"].([]any))
+	tidyPanels(m["panels"].([]any), 0)
 	for _, v := range m["templating"].(map[string]any)["list"].([]any) {
 		tidyVariable(v.(map[string]any))
 	}
@@ -374,34 +358,38 @@ func (d *dashboard) JSON() ([]byte, error) {
 		m["links"] = []any{}
 	}
 	for _, l := range m["links"].([]any) {
-		for key, value := range map[string]any{"tags": []any{}, "asDropdown": false, "targetBlank": false} {
-			if _, there := l.(map[string]any)[key]; !there {
-				l.(map[string]any)[key] = value
-			}
-		}
+		l.(map[string]any)["tags"] = []any{}
 	}
 
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(m); err != nil {
-		return nil, fmt.Errorf("dashboard %s: %w", d.UID, err)
-	}
-	return out.Bytes(), nil
+	must(d, e.Encode(m))
+	return out.Bytes()
 }
 
-func tidyPanels(list []any) {
+func must(d *dashboard, err error) {
+	if err != nil {
+		panic(fmt.Sprintf("dashboard %s: %v", d.UID, err))
+	}
+}
+
+// tidyPanels numbers panels, and those within rows, from the number after last on. It gives the last one.
+func tidyPanels(list []any, last int) int {
 	for _, p := range list {
 		p := p.(map[string]any)
+		last++
+		p["id"] = last
 		drop(p, oldOfPanel...)
 		if p["transparent"] == false {
 			drop(p, "transparent") // rows must not have it
 		}
 		if inside, is := p["panels"].([]any); is {
-			tidyPanels(inside)
+			last = tidyPanels(inside, last)
 		}
 	}
+	return last
 }
 
 // tidyVariable drops the empty, and unpacks texts that only multi-value variables have as a list.

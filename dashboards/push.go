@@ -103,10 +103,7 @@ func push(ctx context.Context, client *sdk.Client, boards []*dashboard, stdout i
 		return explain("folder "+folderTitle, err)
 	}
 	for _, d := range boards {
-		raw, err := d.JSON()
-		if err != nil {
-			return err
-		}
+		raw := d.JSON()
 		done := "updated"
 		there, properties, err := client.GetRawDashboardByUID(ctx, d.UID)
 		switch {

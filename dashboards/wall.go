@@ -195,10 +195,10 @@ func tile(coins int) *panel {
 		set("options.text", map[string]any{"titleSize": leastText}). // Grafana would make the basket's line a part of the width, and all of it small
 		steps(ground).
 		override(query("B"), "mappings", []any{exactly("0", "no rate", ground), exactly("1", "not confirmed", warn)})
-	p.override(atLeast(1e6), "decimals", 0)
+	p.override(valued("gte", 1e6), "decimals", 0)
 	// At least three digits that count, as on the screen.
 	for i, bound := range []float64{10, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7} {
-		p.override(below(bound), "decimals", 4+i)
+		p.override(valued("lt", bound), "decimals", 4+i)
 	}
 	for _, c := range []struct{ words, colour string }{
 		{"24 h ▲", risen},
