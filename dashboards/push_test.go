@@ -245,9 +245,8 @@ func TestStrictDryRun(t *testing.T) {
 		return answer.StatusCode, string(body)
 	}
 	for _, d := range all(coins) {
-		raw := d.JSON()
 		var b map[string]any
-		if err := json.Unmarshal(raw, &b); err != nil {
+		if err := json.Unmarshal(d.JSON(), &b); err != nil {
 			t.Fatal(err)
 		}
 		if status, body := try(b); status != http.StatusCreated {

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/api"
+	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
@@ -28,59 +30,6 @@ const (
 	evaluations = 5 * time.Second
 	shortLived  = 10 * time.Second // --rates.max-age of the exporter whose rates expire
 )
-
-// prometheus is a Prometheus over a folder, started again after each block that is put there.
-type prometheus struct {
-	t      *testing.T
-	dir    string
-	config string
-	*testbed.Server
-}
-
-func (p *prometheus) restart() {
-	p.t.Helper()
-	if p.Server != nil {
-		p.Stop()
-	}
-	p.Server = testbed.Serve(p.t, testbed.FreeAddress(p.t), testbed.Tool(p.t, "prometheus"), "--config.file="+p.config, "--storage.tsdb.path="+p.dir,
-		"--storage.tsdb.retention.time=30d", "--query.timeout=10m")
-}
-
-type series struct {
-	Metric map[string]string
-	Value  []any
-	Values [][]any
-}
-
-// ask calls the API. A query that does not parse or cannot run is an error.
-func (p *prometheus) ask(path string, q url.Values, into any) error {
-	answer, err := http.Get("http://" + p.Address + "/api/v1/" + path + "?" + q.Encode())
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	var a struct {
-		Error string
-		Data  json.RawMessage
-	}
-	if err := json.NewDecoder(answer.Body).Decode(&a); err != nil {
-		return err
-	}
-	if a.Error != "" {
-		return fmt.Errorf("%s", a.Error)
-	}
-	return json.Unmarshal(a.Data, into)
-}
-
-func (p *prometheus) instant(expr string, at time.Time) ([]series, error) {
-	var d struct{ Result []series }
-	err := p.ask("query", url.Values{"query": {expr}, "time": {seconds(at)}}, &d)
-	return d.Result, err
-}
-
-func seconds(t time.Time) string {
-	return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64)
-}
 
 // oldAlerts puts an hour of alerts of all kinds into the past, since not each can be made to fire here.
 func oldAlerts(t *testing.T, dir string, from time.Time) {
@@ -114,9 +63,21 @@ func oldAlerts(t *testing.T, dir string, from time.Time) {
 
 // viewer runs dashboards' queries as Grafana would for somebody who looks at a moment.
 type viewer struct {
-	*prometheus
+	t    *testing.T
+	api  prometheus.API
 	at   time.Time
 	vars map[string]string // variables of the URL
+}
+
+// instant gives what an expression finds at a moment. One that does not parse or cannot run is an error.
+func (v viewer) instant(expr string, at time.Time) model.Vector {
+	v.t.Helper()
+	value, _, _, err := v.api.Query(v.t.Context(), expr, at)
+	if err != nil {
+		v.t.Errorf("%v\n%s", err, expr)
+	}
+	found, _ := value.(model.Vector)
+	return found
 }
 
 // look finds the values of a dashboard's variables, as Grafana does: from the URL, else the default,
@@ -129,115 +90,84 @@ func (v viewer) look(b boardJSON) map[string]string {
 			values[variable.Name] = given
 			continue
 		}
-		if variable.Type == "datasource" {
-			continue
+		list, isList := variable.Current.Value.([]any)
+		if !isList {
+			list = []any{variable.Current.Value}
+		}
+		var current []string
+		for _, c := range list {
+			current = append(current, fmt.Sprint(c))
 		}
 		if variable.Type != "query" {
-			values[variable.Name] = fmt.Sprint(variable.Current.Value)
+			values[variable.Name] = current[0]
 			continue
 		}
-		var q struct{ Query string }
-		if err := json.Unmarshal(variable.Query, &q); err != nil {
-			v.t.Fatal(err)
+		options := v.options(variable, values)
+		switch {
+		case current[0] == "$__all" && variable.AllValue != "":
+			values[variable.Name] = variable.AllValue
+		case current[0] == "$__all":
+			values[variable.Name] = "(" + strings.Join(options, "|") + ")"
+		case isList:
+			values[variable.Name] = "(" + strings.Join(current, "|") + ")"
+		case slices.Contains(options, current[0]):
+			values[variable.Name] = current[0]
+		case len(options) > 0:
+			values[variable.Name] = options[0]
 		}
-		options := v.options(fill(q.Query, values, nil), variable)
 		if len(options) == 0 && variable.Name != "namespace" { // a plain Prometheus has none
 			v.t.Errorf("%s: variable %s finds no value", b.UID, variable.Name)
-			continue
-		}
-		current := variable.Current.Value
-		if list, isList := current.([]any); isList {
-			current = list[0]
-			if variable.Multi && current != "$__all" {
-				var chosen []string
-				for _, c := range list {
-					chosen = append(chosen, c.(string))
-				}
-				values[variable.Name] = "(" + strings.Join(chosen, "|") + ")"
-				continue
-			}
-		}
-		switch {
-		case current == "$__all" && variable.AllValue != "":
-			values[variable.Name] = variable.AllValue
-		case current == "$__all":
-			values[variable.Name] = "(" + strings.Join(options, "|") + ")"
-		case slices.Contains(options, fmt.Sprint(current)):
-			values[variable.Name] = fmt.Sprint(current)
-		default:
-			values[variable.Name] = options[0]
 		}
 	}
 	return values
 }
 
 // options are the values that a variable's query gives, in the order of its setting.
-func (v viewer) options(query string, variable variableJSON) []string {
+func (v viewer) options(variable variableJSON, values map[string]string) (options []string) {
 	v.t.Helper()
+	var q struct{ Query string }
+	if err := json.Unmarshal(variable.Query, &q); err != nil {
+		v.t.Fatal(err)
+	}
+	query := fill(q.Query, values)
 	if m := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`).FindStringSubmatch(query); m != nil {
-		var values []string
-		err := v.ask("label/"+m[2]+"/values", url.Values{"match[]": {m[1]}, "start": {seconds(v.at.Add(-24 * time.Hour))}, "end": {seconds(v.at)}}, &values)
+		found, _, _, err := v.api.LabelValues(v.t.Context(), m[2], []string{m[1]}, v.at.Add(-24*time.Hour), v.at)
 		if err != nil {
 			v.t.Errorf("variable %s: %v", variable.Name, err)
 		}
-		return values
+		for _, value := range found {
+			options = append(options, string(value))
+		}
+		return options
 	}
 	m := regexp.MustCompile(`^query_result\((.+)\)$`).FindStringSubmatch(query)
 	if m == nil || variable.Sort != 3 {
 		v.t.Fatalf("variable %s asks for %q, sorted by %d, which this test does not know", variable.Name, query, variable.Sort)
 	}
-	found, err := v.instant(m[1], v.at)
-	if err != nil {
-		v.t.Errorf("variable %s: %v", variable.Name, err)
-	}
-	pattern := regexp.MustCompile(strings.ReplaceAll(strings.Trim(variable.Regex, "/"), "(?<", "(?P<"))
-	byText := map[string]string{}
-	for _, s := range found {
+	pattern := regexp.MustCompile(strings.Trim(variable.Regex, "/"))
+	byNumber := map[string]int{}
+	for _, s := range v.instant(m[1], v.at) {
 		// Grafana matches against the series as text, labels in their order.
-		var labels []string
-		for name, value := range s.Metric {
-			if name != "__name__" {
-				labels = append(labels, fmt.Sprintf("%s=%q", name, value))
-			}
-		}
-		slices.Sort(labels)
-		text := s.Metric["__name__"] + "{" + strings.Join(labels, ", ") + "} 1"
-		if m := pattern.FindStringSubmatch(text); m != nil {
-			byText[m[pattern.SubexpIndex("text")]] = m[pattern.SubexpIndex("value")]
+		if m := pattern.FindStringSubmatch(s.Metric.String()); m != nil {
+			byNumber[m[pattern.SubexpIndex("value")]], _ = strconv.Atoi(m[pattern.SubexpIndex("text")])
 		}
 	}
-	var texts []string
-	for text := range byText {
-		texts = append(texts, text)
-	}
-	slices.SortFunc(texts, func(a, b string) int {
-		x, _ := strconv.Atoi(a)
-		y, _ := strconv.Atoi(b)
-		return x - y
-	})
-	var values []string
-	for _, text := range texts {
-		values = append(values, byText[text])
-	}
-	return values
+	return slices.SortedFunc(maps.Keys(byNumber), func(a, b string) int { return byNumber[a] - byNumber[b] })
 }
 
-// fill puts values into a query, and Grafana's own variables.
-func fill(query string, values map[string]string, own map[string]string) string {
-	return regexp.MustCompile(`\$(\w+)|\$\{(\w+)(:\w+)?\}`).ReplaceAllStringFunc(query, func(s string) string {
-		name := strings.Trim(strings.SplitN(strings.Trim(s, "${}"), ":", 2)[0], "${}")
-		if value, found := own[name]; found {
+// fill puts values into a query. What has none is left in it, and Prometheus will not parse it.
+func fill(query string, values map[string]string) string {
+	return os.Expand(query, func(name string) string {
+		if value, found := values[strings.Split(name, ":")[0]]; found {
 			return value
 		}
-		if value, found := values[name]; found {
-			return value
-		}
-		return s // left as it is: Prometheus will not parse it
+		return "${" + name + "}"
 	})
 }
 
 // run gives what a panel's query finds.
-func (v viewer) run(b boardJSON, p panelJSON, q targetJSON, values map[string]string) ([]series, error) {
+func (v viewer) run(b boardJSON, p panelJSON, q targetJSON, values map[string]string) (found model.Matrix) {
+	v.t.Helper()
 	from := v.at.Add(-span(v.t, b.Time.From))
 	if p.TimeFrom == "now/M" {
 		from = time.Date(v.at.Year(), v.at.Month(), 1, 0, 0, 0, 0, v.at.Location())
@@ -253,104 +183,82 @@ func (v viewer) run(b boardJSON, p panelJSON, q targetJSON, values map[string]st
 	if q.Interval != "" {
 		least = span(v.t, q.Interval)
 	}
-	step := max(length/time.Duration(points), least)
-	step = step.Round(time.Second)
-	own := map[string]string{
+	step := max(length/time.Duration(points), least).Round(time.Second)
+	expr := fill(fill(q.Expr, values), map[string]string{ // Grafana's own variables
 		"__range":         fmt.Sprintf("%ds", int(length.Seconds())),
-		"__interval":      fmt.Sprintf("%ds", int(step.Seconds())),
 		"__rate_interval": fmt.Sprintf("%ds", int(max(step+time.Minute, 4*time.Minute).Seconds())),
-	}
-	expr := fill(q.Expr, values, own)
+	})
 	if q.Instant {
-		return v.instant(expr, v.at)
+		for _, s := range v.instant(expr, v.at) {
+			found = append(found, &model.SampleStream{Metric: s.Metric, Values: []model.SamplePair{{Timestamp: s.Timestamp, Value: s.Value}}})
+		}
+		return found
 	}
 	if q.Format == "table" {
 		v.t.Errorf("panel %q: a table of a range has a row for each moment", p.Title)
 	}
 	// Grafana begins and ends at whole steps.
-	unit := int64(step / time.Second)
-	var d struct{ Result []series }
-	err := v.ask("query_range", url.Values{
-		"query": {expr}, "step": {strconv.FormatInt(unit, 10)},
-		"start": {strconv.FormatInt(from.Unix()/unit*unit, 10)}, "end": {strconv.FormatInt(v.at.Unix()/unit*unit, 10)},
-	}, &d)
-	return d.Result, err
+	value, _, _, err := v.api.QueryRange(v.t.Context(), expr, prometheus.Range{Start: from.Truncate(step), End: v.at.Truncate(step), Step: step})
+	if err != nil {
+		v.t.Errorf("%s: %v\n%s", queryName(b, p, q), err, q.Expr)
+	}
+	found, _ = value.(model.Matrix)
+	return found
 }
 
 func span(t *testing.T, from string) time.Duration {
 	t.Helper()
-	text := strings.TrimPrefix(from, "now-")
-	if days, isDays := strings.CutSuffix(text, "d"); isDays {
-		n, err := strconv.Atoi(days)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return time.Duration(n) * 24 * time.Hour
-	}
-	d, err := time.ParseDuration(text)
+	d, err := model.ParseDuration(strings.TrimPrefix(from, "now-"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	return time.Duration(d)
 }
 
 // Alerts are not all about a currency, and not every store has a basket.
 var mayLack = keys("unit says how since currency basket")
 
-// visit runs all queries of a dashboard, and notes which of them found something.
-func (v viewer) visit(b boardJSON, values map[string]string, found map[string]int) {
+// label is a label in a legend.
+var label = regexp.MustCompile(`\{\{(\w+)\}\}`)
+
+// visit runs the queries of a dashboard, all or those that are wanted, and notes which of them found something.
+func (v viewer) visit(b boardJSON, values map[string]string, found map[string]int, wanted func(targetJSON) bool) {
 	v.t.Helper()
-	windows := []string{values["window"]}
-	if b.UID == "coingecko-analysis" {
-		windows = keys("15m 1h 24h 7d")
-	}
 	for _, p := range b.Panels {
 		values := p.each(values)[0]
 		for _, q := range p.Targets {
+			if wanted != nil && !wanted(q) {
+				continue
+			}
 			name := queryName(b, p, q)
 			found[name] += 0
-			for i, w := range windows {
-				if i > 0 && !strings.Contains(q.Expr, "$window") {
-					break
-				}
+			windows := keys("15m 1h 24h 7d")
+			if !strings.Contains(q.Expr, "$window") {
+				windows = windows[:1]
+			}
+			for _, w := range windows {
 				values["window"] = w
-				list, err := v.run(b, p, q, values)
-				if err != nil {
-					v.t.Errorf("%s: %v\n%s", name, err, q.Expr)
-				}
-				if len(list) == 0 && i > 0 {
+				list := v.run(b, p, q, values)
+				if len(list) == 0 && len(windows) > 1 {
 					v.t.Errorf("%s finds nothing for the window %s", name, w)
 				}
 				found[name] += len(list)
+				v.checkTable(name, p, q, list)
+				seen := map[string]bool{}
 				for _, s := range list {
-					for _, m := range regexp.MustCompile(`\{\{(\w+)\}\}`).FindAllStringSubmatch(q.LegendFormat, -1) {
+					for _, m := range label.FindAllStringSubmatch(q.LegendFormat, -1) {
 						optional := (strings.Contains(q.Expr, "ALERTS{") || p.Repeat != "") && slices.Contains(mayLack, m[1])
-						if s.Metric[m[1]] == "" && !optional {
+						if s.Metric[model.LabelName(m[1])] == "" && !optional {
 							v.t.Errorf("%s: the legend wants %s, which %v lacks", name, m[1], s.Metric)
 						}
 					}
+					text := legend(q, s)
+					if seen[text] && q.LegendFormat != "" {
+						v.t.Errorf("%s: two series are called %q", name, text)
+					}
+					seen[text] = true
 				}
-				if v.checkTable(name, p, q, list); len(list) > 1 && q.LegendFormat != "" {
-					distinct(v.t, name, q, list)
-				}
 			}
-		}
-	}
-}
-
-// visitOnly runs those queries of a dashboard that are wanted, and notes which of them found something.
-func (v viewer) visitOnly(b boardJSON, values map[string]string, found map[string]int, wanted func(targetJSON) bool) {
-	v.t.Helper()
-	for _, p := range b.Panels {
-		for _, q := range p.Targets {
-			if !wanted(q) {
-				continue
-			}
-			list, err := v.run(b, p, q, values)
-			if err != nil {
-				v.t.Errorf("%s: %v", queryName(b, p, q), err)
-			}
-			found[queryName(b, p, q)] += len(list)
 		}
 	}
 }
@@ -360,27 +268,14 @@ func queryName(b boardJSON, p panelJSON, q targetJSON) string {
 }
 
 // legend is a series' name, as Grafana writes it.
-func legend(q targetJSON, s series) string {
-	return regexp.MustCompile(`\{\{(\w+)\}\}`).ReplaceAllStringFunc(q.LegendFormat, func(m string) string {
-		return s.Metric[strings.Trim(m, "{}")]
+func legend(q targetJSON, s *model.SampleStream) string {
+	return label.ReplaceAllStringFunc(q.LegendFormat, func(m string) string {
+		return string(s.Metric[model.LabelName(strings.Trim(m, "{}"))])
 	})
 }
 
-// distinct makes sure that two lines never have one name.
-func distinct(t *testing.T, name string, q targetJSON, list []series) {
-	t.Helper()
-	seen := map[string]bool{}
-	for _, s := range list {
-		text := legend(q, s)
-		if seen[text] {
-			t.Errorf("%s: two series are called %q", name, text)
-		}
-		seen[text] = true
-	}
-}
-
 // checkTable makes sure that the columns which a table renames are there.
-func (v viewer) checkTable(name string, p panelJSON, q targetJSON, list []series) {
+func (v viewer) checkTable(name string, p panelJSON, q targetJSON, list model.Matrix) {
 	v.t.Helper()
 	if p.Type != "table" || q.RefID != "A" || len(list) == 0 {
 		return
@@ -397,7 +292,7 @@ func (v viewer) checkTable(name string, p panelJSON, q targetJSON, list []series
 				}
 				continue
 			}
-			if list[0].Metric[column] == "" && column != "namespace" && column != "version" { // neither is there on a developer's machine
+			if list[0].Metric[model.LabelName(column)] == "" && column != "namespace" && column != "version" { // neither is there on a developer's machine
 				v.t.Errorf("%s: no series has the column %q", name, column)
 			}
 		}
@@ -436,10 +331,7 @@ func (v viewer) shown(b boardJSON) (n int, where string) {
 	for _, p := range tiles(b) {
 		q := p.Targets[0] // the second says that there is no price
 		for _, values := range p.each(values) {
-			list, err := v.run(b, p, q, values)
-			if err != nil {
-				v.t.Error(err)
-			}
+			list := v.run(b, p, q, values)
 			if n += len(list); len(list) > 0 {
 				where += fmt.Sprintf(" %d in panel %d of %s,", len(list), p.ID, values["coin"])
 			}
@@ -522,28 +414,31 @@ func TestQueries(t *testing.T) {
 		"--rules="+rules+"/*.rules.yaml", "--listen="+testbed.FreeAddress(t))
 	alertsAt := time.Now().Add(-4 * time.Hour)
 	oldAlerts(t, data, alertsAt)
-	p := &prometheus{t: t, dir: data, config: config}
-	p.restart()
-	var loaded struct {
-		Groups []struct{ Rules []struct{ Type, Name string } }
+	server := testbed.Serve(t, testbed.FreeAddress(t), testbed.Tool(t, "prometheus"), "--config.file="+config, "--storage.tsdb.path="+data,
+		"--storage.tsdb.retention.time=30d", "--query.timeout=10m")
+	client, err := api.NewClient(api.Config{Address: "http://" + server.Address})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := p.ask("rules", nil, &loaded); err != nil {
+	asked := prometheus.NewAPI(client)
+	loaded, err := asked.Rules(t.Context(), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, g := range loaded.Groups {
 		for _, r := range g.Rules {
-			if r.Type == "alerting" && !strings.HasPrefix(r.Name, "CoinGecko") {
-				t.Errorf("the dashboards do not show the alert %s: its name does not begin with CoinGecko", r.Name)
+			if alert, is := r.(prometheus.AlertingRule); is && !strings.HasPrefix(alert.Name, "CoinGecko") {
+				t.Errorf("the dashboards do not show the alert %s: its name does not begin with CoinGecko", alert.Name)
 			}
 		}
 	}
 
 	// Live, with rates of each exporter that has some.
-	fresh := &viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter"}}
-	short := &viewer{p, time.Now(), map[string]string{"job": "shortly"}}
+	fresh := &viewer{t, asked, time.Now(), map[string]string{"job": "coingecko-exporter"}}
+	short := &viewer{t, asked, time.Now(), map[string]string{"job": "shortly"}}
 	testbed.Until(t, "live rates and rules", func() bool {
-		s, err := p.instant(`count by (job) (time() - timestamp(`+price+`) < 60) and on () coingecko:store_coin:info{currency="sol"}`, time.Now())
-		return err == nil && len(s) == 2
+		live := `count by (job) (time() - timestamp(` + price + `) < 60) and on () coingecko:store_coin:info{currency="sol"}`
+		return len(fresh.instant(live, time.Now())) == 2
 	})
 	const crosses = 4
 	fresh.filled(wall, 12+crosses)
@@ -551,45 +446,39 @@ func TestQueries(t *testing.T) {
 
 	found := map[string]int{}
 	t.Run("healthy", func(t *testing.T) {
-		fresh.t, p.t = t, t
-		fresh.at = time.Now()
+		fresh.t, fresh.at = t, time.Now()
 		for _, b := range list {
-			fresh.visit(b, fresh.look(b), found)
+			fresh.visit(b, fresh.look(b), found, nil)
 		}
 		prices(t, *fresh, wall)
 	})
 	t.Run("from the URL", func(t *testing.T) {
-		p.t = t
-		two := viewer{p, time.Now(), map[string]string{"job": "coingecko-exporter", "quote": "eur", "coin": "(btc|eth)"}}
+		two := viewer{t, asked, time.Now(), map[string]string{"job": "coingecko-exporter", "quote": "eur", "coin": "(btc|eth)"}}
 		values := two.look(wall)
 		for _, panel := range wall.Panels {
 			if panel.Repeat == "" {
 				continue
 			}
 			for i, values := range panel.each(values) {
-				list, err := two.run(wall, panel, panel.Targets[0], values)
-				if want := []string{"btc", "eth"}[i]; err != nil || len(list) != 1 || list[0].Metric["currency"] != want || list[0].Metric["unit"] != strings.ToUpper(want) {
-					t.Errorf("tile %d shows %v (%v)", i, list, err)
+				list := two.run(wall, panel, panel.Targets[0], values)
+				if want := []string{"btc", "eth"}[i]; len(list) != 1 || string(list[0].Metric["currency"]) != want || string(list[0].Metric["unit"]) != strings.ToUpper(want) {
+					t.Errorf("tile %d shows %v", i, list)
 				}
 			}
 		}
 	})
 	t.Run("alerts", func(t *testing.T) {
-		p.t = t
-		then := viewer{p, alertsAt.Add(30 * time.Minute), fresh.vars}
+		fresh.t = t
+		then := viewer{t, asked, alertsAt.Add(30 * time.Minute), fresh.vars}
 		values := fresh.look(wall)
-		then.visit(wall, values, found)
+		then.visit(wall, values, found, nil)
 		var shown []string
 		for _, panel := range wall.Panels {
 			for _, q := range panel.Targets {
 				if !strings.Contains(q.Expr, "ALERTS{") {
 					continue
 				}
-				list, err := then.run(wall, panel, q, values)
-				if err != nil {
-					t.Error(err)
-				}
-				for _, s := range list {
+				for _, s := range then.run(wall, panel, q, values) {
 					shown = append(shown, legend(q, s))
 				}
 			}
@@ -600,39 +489,36 @@ func TestQueries(t *testing.T) {
 		}
 	})
 	t.Run("a poll missed, and rates expired, by the clock", func(t *testing.T) {
-		p.t = t
 		for _, later := range []time.Duration{4 * time.Minute, 6 * time.Minute, 20 * time.Minute} {
-			v := viewer{p, time.Now().Add(later), fresh.vars}
+			v := viewer{t, asked, time.Now().Add(later), fresh.vars}
 			for _, b := range []boardJSON{wall, list[2]} {
-				values := viewer{p, time.Now(), fresh.vars}.look(b)
-				v.visitOnly(b, values, found, func(q targetJSON) bool { return q.Instant && strings.Contains(q.Expr, "time() - ") })
+				values := viewer{t, asked, time.Now(), fresh.vars}.look(b)
+				v.visit(b, values, found, func(q targetJSON) bool { return q.Instant && strings.Contains(q.Expr, "time() - ") })
 			}
 		}
 	})
 	t.Run("rates expired", func(t *testing.T) {
-		p.t, short.t = t, t
+		short.t = t
 		testbed.Post(t, shortly.Control+"fail/garbage")
 		short.emptied(wall)
 		short.at = time.Now()
-		short.visit(list[2], short.look(list[2]), found)
-		short.visit(wall, short.look(wall), found)
-		if s, err := p.instant(`up{job="shortly"}`, time.Now()); err != nil || len(s) != 1 || s[0].Value[1] != "1" {
-			t.Errorf("the exporter is not there any more: %v %v", s, err)
+		short.visit(list[2], short.look(list[2]), found, nil)
+		short.visit(wall, short.look(wall), found, nil)
+		if s := short.instant(`up{job="shortly"} == 1`, time.Now()); len(s) != 1 {
+			t.Error("the exporter is not there any more")
 		}
 	})
 	t.Run("exporter gone", func(t *testing.T) {
-		p.t, fresh.t = t, t
+		fresh.t = t
 		simulated.Stop()
 		fresh.emptied(wall)
-		fresh.visit(wall, fresh.look(wall), found)       // the other exporter of the job is not simulated
-		fresh.visit(list[2], fresh.look(list[2]), found) // its failures are in a whole minute by now
+		fresh.visit(wall, fresh.look(wall), found, nil)       // the other exporter of the job is not simulated
+		fresh.visit(list[2], fresh.look(list[2]), found, nil) // its failures are in a whole minute by now
 		values := fresh.look(wall)
 		values["job"] = "real"
-		earlier := viewer{p, alertsAt, nil}
-		earlier.visitOnly(wall, values, found, func(q targetJSON) bool { return strings.HasPrefix(q.Expr, "1000 * ") })
-		gone := viewer{p, time.Now(), map[string]string{"job": "never-there"}}
+		viewer{t, asked, alertsAt, nil}.visit(wall, values, found, func(q targetJSON) bool { return strings.HasPrefix(q.Expr, "1000 * ") })
 		values["job"] = "never-there"
-		gone.visitOnly(wall, values, found, func(q targetJSON) bool {
+		viewer{t, asked, time.Now(), nil}.visit(wall, values, found, func(q targetJSON) bool {
 			return strings.HasPrefix(q.Expr, "absent(") || strings.HasPrefix(q.Expr, "vector(0) unless")
 		})
 	})
@@ -646,11 +532,11 @@ func TestQueries(t *testing.T) {
 // prices compares what the wall says of bitcoin with the exporter's own number.
 func prices(t *testing.T, v viewer, wall boardJSON) {
 	t.Helper()
-	s, err := v.instant(`coingecko_exchange_rate{job="coingecko-exporter",currency="usd"}`, v.at)
-	if err != nil || len(s) != 1 {
-		t.Fatalf("%v %v", s, err)
+	s := v.instant(`coingecko_exchange_rate{job="coingecko-exporter",currency="usd"}`, v.at)
+	if len(s) != 1 {
+		t.Fatalf("the exporter says %v", s)
 	}
-	want, _ := strconv.ParseFloat(s[0].Value[1].(string), 64)
+	want := float64(s[0].Value)
 	values := v.look(wall)
 	if want := "(btc|eth|ltc|bch|bnb|eos|xrp|xlm|link|dot|yfi|sol)"; values["coin"] != want {
 		t.Errorf("the coins are %s, and not in the store's order, %s", values["coin"], want)
@@ -663,15 +549,15 @@ func prices(t *testing.T, v viewer, wall boardJSON) {
 			continue
 		}
 		for _, values := range p.each(values) {
-			list, err := v.run(wall, p, p.Targets[0], values)
-			if err != nil || len(list) != 1 || list[0].Metric["currency"] != values["coin"] {
-				t.Fatalf("the tile of %s shows %v (%v)", values["coin"], list, err)
+			list := v.run(wall, p, p.Targets[0], values)
+			if len(list) != 1 || string(list[0].Metric["currency"]) != values["coin"] {
+				t.Fatalf("the tile of %s shows %v", values["coin"], list)
 			}
 			if name := legend(p.Targets[0], list[0]); !words.MatchString(name) {
 				t.Errorf("the tile says %q", name)
 			}
 			if values["coin"] == "btc" {
-				got, _ := strconv.ParseFloat(list[0].Values[len(list[0].Values)-1][1].(string), 64)
+				got := float64(list[0].Values[len(list[0].Values)-1].Value)
 				if math.Abs(got/want-1) > 0.02 { // a minute of the simulator's market apart, at most
 					t.Errorf("the wall says %v, the exporter %v", got, want)
 				}

@@ -90,8 +90,8 @@ func TestMissingCoin(t *testing.T) {
 				}
 			}
 			checks = append(checks,
-				check{"max(" + fill(tile[0].Targets[0].Expr, values, nil) + ")", fmt.Sprintf("%dm", at), shown},
-				check{"max(" + fill(tile[0].Targets[1].Expr, values, nil) + ")", fmt.Sprintf("%dm", at), says})
+				check{"max(" + fill(tile[0].Targets[0].Expr, values) + ")", fmt.Sprintf("%dm", at), shown},
+				check{"max(" + fill(tile[0].Targets[1].Expr, values) + ")", fmt.Sprintf("%dm", at), says})
 		}
 	}
 	promtool(t, inputs, checks)
@@ -113,7 +113,7 @@ func TestAge(t *testing.T) {
 	says := map[string]string{}
 	for _, p := range boards(t)[0].Panels {
 		for _, q := range p.Targets {
-			says[q.LegendFormat] = fill(q.Expr, map[string]string{"namespace": ".*", "job": ".+"}, nil)
+			says[q.LegendFormat] = fill(q.Expr, map[string]string{"namespace": ".*", "job": ".+"})
 		}
 	}
 	var checks []check
@@ -148,7 +148,7 @@ func TestSwingInWords(t *testing.T) {
 		series("currency:coingecko_swing:ratio", `currency="`+code+`",quote="usd",window="1h",severity="warning"`, by.swing)
 		series("currency_quote:coingecko_price_change:ratio1h", `currency="`+code+`",quote="usd"`, by.change)
 	}
-	expr := fill(alerts().Expr, map[string]string{"namespace": ".*", "job": ".+"}, nil)
+	expr := fill(alerts().Expr, map[string]string{"namespace": ".*", "job": ".+"})
 	promtool(t, inputs, []check{{"group by (currency, how) (" + expr + ")", "5m", []sample{
 		{`{currency="eth",how="fell 8.4 % in ` + tied("1 h") + `"}`, 1},
 		{`{currency="ltc",how="swing, now fading"}`, 1},
@@ -186,14 +186,14 @@ func TestTwoShops(t *testing.T) {
 	for namespace, want := range map[string]struct{ quote, coin string }{"here": {"eur", "btc"}, "there": {"jpy", "doge"}, "third": {"gbp", "sol"}, "": {"gbp", "sol"}} {
 		values := map[string]string{"namespace": namespace, "job": ".+", "quote": "usd"}
 		one := func(expr, labels string) {
-			checks = append(checks, check{fill(expr, values, nil), "5m", []sample{{labels, 1}}})
+			checks = append(checks, check{fill(expr, values), "5m", []sample{{labels, 1}}})
 		}
 		one(`count by (quote) (`+asked["quote"]+`)`, `{quote="`+want.quote+`"}`)
 		one(`count by (currency) (`+asked["coin"]+`)`, `{currency="`+want.coin+`"}`)
 		if namespace != "third" { // which has no prices
 			one(`count by (currency) (`+asked["{{currency}} in {{quote}}"]+`)`, `{currency="`+want.quote+`"}`)
 		}
-		calm := check{Expr: fill(asked["No alert is firing"], values, nil), At: "5m"}
+		calm := check{Expr: fill(asked["No alert is firing"], values), At: "5m"}
 		if namespace != "there" {
 			calm.Samples = []sample{{"{}", 0}}
 		}
@@ -202,6 +202,6 @@ func TestTwoShops(t *testing.T) {
 	promtool(t, inputs, checks)
 
 	// Settings of another shop alone say nothing about this one.
-	nobody := fill(asked["No alert is firing"], map[string]string{"namespace": "third", "job": ".+"}, nil)
+	nobody := fill(asked["No alert is firing"], map[string]string{"namespace": "third", "job": ".+"})
 	promtool(t, []input{{`coingecko:store_quote:info{namespace="here",quote="eur",rank="1"}`, "1x10"}}, []check{{Expr: nobody, At: "5m"}})
 }
