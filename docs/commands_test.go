@@ -2,7 +2,6 @@
 package docs
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -11,57 +10,48 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/text"
 
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // A block is a fenced block of commands.
 type block struct {
-	line   int
-	run    bool
-	reason string // for not running it
-	text   string
+	line int
+	run  bool
+	text string
 }
 
-// reason is what stands in the line before a block that is not run.
-var reason = regexp.MustCompile(`^<!-- not run: (\S.*\S) -->$`)
+// reason is what stands before a block that is not run.
+var reason = regexp.MustCompile(`^<!-- not run: \S.*\S -->\n$`)
 
 // blocks reads the fenced blocks of commands from Markdown, and what is wrong with their tags.
 func blocks(markdown []byte) (found []block, wrong []string) {
-	var previous, fence string
-	var in *block
-	lines := bufio.NewScanner(bytes.NewReader(markdown))
-	for n := 1; lines.Scan(); n++ {
-		text := lines.Text()
-		switch {
-		case fence == "" && strings.HasPrefix(text, "```"):
-			fence = text[:len(text)-len(strings.TrimLeft(text, "`"))]
-			language, tag, _ := strings.Cut(strings.TrimPrefix(text, fence), " ")
-			switch language {
-			case "sh", "bash", "shell", "console", "":
-				in = &block{line: n, run: tag == "run"}
-				if m := reason.FindStringSubmatch(previous); m != nil {
-					in.reason = m[1]
-				}
-				if language != "sh" || tag != "" && !in.run || in.run == (in.reason != "") {
-					wrong = append(wrong, fmt.Sprintf("line %d: %s", n, text))
-				}
-			}
-		case fence != "" && text == fence:
-			if in != nil {
-				found = append(found, *in)
-			}
-			fence, in = "", nil
-		case in != nil:
-			in.text += text + "\n"
+	_ = ast.Walk(goldmark.DefaultParser().Parse(text.NewReader(markdown)), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		fence, is := n.(*ast.FencedCodeBlock)
+		if !is || !entering || !slices.Contains([]string{"sh", "bash", "shell", "console", ""}, string(fence.Language(markdown))) {
+			return ast.WalkContinue, nil
 		}
-		if text != "" {
-			previous = text
+		info := ""
+		if fence.Info != nil {
+			info = string(fence.Info.Value(markdown))
 		}
-	}
+		before, isHTML := n.PreviousSibling().(*ast.HTMLBlock)
+		explained := isHTML && reason.Match(before.Lines().Value(markdown))
+		b := block{1 + bytes.Count(markdown[:n.Pos()], []byte("\n")), info == "sh run", string(n.Lines().Value(markdown))}
+		if info != "sh" && !b.run || b.run == explained {
+			wrong = append(wrong, fmt.Sprintf("line %d: %q", b.line, info))
+		}
+		found = append(found, b)
+		return ast.WalkContinue, nil
+	})
 	return found, wrong
 }
 

@@ -55,7 +55,7 @@ func parse(markdown []byte) document {
 		}
 		switch n := n.(type) {
 		case *ast.Heading:
-			d.anchors = append(d.anchors, anchor(plain(n, markdown), d.anchors))
+			d.anchors = append(d.anchors, anchor(string(n.Lines().Value(markdown)), d.anchors))
 		case *ast.Link:
 			d.links = append(d.links, string(n.Destination))
 		case *ast.Image:
@@ -77,18 +77,6 @@ func parse(markdown []byte) document {
 	})
 	d.prose = prose.String()
 	return d
-}
-
-// plain is the text of a heading, code included.
-func plain(n ast.Node, markdown []byte) string {
-	var b strings.Builder
-	_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
-		if t, ok := n.(*ast.Text); ok && entering {
-			b.Write(t.Segment.Value(markdown))
-		}
-		return ast.WalkContinue, nil
-	})
-	return b.String()
 }
 
 // anchor is GitHub's anchor of a heading: lower case, blanks as hyphens, without punctuation, numbered when there is one already.
