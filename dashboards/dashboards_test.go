@@ -81,16 +81,12 @@ func parsed(t *testing.T, raw []byte) (b boardJSON) {
 	return b
 }
 
-// boards are the dashboards as committed.
+// boards are the dashboards, as TestCommittedIsGenerated finds them committed.
 func boards(t *testing.T) []boardJSON {
 	t.Helper()
 	var list []boardJSON
 	for _, d := range all(coins) {
-		raw, err := os.ReadFile(d.UID + ".json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := parsed(t, raw)
+		b := parsed(t, d.JSON())
 		// What a closed row holds counts like the others.
 		for _, p := range b.Panels {
 			b.Panels = append(b.Panels, p.Panels...)
@@ -98,6 +94,16 @@ func boards(t *testing.T) []boardJSON {
 		list = append(list, b)
 	}
 	return list
+}
+
+// file writes a file of its own, and gives its path.
+func file(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func TestCommittedIsGenerated(t *testing.T) {

@@ -83,9 +83,7 @@ func (t refusals) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer answer.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, answerMost)) // the status says enough
 	var said struct{ Message string }
-	if json.Unmarshal(body, &said) != nil {
-		said.Message = "" // a page for people
-	}
+	_ = json.Unmarshal(body, &said) // a page for people has no message
 	message := strings.Join(strings.Fields(said.Message), " ")
 	if len(message) > messageMost {
 		message = message[:messageMost] + "…"

@@ -85,15 +85,6 @@ func newGrafana(t *testing.T) (*grafana, string) {
 	return g, s.URL + "/grafana"
 }
 
-func token(t *testing.T, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func pushed(t *testing.T, address, tokenFile string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -109,11 +100,11 @@ func TestPush(t *testing.T) {
 		t.Run(fmt.Sprint("what is missing is ", missing), func(t *testing.T) {
 			g, address := newGrafana(t)
 			g.missing = missing
-			file := token(t, testToken+"\n")
+			tokenFile := file(t, "token", testToken+"\n")
 			expect := func(said string, writes int) {
 				t.Helper()
 				g.writes = 0
-				code, stdout, stderr := pushed(t, address+"/", file)
+				code, stdout, stderr := pushed(t, address+"/", tokenFile)
 				if code != exitOK || g.writes != writes || strings.Count(stdout, said) != len(all(coins)) {
 					t.Fatalf("ended with %d after %d writes: %s%s", code, g.writes, stdout, stderr)
 				}
@@ -157,7 +148,7 @@ func TestPushRefused(t *testing.T) {
 				io.WriteString(w, test.body)
 				return true
 			}
-			code, _, stderr := pushed(t, address, token(t, testToken))
+			code, _, stderr := pushed(t, address, file(t, "token", testToken))
 			if code != exitFailed || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("ended with %d: %s", code, stderr)
 			}
@@ -173,7 +164,7 @@ func TestPushRefused(t *testing.T) {
 func TestPushUnreachable(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	s.Close()
-	code, _, stderr := pushed(t, s.URL, token(t, testToken))
+	code, _, stderr := pushed(t, s.URL, file(t, "token", testToken))
 	if code != exitFailed || !strings.Contains(stderr, "cannot reach Grafana") || !strings.Contains(stderr, "--grafana.url") {
 		t.Errorf("ended with %d: %s", code, stderr)
 	}
@@ -186,23 +177,23 @@ func TestPushRedirected(t *testing.T) {
 	t.Cleanup(elsewhere.Close)
 	s := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/login", http.StatusMovedPermanently))
 	t.Cleanup(s.Close)
-	code, _, stderr := pushed(t, s.URL, token(t, testToken))
+	code, _, stderr := pushed(t, s.URL, file(t, "token", testToken))
 	if code != exitFailed || asked || !strings.Contains(stderr, "redirects to "+elsewhere.URL) {
 		t.Errorf("ended with %d (followed: %v): %s", code, asked, stderr)
 	}
 }
 
 func TestPushMisasked(t *testing.T) {
-	good := token(t, testToken)
+	good := file(t, "token", testToken)
 	for _, test := range []struct{ address, tokenFile, says string }{
 		{"grafana.example.com", good, "--grafana.url"},
 		{"ftp://grafana.example.com", good, "--grafana.url"},
 		{"http://admin:" + testToken + "@grafana.example.com", good, "--grafana.token-file"},
 		{"http://grafana.example.com/\x7f", good, "--grafana.url"},
 		{"http://grafana.example.com", filepath.Join(t.TempDir(), "none"), "no such file"},
-		{"http://grafana.example.com", token(t, " \n"), "is empty"},
-		{"http://grafana.example.com", token(t, "admin:"+testToken), "one token"},
-		{"http://grafana.example.com", token(t, testToken+"\n"+testToken), "one token"},
+		{"http://grafana.example.com", file(t, "token", " \n"), "is empty"},
+		{"http://grafana.example.com", file(t, "token", "admin:"+testToken), "one token"},
+		{"http://grafana.example.com", file(t, "token", testToken+"\n"+testToken), "one token"},
 	} {
 		code, _, stderr := pushed(t, test.address, test.tokenFile)
 		if code != exitUsage || !strings.Contains(stderr, test.says) || strings.Count(stderr, "\n") != 1 {

@@ -54,11 +54,7 @@ func oldAlerts(t *testing.T, dir string, from time.Time) {
 	b.WriteString("# TYPE ALERTS_FOR_STATE gauge\n" + since.String())
 	// And rates that are not simulated.
 	fmt.Fprintf(&b, "# TYPE coingecko_last_success_timestamp_seconds gauge\ncoingecko_last_success_timestamp_seconds{job=\"real\"} %[1]d %[1]d\n# EOF\n", from.Unix())
-	path := filepath.Join(t.TempDir(), "alerts.om")
-	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	testbed.Run(t, "promtool", "tsdb", "create-blocks-from", "openmetrics", path, dir)
+	testbed.Run(t, "promtool", "tsdb", "create-blocks-from", "openmetrics", file(t, "alerts.om", b.String()), dir)
 }
 
 // viewer runs dashboards' queries as Grafana would for somebody who looks at a moment.
@@ -368,7 +364,6 @@ func (v *viewer) emptied(b boardJSON) {
 func TestQueries(t *testing.T) {
 	testbed.Tool(t, "promtool")
 	testbed.Tool(t, "prometheus")
-	dir := t.TempDir()
 	binary := testbed.Build(t, ".")
 	list := boards(t)
 	wall := list[0]
@@ -376,10 +371,7 @@ func TestQueries(t *testing.T) {
 	simulated := testbed.StartExporter(t, exec.Command(binary, "--simulate"))
 	shortly := testbed.StartExporter(t, exec.Command(binary, "--simulate", "--rates.max-age="+shortLived.String()))
 	// One that CoinGecko's plan counts for and that cannot reach it: through a proxy that is not there.
-	proxy := filepath.Join(dir, "http.yaml")
-	if err := os.WriteFile(proxy, []byte("proxy_url: http://"+testbed.FreeAddress(t)+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	proxy := file(t, "http.yaml", "proxy_url: http://"+testbed.FreeAddress(t)+"\n")
 	unreachable := exec.Command(binary, "--coingecko.plan=demo", "--coingecko.http-config-file="+proxy, "--coingecko.interval=10s")
 	unreachable.Env = append(os.Environ(), "COINGECKO_API_KEY=CG-7dKq2mXw9TbR4vNs8HcY3pLz")
 	cut := testbed.StartExporter(t, unreachable)
@@ -388,12 +380,9 @@ func TestQueries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	basket := filepath.Join(dir, "basket.rules.yaml")
-	if err := os.WriteFile(basket, []byte(`{groups: [{name: basket, rules: [{record: "coingecko:store_basket:amount", labels: {basket: 49.90 EUR, currency: eur}, expr: vector(49.90)}]}]}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "prometheus.yml")
-	raw, err := json.Marshal(map[string]any{ // JSON is YAML
+	basket := file(t, "basket.rules.yaml",
+		`{groups: [{name: basket, rules: [{record: "coingecko:store_basket:amount", labels: {basket: 49.90 EUR, currency: eur}, expr: vector(49.90)}]}]}`)
+	config, err := json.Marshal(map[string]any{ // JSON is YAML
 		"global":     map[string]any{"scrape_interval": scrapes.String(), "evaluation_interval": evaluations.String()},
 		"rule_files": []string{rules + "/*.rules.yaml", basket},
 		"scrape_configs": []any{
@@ -404,17 +393,14 @@ func TestQueries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(config, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
 
 	// Eight days, and an hour of alerts four hours ago.
-	data := filepath.Join(dir, "data")
+	data := t.TempDir()
 	testbed.Run(t, testbed.Build(t, "./stack/backfill"), "--control="+simulated.Control, "--instance="+simulated.Address, "--data="+data,
 		"--rules="+rules+"/*.rules.yaml", "--listen="+testbed.FreeAddress(t))
 	alertsAt := time.Now().Add(-4 * time.Hour)
 	oldAlerts(t, data, alertsAt)
-	server := testbed.Serve(t, testbed.FreeAddress(t), testbed.Tool(t, "prometheus"), "--config.file="+config, "--storage.tsdb.path="+data,
+	server := testbed.Serve(t, testbed.FreeAddress(t), testbed.Tool(t, "prometheus"), "--config.file="+file(t, "prometheus.yml", string(config)), "--storage.tsdb.path="+data,
 		"--storage.tsdb.retention.time=30d", "--query.timeout=10m")
 	client, err := api.NewClient(api.Config{Address: "http://" + server.Address})
 	if err != nil {

@@ -5,8 +5,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,11 +37,7 @@ func promtool(t *testing.T, inputs []input, checks []check) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "test.yaml")
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	testbed.Run(t, testbed.Tool(t, "promtool"), "test", "rules", path)
+	testbed.Run(t, testbed.Tool(t, "promtool"), "test", "rules", file(t, "test.yaml", string(raw)))
 }
 
 // TestMissingCoin lets another coin be without a price in each minute of an hour: its tile says so in that minute and only then, and

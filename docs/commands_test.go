@@ -130,13 +130,9 @@ func workTree(t *testing.T) string {
 
 // environment leaves out what an outer make and an outer exporter have set.
 func environment() []string {
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "MAKE") && !strings.HasPrefix(v, "MFLAGS") && !strings.HasPrefix(v, "COINGECKO_") {
-			env = append(env, v)
-		}
-	}
-	return env
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") || strings.HasPrefix(v, "COINGECKO_")
+	})
 }
 
 func shell(t *testing.T, folder, script string) {
