@@ -486,6 +486,7 @@ func TestQueries(t *testing.T) {
 	t.Run("rates expired", func(t *testing.T) {
 		short.t = t
 		testbed.Post(t, shortly.Control+"fail/garbage")
+		shortly.Says(t, "Rates have expired") // tiles without a value can also mean that a busy machine missed a scrape
 		short.emptied(wall)
 		short.at = time.Now()
 		short.visit(list[2], short.look(list[2]), found, nil)
