@@ -104,7 +104,7 @@ func digits(expr string) string {
 // currencies is the table of everything in the answer.
 func currencies() *panel {
 	by := func(expr string) sdk.Target { return listed("max by (currency) (" + expr + ")") }
-	p := table("All currencies", "Every currency of CoinGecko's answer, now. Price: what one unit costs in the chosen quote. Per bitcoin: units of the currency "+
+	return table("All currencies", "Every currency of CoinGecko's answer, now. Price: what one unit costs in the chosen quote. Per bitcoin: units of the currency "+
 		"that one bitcoin buys, as CoinGecko gives it. Changes: price / price then - 1. Sort and filter by the heads.",
 		place{0, 39, columns, 20},
 		listed(`max by (currency, kind, name, unit) (last_over_time(coingecko_currency_info`+every+`[10m]))`),
@@ -119,12 +119,9 @@ func currencies() *panel {
 		override(named("Volatility, annualised"), "unit", "percentunit", "decimals", 1).
 		override(matching("^[0-9]+ [hd]$"), "unit", "percentunit", "decimals", 2, "thresholds", steps(down, 0, up),
 			"custom.cellOptions", map[string]any{"type": "color-text"}).
-		set("options.sortBy", []any{map[string]any{"displayName": "Kind", "desc": false}})
-	for _, c := range []struct {
-		name  string
-		width int
-	}{{"Name", 260}, {"Code", 100}, {"Kind", 130}, {"Unit", 100}} {
-		p.override(named(c.name), "custom.width", c.width)
-	}
-	return p
+		set("options.sortBy", []any{map[string]any{"displayName": "Kind", "desc": false}}).
+		override(named("Name"), "custom.width", 260).
+		override(named("Code"), "custom.width", 100).
+		override(named("Kind"), "custom.width", 130).
+		override(named("Unit"), "custom.width", 100)
 }

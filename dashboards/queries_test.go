@@ -438,20 +438,8 @@ func TestQueries(t *testing.T) {
 		}
 		prices(t, *fresh, wall)
 	})
-	t.Run("from the URL", func(t *testing.T) {
-		two := viewer{t, asked, time.Now(), map[string]string{"job": "coingecko-exporter", "quote": "eur", "coin": "(btc|eth)"}}
-		values := two.look(wall)
-		for _, panel := range wall.Panels {
-			if panel.Repeat == "" {
-				continue
-			}
-			for i, values := range panel.each(values) {
-				list := two.run(wall, panel, panel.Targets[0], values)
-				if want := []string{"btc", "eth"}[i]; len(list) != 1 || string(list[0].Metric["currency"]) != want || string(list[0].Metric["unit"]) != strings.ToUpper(want) {
-					t.Errorf("tile %d shows %v", i, list)
-				}
-			}
-		}
+	t.Run("in a quote from the URL", func(t *testing.T) {
+		prices(t, viewer{t, asked, time.Now(), map[string]string{"job": "coingecko-exporter", "quote": "eur"}}, wall)
 	})
 	t.Run("alerts", func(t *testing.T) {
 		fresh.t = t
@@ -519,12 +507,12 @@ func TestQueries(t *testing.T) {
 // prices compares what the wall says of bitcoin with the exporter's own number.
 func prices(t *testing.T, v viewer, wall boardJSON) {
 	t.Helper()
-	s := v.instant(`coingecko_exchange_rate{job="coingecko-exporter",currency="usd"}`, v.at)
+	values := v.look(wall)
+	s := v.instant(`coingecko_exchange_rate{job="coingecko-exporter",currency="`+values["quote"]+`"}`, v.at)
 	if len(s) != 1 {
 		t.Fatalf("the exporter says %v", s)
 	}
 	want := float64(s[0].Value)
-	values := v.look(wall)
 	if want := "(btc|eth|ltc|bch|bnb|eos|xrp|xlm|link|dot|yfi|sol)"; values["coin"] != want {
 		t.Errorf("the coins are %s, and not in the store's order, %s", values["coin"], want)
 	}
@@ -540,8 +528,8 @@ func prices(t *testing.T, v viewer, wall boardJSON) {
 			if len(list) != 1 || string(list[0].Metric["currency"]) != values["coin"] {
 				t.Fatalf("the tile of %s shows %v", values["coin"], list)
 			}
-			if name := legend(p.Targets[0], list[0]); !words.MatchString(name) {
-				t.Errorf("the tile says %q", name)
+			if name := legend(p.Targets[0], list[0]); !words.MatchString(name) || !strings.HasPrefix(name, strings.ToUpper(values["coin"])+"\u00a0") {
+				t.Errorf("the tile of %s says %q", values["coin"], name)
 			}
 			if values["coin"] == "btc" {
 				got := float64(list[0].Values[len(list[0].Values)-1].Value)
