@@ -161,15 +161,6 @@ func TestPushRefused(t *testing.T) {
 	}
 }
 
-func TestPushUnreachable(t *testing.T) {
-	s := httptest.NewServer(http.NotFoundHandler())
-	s.Close()
-	code, _, stderr := pushed(t, s.URL, file(t, "token", testToken))
-	if code != exitFailed || !strings.Contains(stderr, "cannot reach Grafana") || !strings.Contains(stderr, "--grafana.url") {
-		t.Errorf("ended with %d: %s", code, stderr)
-	}
-}
-
 // A redirect may lead to a login page or to another host: neither must get the token.
 func TestPushRedirected(t *testing.T) {
 	asked := false
@@ -185,18 +176,25 @@ func TestPushRedirected(t *testing.T) {
 
 func TestPushMisasked(t *testing.T) {
 	good := file(t, "token", testToken)
-	for _, test := range []struct{ address, tokenFile, says string }{
-		{"grafana.example.com", good, "--grafana.url"},
-		{"ftp://grafana.example.com", good, "--grafana.url"},
-		{"http://admin:" + testToken + "@grafana.example.com", good, "--grafana.token-file"},
-		{"http://grafana.example.com/\x7f", good, "--grafana.url"},
-		{"http://grafana.example.com", filepath.Join(t.TempDir(), "none"), "no such file"},
-		{"http://grafana.example.com", file(t, "token", " \n"), "is empty"},
-		{"http://grafana.example.com", file(t, "token", "admin:"+testToken), "one token"},
-		{"http://grafana.example.com", file(t, "token", testToken+"\n"+testToken), "one token"},
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for _, test := range []struct {
+		address, tokenFile string
+		code               int
+		says               string
+	}{
+		{"grafana.example.com", good, exitUsage, "--grafana.url"},
+		{"ftp://grafana.example.com", good, exitUsage, "--grafana.url"},
+		{"http://admin:" + testToken + "@grafana.example.com", good, exitUsage, "--grafana.token-file"},
+		{"http://grafana.example.com/\x7f", good, exitUsage, "--grafana.url"},
+		{"http://grafana.example.com", filepath.Join(t.TempDir(), "none"), exitUsage, "no such file"},
+		{"http://grafana.example.com", file(t, "token", " \n"), exitUsage, "is empty"},
+		{"http://grafana.example.com", file(t, "token", "admin:"+testToken), exitUsage, "one token"},
+		{"http://grafana.example.com", file(t, "token", testToken+"\n"+testToken), exitUsage, "one token"},
+		{gone.URL, good, exitFailed, "folder CoinGecko: cannot reach Grafana: "},
 	} {
 		code, _, stderr := pushed(t, test.address, test.tokenFile)
-		if code != exitUsage || !strings.Contains(stderr, test.says) || strings.Count(stderr, "\n") != 1 {
+		if code != test.code || !strings.Contains(stderr, test.says) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%q with %s ended with %d: %s", test.address, test.tokenFile, code, stderr)
 		}
 	}

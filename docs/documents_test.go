@@ -97,8 +97,8 @@ func anchor(heading string, taken []string) string {
 	return name
 }
 
-// files lists what is in the repository, folders included, and what is new and not ignored.
-func files(t *testing.T) map[string]bool {
+// repository lists the files of the repository, folders included, with what is new and not ignored, and reads the documents.
+func repository(t *testing.T) (files map[string]bool, documents map[string]document) {
 	t.Helper()
 	c := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	c.Dir = ".."
@@ -106,34 +106,26 @@ func files(t *testing.T) map[string]bool {
 	if err != nil {
 		t.Skipf("not run here: the checks of the documents. To provide it: a git repository (git ls-files: %v)", err)
 	}
-	found := map[string]bool{}
+	files, documents = map[string]bool{}, map[string]document{}
 	for _, file := range strings.FieldsFunc(string(out), func(r rune) bool { return r == 0 }) {
 		if _, err := os.Stat(filepath.Join("..", file)); err != nil {
 			continue // removed, and not committed yet
 		}
-		for ; !found[file]; file = path.Dir(file) {
-			found[file] = true
-		}
-	}
-	return found
-}
-
-func documents(t *testing.T, files map[string]bool) map[string]document {
-	t.Helper()
-	found := map[string]document{}
-	for file := range files {
 		if path.Ext(file) == ".md" {
 			markdown, err := os.ReadFile(filepath.Join("..", file))
 			if err != nil {
 				t.Fatal(err)
 			}
-			found[file] = parse(markdown)
+			documents[file] = parse(markdown)
+		}
+		for ; !files[file]; file = path.Dir(file) {
+			files[file] = true
 		}
 	}
-	if len(found) == 0 {
+	if len(documents) == 0 {
 		t.Fatal("there are no documents")
 	}
-	return found
+	return files, documents
 }
 
 // own is where GitHub shows this repository's files.
@@ -168,8 +160,7 @@ func wrong(from, link string, files map[string]bool, documents map[string]docume
 
 // Every link of a document to a file or heading of this repository leads there.
 func TestLinks(t *testing.T) {
-	files := files(t)
-	documents := documents(t, files)
+	files, documents := repository(t)
 	checked := 0
 	for file, d := range documents {
 		for _, link := range d.links {
@@ -220,7 +211,8 @@ func TestWrongLinks(t *testing.T) {
 // Every word of the documents' prose is one of British English, or stands in words.txt, one a line.
 func TestSpelling(t *testing.T) {
 	in := map[string][]string{} // the documents that have a word
-	for file, d := range documents(t, files(t)) {
+	_, documents := repository(t)
+	for file, d := range documents {
 		for _, word := range words(d.prose) {
 			in[word] = append(in[word], file)
 		}
