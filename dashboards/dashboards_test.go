@@ -292,62 +292,58 @@ const (
 func TestWall(t *testing.T) {
 	for _, n := range []int{1, 3, 4, 5, 6, 7, 9, 10, 12, 14, 16} {
 		t.Run(fmt.Sprintf("%d coins", n), func(t *testing.T) {
-			testWall(t, parsed(t, wall(n).JSON()), n)
+			wall := parsed(t, wall(n).JSON())
+			if !wall.Timepicker.Hidden {
+				t.Error("the time picker shows: kiosk mode does not hide it")
+			}
+			if len(wall.Links) > 0 {
+				t.Error("links show above the panels")
+			}
+			for _, v := range wall.Templating.List {
+				if v.Hide != 2 {
+					t.Errorf("variable %s shows: kiosk mode does not hide it", v.Name)
+				}
+			}
+			bottom, tiles := 0, 0
+			// The tiles' panel comes last, and each row of them is as high as it says.
+			covered := map[int]int{}
+			for _, p := range wall.Panels {
+				high := p.GridPos.H
+				if p.Repeat == "coin" {
+					tiles++
+					high *= (n + p.MaxPerRow - 1) / p.MaxPerRow
+					if p.GridPos.W != columns {
+						t.Errorf("the tiles are %d columns wide: Grafana makes %d of it", p.GridPos.W, columns)
+					}
+					if n > 3 && high < tilesHigh-1 {
+						t.Errorf("the tiles leave %d of %d units of height empty", tilesHigh-high, tilesHigh)
+					}
+				}
+				if p.Type == "row" || p.Title != "" {
+					t.Errorf("panel %d is a row, or has a title, whose letters are too small for a wall", p.ID)
+				}
+				for y := p.GridPos.Y; y < p.GridPos.Y+high; y++ {
+					covered[y] += p.GridPos.W
+				}
+				bottom = max(bottom, p.GridPos.Y+high)
+			}
+			if tiles != 1 {
+				t.Errorf("%d panels are repeated by coin: a coin is one panel", tiles)
+			}
+			if high := above + bottom*(unitHigh+gap) - gap + footer; high > wallHeight {
+				t.Errorf("the wall is %d pixels high: it scrolls on a wall of %d", high, wallHeight)
+			}
+			// No hole: a grid that Grafana compacts would not look as it was drawn.
+			for y := range bottom {
+				if covered[y] != columns {
+					t.Errorf("row %d of the grid is covered %d of %d columns wide", y, covered[y], columns)
+				}
+			}
+			source := regexp.MustCompile(`a href="https://www\.coingecko\.com"[^/]*>Data provided by CoinGecko`)
+			if !slices.ContainsFunc(wall.Panels, func(p panelJSON) bool { return source.MatchString(p.Options.Content) }) {
+				t.Error("CoinGecko is not named as the source, with a link")
+			}
 		})
-	}
-}
-
-func testWall(t *testing.T, wall boardJSON, n int) {
-	t.Helper()
-	if !wall.Timepicker.Hidden {
-		t.Error("the time picker shows: kiosk mode does not hide it")
-	}
-	if len(wall.Links) > 0 {
-		t.Error("links show above the panels")
-	}
-	for _, v := range wall.Templating.List {
-		if v.Hide != 2 {
-			t.Errorf("variable %s shows: kiosk mode does not hide it", v.Name)
-		}
-	}
-	bottom, tiles := 0, 0
-	// The tiles' panel comes last, and each row of them is as high as it says.
-	covered := map[int]int{}
-	for _, p := range wall.Panels {
-		high := p.GridPos.H
-		if p.Repeat == "coin" {
-			tiles++
-			high *= (n + p.MaxPerRow - 1) / p.MaxPerRow
-			if p.GridPos.W != columns {
-				t.Errorf("the tiles are %d columns wide: Grafana makes %d of it", p.GridPos.W, columns)
-			}
-			if n > 3 && high < tilesHigh-1 {
-				t.Errorf("the tiles leave %d of %d units of height empty", tilesHigh-high, tilesHigh)
-			}
-		}
-		if p.Type == "row" || p.Title != "" {
-			t.Errorf("panel %d is a row, or has a title, whose letters are too small for a wall", p.ID)
-		}
-		for y := p.GridPos.Y; y < p.GridPos.Y+high; y++ {
-			covered[y] += p.GridPos.W
-		}
-		bottom = max(bottom, p.GridPos.Y+high)
-	}
-	if tiles != 1 {
-		t.Errorf("%d panels are repeated by coin: a coin is one panel", tiles)
-	}
-	if high := above + bottom*(unitHigh+gap) - gap + footer; high > wallHeight {
-		t.Errorf("the wall is %d pixels high: it scrolls on a wall of %d", high, wallHeight)
-	}
-	// No hole: a grid that Grafana compacts would not look as it was drawn.
-	for y := range bottom {
-		if covered[y] != columns {
-			t.Errorf("row %d of the grid is covered %d of %d columns wide", y, covered[y], columns)
-		}
-	}
-	source := regexp.MustCompile(`a href="https://www\.coingecko\.com"[^/]*>Data provided by CoinGecko`)
-	if !slices.ContainsFunc(wall.Panels, func(p panelJSON) bool { return source.MatchString(p.Options.Content) }) {
-		t.Error("CoinGecko is not named as the source, with a link")
 	}
 }
 

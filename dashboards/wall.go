@@ -54,20 +54,12 @@ const (
 // shape is how many tiles stand beside each other, and how high they are, for a number of coins. The
 // chart has the same table in its template.
 func shape(coins int) (across, high int) {
-	switch {
-	case coins <= 3:
-		return 3, tilesHigh
-	case coins <= 4:
-		return 2, tilesHigh / 2
-	case coins <= 6:
-		return 3, tilesHigh / 2
-	case coins <= 9:
-		return 3, tilesHigh / 3
-	case coins <= 12:
-		return 4, tilesHigh / 3
-	default:
-		return 4, tilesHigh / 4
+	for _, s := range []struct{ most, across, rows int }{{3, 3, 1}, {4, 2, 2}, {6, 3, 2}, {9, 3, 3}, {12, 4, 3}} {
+		if coins <= s.most {
+			return s.across, tilesHigh / s.rows
+		}
 	}
+	return 4, tilesHigh / 4
 }
 
 func wall(coins int) *dashboard {
