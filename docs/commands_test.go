@@ -22,18 +22,11 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// A block is a fenced block of commands.
-type block struct {
-	line int
-	run  bool
-	text string
-}
-
 // reason is what stands before a block that is not run.
 var reason = regexp.MustCompile(`^<!-- not run: \S.*\S -->\n$`)
 
-// blocks reads the fenced blocks of commands from Markdown, and what is wrong with their tags.
-func blocks(markdown []byte) (found []block, wrong []string) {
+// commands reads the fenced blocks of commands that are to be run from Markdown, and what is wrong with the tags of any.
+func commands(markdown []byte) (run, wrong []string) {
 	_ = ast.Walk(goldmark.DefaultParser().Parse(text.NewReader(markdown)), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		fence, is := n.(*ast.FencedCodeBlock)
 		if !is || !entering || !slices.Contains([]string{"sh", "bash", "shell", "console", ""}, string(fence.Language(markdown))) {
@@ -45,14 +38,15 @@ func blocks(markdown []byte) (found []block, wrong []string) {
 		}
 		before, isHTML := n.PreviousSibling().(*ast.HTMLBlock)
 		explained := isHTML && reason.Match(before.Lines().Value(markdown))
-		b := block{1 + bytes.Count(markdown[:n.Pos()], []byte("\n")), info == "sh run", string(n.Lines().Value(markdown))}
-		if info != "sh" && !b.run || b.run == explained {
-			wrong = append(wrong, fmt.Sprintf("line %d: %q", b.line, info))
+		switch {
+		case info == "sh run" && !explained:
+			run = append(run, string(n.Lines().Value(markdown)))
+		case info != "sh" || !explained:
+			wrong = append(wrong, fmt.Sprintf("line %d: %q", 1+bytes.Count(markdown[:n.Pos()], []byte("\n")), info))
 		}
-		found = append(found, b)
 		return ast.WalkContinue, nil
 	})
-	return found, wrong
+	return run, wrong
 }
 
 // exporter is where documents say that an exporter listens.
@@ -71,19 +65,14 @@ func TestCommands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, wrong := blocks(markdown)
+			run, wrong := commands(markdown)
 			for _, w := range wrong {
 				t.Errorf("%s, %s: tag commands as ```sh run, or as ```sh below a line <!-- not run: REASON -->", document, w)
 			}
-			ran := 0
-			for _, b := range found {
-				if b.run {
-					t.Logf("line %d:\n%s", b.line, b.text)
-					shell(t, scratch, strings.ReplaceAll(b.text, exporter, address))
-					ran++
-				}
+			for _, script := range run {
+				shell(t, scratch, strings.ReplaceAll(script, exporter, address))
 			}
-			if ran == 0 {
+			if len(run) == 0 {
 				t.Error("none of its commands was run")
 			}
 		})
@@ -109,7 +98,7 @@ func TestTags(t *testing.T) {
 		{"a fence within a longer fence", "````text\n```sh\n````\n", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, wrong := blocks([]byte(c.markdown)); (len(wrong) > 0) != c.wrong {
+			if _, wrong := commands([]byte(c.markdown)); (len(wrong) > 0) != c.wrong {
 				t.Errorf("wrong: %q", wrong)
 			}
 		})
