@@ -41,8 +41,7 @@ type panelJSON struct {
 	Panels          []panelJSON
 	MaxPerRow       int
 	Transformations []struct {
-		ID      string
-		Options json.RawMessage
+		Options struct{ RenameByName map[string]string }
 	}
 	Options     struct{ Content string }
 	FieldConfig struct{ Defaults map[string]any }
@@ -68,9 +67,16 @@ type variableJSON struct {
 	AllValue   string
 	Regex      string
 	Sort       int
-	Query      json.RawMessage
+	Query      any
 	Datasource sourceJSON
 	Current    struct{ Value any }
+}
+
+// query is what a variable of that type asks for; empty for another.
+func (v variableJSON) query() string {
+	q, _ := v.Query.(map[string]any)
+	text, _ := q["query"].(string)
+	return text
 }
 
 func parsed(t *testing.T, raw []byte) (b boardJSON) {
@@ -352,10 +358,7 @@ func TestWall(t *testing.T) {
 func TestHangShowsWithinARefresh(t *testing.T) {
 	const atOnce, mostCoins = 5, 16
 	wall := boards(t)[0]
-	refresh, err := time.ParseDuration(wall.Refresh)
-	if err != nil {
-		t.Fatal(err)
-	}
+	refresh := span(t, wall.Refresh)
 	requests := mostCoins
 	for _, p := range wall.Panels {
 		if len(p.Targets) > 0 && p.Repeat == "" {

@@ -121,11 +121,7 @@ func (v viewer) look(b boardJSON) map[string]string {
 // options are the values that a variable's query gives, in the order of its setting.
 func (v viewer) options(variable variableJSON, values map[string]string) (options []string) {
 	v.t.Helper()
-	var q struct{ Query string }
-	if err := json.Unmarshal(variable.Query, &q); err != nil {
-		v.t.Fatal(err)
-	}
-	query := fill(q.Query, values)
+	query := fill(variable.query(), values)
 	if m := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`).FindStringSubmatch(query); m != nil {
 		found, _, _, err := v.api.LabelValues(v.t.Context(), m[2], []string{m[1]}, v.at.Add(-24*time.Hour), v.at)
 		if err != nil {
@@ -276,20 +272,17 @@ func (v viewer) checkTable(name string, p panelJSON, q targetJSON, list model.Ma
 	if p.Type != "table" || q.RefID != "A" || len(list) == 0 {
 		return
 	}
+	there := keys("namespace version") // neither is on a developer's machine
+	for label := range list[0].Metric {
+		there = append(there, string(label))
+	}
+	for _, q := range p.Targets {
+		there = append(there, "Value #"+q.RefID)
+	}
 	for _, t := range p.Transformations {
-		var o struct{ RenameByName map[string]string }
-		if err := json.Unmarshal(t.Options, &o); err != nil {
-			v.t.Fatal(err)
-		}
-		for column := range o.RenameByName {
-			if letter, isValue := strings.CutPrefix(column, "Value #"); isValue {
-				if !slices.ContainsFunc(p.Targets, func(q targetJSON) bool { return q.RefID == letter }) {
-					v.t.Errorf("%s: column %q is of no query", name, column)
-				}
-				continue
-			}
-			if list[0].Metric[model.LabelName(column)] == "" && column != "namespace" && column != "version" { // neither is there on a developer's machine
-				v.t.Errorf("%s: no series has the column %q", name, column)
+		for column := range t.Options.RenameByName {
+			if !slices.Contains(there, column) {
+				v.t.Errorf("%s: no query has the column %q", name, column)
 			}
 		}
 	}
@@ -336,13 +329,13 @@ func (v viewer) shown(b boardJSON) (n int, where string) {
 	return n, where
 }
 
-// filled waits until the tiles show so many values.
-func (v *viewer) filled(b boardJSON, want int) {
+// until waits until the tiles show the right number of values, at a moment that is asked for each time.
+func (v *viewer) until(b boardJSON, at func() time.Time, right func(n int) bool) {
 	v.t.Helper()
-	testbed.Eventually(v.t, "values in the tiles", func() error {
-		v.at = time.Now()
-		if n, where := v.shown(b); n < want {
-			return fmt.Errorf("they show %d and not %d:%s", n, want, where)
+	testbed.Eventually(v.t, "the values in the tiles", func() error {
+		v.at = at()
+		if n, where := v.shown(b); !right(n) {
+			return fmt.Errorf("they show %d:%s", n, where)
 		}
 		return nil
 	})
@@ -352,13 +345,7 @@ func (v *viewer) filled(b boardJSON, want int) {
 // whole minutes, and a price that went within one was true when it began.
 func (v *viewer) emptied(b boardJSON) {
 	v.t.Helper()
-	testbed.Eventually(v.t, "tiles without a value", func() error {
-		v.at = time.Now().Truncate(time.Minute).Add(time.Minute)
-		if n, where := v.shown(b); n > 0 {
-			return fmt.Errorf("they show %d:%s", n, where)
-		}
-		return nil
-	})
+	v.until(b, func() time.Time { return time.Now().Truncate(time.Minute).Add(time.Minute) }, func(n int) bool { return n == 0 })
 }
 
 func TestQueries(t *testing.T) {
@@ -427,8 +414,9 @@ func TestQueries(t *testing.T) {
 		return len(fresh.instant(live, time.Now())) == 2
 	})
 	const crosses = 4
-	fresh.filled(wall, 12+crosses)
-	short.filled(wall, 12+crosses)
+	full := func(n int) bool { return n >= 12+crosses }
+	fresh.until(wall, time.Now, full)
+	short.until(wall, time.Now, full)
 
 	found := map[string]int{}
 	t.Run("healthy", func(t *testing.T) {

@@ -166,10 +166,7 @@ func TestTwoShops(t *testing.T) {
 	}
 	asked := map[string]string{}
 	for _, v := range wall.Templating.List {
-		var q struct{ Query string }
-		if json.Unmarshal(v.Query, &q) == nil {
-			asked[v.Name] = strings.TrimSuffix(strings.TrimPrefix(q.Query, "query_result("), ")")
-		}
+		asked[v.Name] = strings.TrimSuffix(strings.TrimPrefix(v.query(), "query_result("), ")")
 	}
 	for _, p := range wall.Panels {
 		for _, q := range p.Targets {
