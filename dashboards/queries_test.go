@@ -301,23 +301,19 @@ func (p panelJSON) each(values map[string]string) (list []map[string]string) {
 	return list
 }
 
-// tiles are the wall's panels that show a price or what follows from it, by what they ask for.
-func tiles(b boardJSON) (list []panelJSON) {
-	for _, p := range b.Panels {
-		if p.Type == "stat" && slices.ContainsFunc(p.Targets, func(q targetJSON) bool {
-			return strings.Contains(q.Expr, "coingecko_price") && !strings.Contains(q.Expr, "ALERTS{")
-		}) {
-			list = append(list, p)
-		}
-	}
-	return list
+// tile is the wall's panel of a coin.
+func (b boardJSON) tile() panelJSON {
+	return b.Panels[slices.IndexFunc(b.Panels, func(p panelJSON) bool { return p.Repeat == "coin" })]
 }
 
-// shown counts the values that the tiles show, and says which.
+// shown counts the values that the tiles of coins and cross rates show, and says which.
 func (v viewer) shown(b boardJSON) (n int, where string) {
 	v.t.Helper()
 	values := v.look(b)
-	for _, p := range tiles(b) {
+	for _, p := range b.Panels {
+		if len(p.Targets) == 0 || !strings.Contains(p.Targets[0].Expr, price) {
+			continue
+		}
 		q := p.Targets[0] // the second says that there is no price
 		for _, values := range p.each(values) {
 			list := v.run(b, p, q, values)
@@ -507,23 +503,19 @@ func prices(t *testing.T, v viewer, wall boardJSON) {
 	space := strings.NewReplacer(" ", "\u00a0") // none at which a name would break
 	words := regexp.MustCompile(space.Replace(`^[A-Z]+  (1 h (0\.00|[+−]\d+\.\d\d)  24 h ([▲▼] [+−]\d+\.\d\d|0\.00) %|[▲▼] [+−]\d+\.\d\d % in (15 min|1 h|24 h))`) +
 		` ` + space.Replace(`49\.90 EUR = ([1-9]\.\d{4}|[1-9]\d\.\d{3}|[1-9]\d\d\.\d\d|[1-9],?\d{3}\.\d|0\.0*[1-9]\d{4}) [A-Z]+$`))
-	for _, p := range wall.Panels {
-		if p.Repeat == "" {
-			continue
+	p := wall.tile()
+	for _, values := range p.each(values) {
+		list := v.run(wall, p, p.Targets[0], values)
+		if len(list) != 1 || string(list[0].Metric["currency"]) != values["coin"] {
+			t.Fatalf("the tile of %s shows %v", values["coin"], list)
 		}
-		for _, values := range p.each(values) {
-			list := v.run(wall, p, p.Targets[0], values)
-			if len(list) != 1 || string(list[0].Metric["currency"]) != values["coin"] {
-				t.Fatalf("the tile of %s shows %v", values["coin"], list)
-			}
-			if name := legend(p.Targets[0], list[0]); !words.MatchString(name) || !strings.HasPrefix(name, strings.ToUpper(values["coin"])+"\u00a0") {
-				t.Errorf("the tile of %s says %q", values["coin"], name)
-			}
-			if values["coin"] == "btc" {
-				got := float64(list[0].Values[len(list[0].Values)-1].Value)
-				if math.Abs(got/want-1) > 0.02 { // a minute of the simulator's market apart, at most
-					t.Errorf("the wall says %v, the exporter %v", got, want)
-				}
+		if name := legend(p.Targets[0], list[0]); !words.MatchString(name) || !strings.HasPrefix(name, strings.ToUpper(values["coin"])+"\u00a0") {
+			t.Errorf("the tile of %s says %q", values["coin"], name)
+		}
+		if values["coin"] == "btc" {
+			got := float64(list[0].Values[len(list[0].Values)-1].Value)
+			if math.Abs(got/want-1) > 0.02 { // a minute of the simulator's market apart, at most
+				t.Errorf("the wall says %v, the exporter %v", got, want)
 			}
 		}
 	}

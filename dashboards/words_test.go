@@ -45,15 +45,11 @@ func promtool(t *testing.T, inputs []input, checks []check) {
 // confirmed, but not when all prices are gone, as they are from minute 63 on.
 func TestMissingCoin(t *testing.T) {
 	wall := boards(t)[0]
-	tile := tiles(wall)
-	tile = tile[len(tile)-1:]
-	if tile[0].Repeat != "coin" {
-		t.Fatalf("panel %d is not the tile of a coin", tile[0].ID)
-	}
+	tile := wall.tile()
 
 	// Grafana ends a range at a whole step before now, and an instant query at now: a price that went in between would be shown beside "no rate".
-	for _, q := range tile[0].Targets {
-		if q.Instant || q.Interval != tile[0].Targets[0].Interval {
+	for _, q := range tile.Targets {
+		if q.Instant || q.Interval != tile.Targets[0].Interval {
 			t.Errorf("query %s of the tile does not look at the moment of the others", q.RefID)
 		}
 	}
@@ -84,8 +80,8 @@ func TestMissingCoin(t *testing.T) {
 				}
 			}
 			checks = append(checks,
-				check{"max(" + fill(tile[0].Targets[0].Expr, values) + ")", fmt.Sprintf("%dm", at), shown},
-				check{"max(" + fill(tile[0].Targets[1].Expr, values) + ")", fmt.Sprintf("%dm", at), says})
+				check{"max(" + fill(tile.Targets[0].Expr, values) + ")", fmt.Sprintf("%dm", at), shown},
+				check{"max(" + fill(tile.Targets[1].Expr, values) + ")", fmt.Sprintf("%dm", at), says})
 		}
 	}
 	promtool(t, inputs, checks)
