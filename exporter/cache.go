@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
@@ -34,17 +33,21 @@ type cacheKey struct{ path, query, accept, encoding string }
 
 // cacheSlot holds the answer for one key. The first request that finds it invalid creates a new one while the others wait.
 type cacheSlot struct {
-	answer atomic.Pointer[cachedAnswer]
-	making sync.Mutex
+	mu     sync.Mutex
+	answer *cachedAnswer
 }
 
-// cachedAnswer is immutable once it is in a slot.
+// cachedAnswer is an http.ResponseWriter that stores the answer. It is immutable once it is in a slot.
 type cachedAnswer struct {
 	of     poller.Status
 	status int
 	header http.Header
-	body   []byte
+	body   bytes.Buffer
 }
+
+func (a *cachedAnswer) Header() http.Header         { return a.header }
+func (a *cachedAnswer) WriteHeader(status int)      { a.status = status }
+func (a *cachedAnswer) Write(b []byte) (int, error) { return a.body.Write(b) }
 
 func newCache(status func() poller.Status) *cache {
 	return &cache{status: status, slots: map[cacheKey]*cacheSlot{}}
@@ -56,12 +59,8 @@ func (c *cache) wrap(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		slot := c.slot(r)
-		a, now := slot.answer.Load(), c.status()
-		if !a.good(now) {
-			a = c.make(slot, next, r)
-		}
-		a.write(w, now)
+		a, now := c.get(next, r)
+		a.send(w, now)
 	})
 }
 
@@ -93,20 +92,20 @@ func (c *cache) slot(r *http.Request) *cacheSlot {
 	return s
 }
 
-func (c *cache) make(slot *cacheSlot, next http.Handler, r *http.Request) *cachedAnswer {
-	slot.making.Lock()
-	defer slot.making.Unlock()
+// get returns the answer to a request, and the status at the time of the request.
+func (c *cache) get(next http.Handler, r *http.Request) (*cachedAnswer, poller.Status) {
+	slot := c.slot(r)
+	slot.mu.Lock()
+	defer slot.mu.Unlock()
 	// The status is read before the answer is created: if it changes meanwhile, the answer is invalid at once.
-	of := c.status()
-	if a := slot.answer.Load(); a.good(of) {
-		return a // another request has created it meanwhile
+	now := c.status()
+	if !slot.answer.good(now) {
+		a := &cachedAnswer{of: now, status: http.StatusOK, header: http.Header{}}
+		next.ServeHTTP(a, r)
+		a.header.Set("Content-Length", strconv.Itoa(a.body.Len()))
+		slot.answer = a
 	}
-	into := &recorder{header: http.Header{}, status: http.StatusOK}
-	next.ServeHTTP(into, r)
-	a := &cachedAnswer{of: of, status: into.status, header: into.header, body: into.body.Bytes()}
-	a.header.Set("Content-Length", strconv.Itoa(len(a.body)))
-	slot.answer.Store(a)
-	return a
+	return slot.answer, now
 }
 
 // good reports whether an answer is still valid. The age of the rates considers both clocks of the machine, so an answer from
@@ -116,23 +115,12 @@ func (a *cachedAnswer) good(now poller.Status) bool {
 		now.Snapshot == a.of.Snapshot && (now.Previous == nil) == (a.of.Previous == nil) && now.LastPoll.Equal(a.of.LastPoll)
 }
 
-func (a *cachedAnswer) write(w http.ResponseWriter, now poller.Status) {
+func (a *cachedAnswer) send(w http.ResponseWriter, now poller.Status) {
 	h := w.Header()
 	maps.Copy(h, a.header)
 	if _, ok := a.header["Age"]; ok { // the answer has aged in the cache
 		h.Set("Age", wholeSeconds(max(now.Age, a.of.Age)))
 	}
 	w.WriteHeader(a.status)
-	w.Write(a.body) //nolint:errcheck // the reader has gone, and nothing is lost
+	w.Write(a.body.Bytes()) //nolint:errcheck // the reader has gone, and nothing is lost
 }
-
-// recorder is an http.ResponseWriter that stores the answer.
-type recorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (r *recorder) Header() http.Header         { return r.header }
-func (r *recorder) WriteHeader(status int)      { r.status = status }
-func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
