@@ -7,8 +7,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,13 +33,12 @@ type drainer struct {
 	mu        sync.Mutex
 	draining  bool
 	listeners []net.Listener
-	busy      map[net.Conn]struct{} // connections that may have a request in flight
-	open      int                   // connections
+	busy      map[net.Conn]bool // by open connection: whether it may have a request in flight
 }
 
 // newDrainer creates a server that closes connections beyond maxConnections at once; 0 means no limit.
 func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
-	d := &drainer{Server: newServer(h, l), done: make(chan struct{}), busy: map[net.Conn]struct{}{}}
+	d := &drainer{Server: newServer(h, l), done: make(chan struct{}), busy: map[net.Conn]bool{}}
 	d.BaseContext = func(l net.Listener) context.Context {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -54,21 +55,17 @@ func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		switch state {
-		case http.StateNew, http.StateActive:
-			d.busy[c] = struct{}{}
-		default:
+		case http.StateClosed, http.StateHijacked:
 			delete(d.busy, c)
-		}
-		switch state {
+			return
 		case http.StateNew:
-			if d.open++; maxConnections > 0 && d.open > maxConnections {
+			if maxConnections > 0 && len(d.busy) >= maxConnections {
 				c.Close()
-				return
+				break
 			}
 			bound(c)
-		case http.StateClosed, http.StateHijacked:
-			d.open--
 		}
+		d.busy[c] = state != http.StateIdle
 	}
 	return d
 }
@@ -139,9 +136,9 @@ func (d *drainer) quiet(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		d.mu.Lock()
-		busy := len(d.busy)
+		busy := slices.Contains(slices.Collect(maps.Values(d.busy)), true)
 		d.mu.Unlock()
-		if busy == 0 {
+		if !busy {
 			return
 		}
 		select {
