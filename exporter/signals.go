@@ -19,20 +19,14 @@ func outliveReaders() (reset func()) {
 func (s *settings) heedHangUps() (reset func()) {
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
-	done := make(chan struct{})
 	go func() {
-		for {
-			select {
-			case <-hangUps:
-				s.reread()
-			case <-done:
-				return
-			}
+		for range hangUps {
+			s.reread()
 		}
 	}()
 	return func() {
 		signal.Stop(hangUps)
-		close(done)
+		close(hangUps)
 	}
 }
 
