@@ -5,11 +5,8 @@ package exporter
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/url"
-	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,21 +24,19 @@ func (s *settings) checkWeb() error {
 		return s.wrong("web.telemetry-path", "the screen uses this path")
 	case strings.HasSuffix(p, "/"):
 		return s.wrong("web.telemetry-path", "remove the trailing slash")
-	case !regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`).MatchString(p), p != path.Clean(p):
+	case p == "", !isPrefix(p):
 		return s.wrong("web.telemetry-path", "not a path that begins with / and consists of letters, digits and ._~-")
 	case p == relayPath, p == pingPath, strings.HasPrefix(p+"/", "/-/"), strings.HasPrefix(p, "/screen"):
 		return s.wrong("web.telemetry-path", "another endpoint uses this path")
 	}
 	for _, flag := range []string{"web.max-requests", "web.max-connections"} {
 		if g := s.given[flag]; len(g.values) > 0 {
-			n, err := strconv.Atoi(g.values[len(g.values)-1])
-			if errors.Is(err, strconv.ErrRange) {
+			switch n, err := strconv.Atoi(g.values[len(g.values)-1]); {
+			case errors.Is(err, strconv.ErrRange):
 				return s.wrong(flag, "the number is too large")
-			}
-			if err != nil { // kingpin parses 1.5 as 1
+			case err != nil: // kingpin parses 1.5 as 1
 				return s.wrong(flag, "not a whole number")
-			}
-			if n < 0 {
+			case n < 0:
 				return s.wrong(flag, "must not be negative; 0 means no limit")
 			}
 		}
@@ -67,34 +62,34 @@ func (s *settings) checkWeb() error {
 
 // checkListeners checks the listen addresses.
 func (s *settings) checkListeners() error {
-	listeners := map[string][]string{"web.health-listen-address": {s.healthAddress}}
+	var addresses []string
 	if !*s.web.WebSystemdSocket {
-		listeners["web.listen-address"] = *s.web.WebListenAddresses
+		addresses = slices.Clone(*s.web.WebListenAddresses)
 	}
-	var before []string
-	for _, flag := range slices.Backward(slices.Sorted(maps.Keys(listeners))) {
-		for _, address := range listeners[flag] {
-			if address == "" && flag == "web.health-listen-address" {
-				continue
-			}
-			problem := listenProblem(address)
-			if strings.HasPrefix(address, "vsock://") && flag == "web.health-listen-address" {
+	flag, health := "web.listen-address", len(addresses)
+	if s.healthAddress != "" {
+		addresses = append(addresses, s.healthAddress)
+	}
+	for i, address := range addresses {
+		problem := listenProblem(address)
+		if i == health {
+			flag = "web.health-listen-address"
+			if strings.HasPrefix(address, "vsock://") {
 				problem = "the health endpoints cannot use vsock"
 			}
-			if problem != "" {
-				return s.wrongValue(flag, address, problem)
+		}
+		if problem != "" {
+			return s.wrongValue(flag, address, problem)
+		}
+		taken := func(a string) int {
+			return slices.IndexFunc(addresses[:i], func(other string) bool { return sameListener(a, other) })
+		}
+		if at := taken(address); at >= 0 {
+			port := 9880
+			for taken(fmt.Sprint(":", port)) >= 0 {
+				port++
 			}
-			taken := func(a string) int {
-				return slices.IndexFunc(before, func(other string) bool { return sameListener(a, other) })
-			}
-			if i := taken(address); i >= 0 {
-				port := 9880
-				for taken(fmt.Sprint(":", port)) >= 0 {
-					port++
-				}
-				return s.wrongExample(flag, address, "uses the same port as "+before[i], fmt.Sprint(":", port))
-			}
-			before = append(before, address)
+			return s.wrongExample(flag, address, "uses the same port as "+addresses[at], fmt.Sprint(":", port))
 		}
 	}
 	return nil

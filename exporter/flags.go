@@ -42,7 +42,6 @@ type settings struct {
 	shutdownTimeout        time.Duration
 	externalFlag           string
 	externalPath           string // the prefix as seen from outside, without a trailing slash
-	hasExternal            bool   // externalFlag is set
 	prefixFlag             string
 	prefix                 string // of all paths, without a trailing slash
 	corsFlag               string

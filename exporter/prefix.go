@@ -26,7 +26,7 @@ func (s *settings) checkPrefix() error {
 		if !isPrefix(s.externalPath) {
 			return s.wrong("web.external-url", "the path must consist of letters, digits and ._~-")
 		}
-		s.hasExternal, s.prefix = true, s.externalPath
+		s.prefix = s.externalPath
 	}
 	if s.prefixFlag != "" {
 		s.prefix = strings.TrimRight("/"+strings.Trim(s.prefixFlag, "/"), "/")
@@ -34,7 +34,7 @@ func (s *settings) checkPrefix() error {
 			return s.wrong("web.route-prefix", "not a path of letters, digits and ._~-")
 		}
 	}
-	if !s.hasExternal {
+	if s.externalFlag == "" {
 		s.externalPath = s.prefix
 	}
 	return nil
@@ -60,7 +60,7 @@ func (s *settings) announce(at net.Addr) {
 // linkBase is the beginning of the screen's links. Without an external URL they are relative, so they also work behind a
 // reverse proxy that is not configured here.
 func (s *settings) linkBase() string {
-	if s.hasExternal {
+	if s.externalFlag != "" {
 		return s.externalPath
 	}
 	return "."

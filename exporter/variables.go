@@ -27,7 +27,7 @@ const variablePrefix = "COINGECKO_EXPORTER_"
 
 // variable returns the environment variable that sets a flag.
 func variable(flag string) string {
-	return variablePrefix + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(flag))
+	return variablePrefix + strings.ToUpper(separators.Replace(flag))
 }
 
 // isAction reports whether a flag is an action and not a setting. Variables do not set actions: a container would do nothing
