@@ -90,15 +90,10 @@ func wholeSeconds(d time.Duration) string {
 
 // refusal returns a body in the shape of CoinGecko's errors.
 func refusal(s poller.Status) []byte {
-	var body struct {
-		Status struct {
-			Code    int    `json:"error_code"`
-			Message string `json:"error_message"`
-		} `json:"status"`
-	}
-	body.Status.Code = http.StatusServiceUnavailable
-	body.Status.Message = "No current rates. " + whyNone(s)
-	b, err := json.Marshal(body)
+	b, err := json.Marshal(map[string]any{"status": map[string]any{
+		"error_code":    http.StatusServiceUnavailable,
+		"error_message": "No current rates. " + whyNone(s),
+	}})
 	if err != nil { // cannot happen for a string and a number
 		panic(err)
 	}
