@@ -160,7 +160,7 @@ func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func TestCachedScrapeAllocates(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(simulator.Recorded()) }))
 	t.Cleanup(upstream.Close)
-	s, err := parse([]string{"--coingecko.url=" + upstream.URL + "/api/v3"}, newEnvironment(withKeyInEnv("")), io.Discard, io.Discard)
+	s, err := parse([]string{"--coingecko.url=" + upstream.URL + "/api/v3"}, nil, io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

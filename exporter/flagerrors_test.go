@@ -411,24 +411,3 @@ coingecko_exporter_simulate is ignored; did you mean COINGECKO_EXPORTER_SIMULATE
 		t.Error("a variable made the program do something else")
 	}
 }
-
-// Settings that are valid but probably wrong.
-func TestWarnings(t *testing.T) {
-	for args, want := range map[string]string{
-		"--coingecko.url=https://www.coingecko.com/api/v3":           "--coingecko.url=https://www.coingecko.com/api/v3: no plan uses this host; CoinGecko's API is at https://api.coingecko.com/api/v3",
-		"--coingecko.url=http://api.coingecko.com/api/v3":            "--coingecko.url=http://api.coingecko.com/api/v3: CoinGecko requires https://",
-		"--coingecko.url=https://api.coingeko.com/api/v3":            "--coingecko.url=https://api.coingeko.com/api/v3: this is not a CoinGecko host and is treated as another exporter; did you mean https://api.coingecko.com/api/v3?",
-		"--coingecko.url=http://relay:9880/api/v3":                   "",
-		"--web.listen-address=:1 --web.systemd-socket --no-simulate": "--web.listen-address=:1 is ignored because --web.systemd-socket is set",
-		"--simulate": "",
-	} {
-		var out strings.Builder
-		s, err := parse(strings.Fields(args), environment{"LISTEN_FDS": "1"}, &out, &out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Join(s.warnings(), "\n"); got != want {
-			t.Errorf("%s: got\n%s\nwant\n%s", args, got, want)
-		}
-	}
-}

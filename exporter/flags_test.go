@@ -18,96 +18,88 @@ func file(t *testing.T, content string) string {
 	return f
 }
 
-func withKeyInEnv(key string) []string { return []string{"COINGECKO_API_KEY=" + key} }
-
+// Settings that are valid, what follows from them, and warnings about those that are probably wrong.
 func TestUsableSettings(t *testing.T) {
-	key := file(t, "CG-0123456789\n")
-	for name, tc := range map[string]struct {
-		args     []string
-		env      string
-		vars     []string
+	const (
+		demo   = "--coingecko.plan=demo "
+		url    = "--coingecko.url="
+		relay  = url + "http://poller:9880/api/v3 "
+		unsent = ": the API key from --coingecko.api-key-file is not sent to this host, only to CoinGecko over https:// and to loopback addresses"
+		socket = "--web.systemd-socket is set; the exporter starts only from a systemd .socket unit"
+	)
+	key := "--coingecko.api-key-file=" + file(t, "CG-0123456789\n") + " "
+	for _, tc := range []struct {
+		args     string
+		variable string
 		interval time.Duration
 		maxAge   time.Duration
-		warning  string
+		warnings []string
 	}{
-		"keyless":              {interval: time.Minute, maxAge: 10 * time.Minute},
-		"demo":                 {args: []string{"--coingecko.plan=demo", "--coingecko.api-key-file=" + key}, interval: 5 * time.Minute, maxAge: 15 * time.Minute},
-		"pro":                  {args: []string{"--coingecko.plan=pro"}, env: "CG-0123456789", interval: time.Minute, maxAge: 10 * time.Minute},
-		"a relay":              {args: []string{"--coingecko.url=http://poller:9880/api/v3"}, interval: 10 * time.Second, maxAge: 10 * time.Minute},
-		"a relay first":        {args: []string{"--coingecko.url=http://poller:9880/api/v3", "--coingecko.url=https://api.coingecko.com/api/v3"}, interval: time.Minute, maxAge: 10 * time.Minute},
-		"the simulated market": {args: []string{"--simulate"}, env: "CG-0123456789", interval: 2 * time.Second, maxAge: 10 * time.Minute},
-		"a short max-age":      {args: []string{"--simulate", "--rates.max-age=6s", "--coingecko.timeout=10s"}, interval: 2 * time.Second, maxAge: 6 * time.Second},
-		"long intervals":       {args: []string{"--coingecko.interval=30m"}, interval: 30 * time.Minute, maxAge: 90 * time.Minute},
-		"a max-age of one interval": {
-			args: []string{"--coingecko.interval=5m", "--rates.max-age=5m"}, interval: 5 * time.Minute, maxAge: 5 * time.Minute,
-			warning: "--rates.max-age=5m0s is so close to the poll interval of 5m0s that a single missed poll makes the rates stale; set at least 13m21s",
-		},
-		"beyond the quota": {
-			args: []string{"--coingecko.plan=demo", "--coingecko.interval=60s"}, env: "CG-0123456789",
-			interval: time.Minute, maxAge: 10 * time.Minute,
-			warning: "--coingecko.interval=1m0s makes 44640 polls in a month of 31 days; the demo plan allows 10000, which last 6.9 days; set at least 4m29s",
-		},
-		"a key for relays": {
-			args: []string{"--coingecko.plan=demo", "--coingecko.url=http://poller:9880/api/v3"}, env: "CG-0123456789",
-			interval: 10 * time.Second, maxAge: 10 * time.Minute,
-			warning: "--coingecko.url=http://poller:9880/api/v3: the API key from COINGECKO_API_KEY is not sent to this host, only to CoinGecko over https:// and to loopback addresses",
-		},
-		"a key by plain HTTP": {
-			args:     []string{"--coingecko.plan=demo", "--coingecko.url=http://api.coingecko.com/api/v3", "--coingecko.api-key-file=" + key},
-			interval: 5 * time.Minute, maxAge: 15 * time.Minute,
-			warning: "--coingecko.url=http://api.coingecko.com/api/v3: the API key from --coingecko.api-key-file is not sent to this host, only to CoinGecko over https:// and to loopback addresses",
-		},
-		"a name with the dot of the root": {
-			args:     []string{"--coingecko.plan=demo", "--coingecko.url=https://API.coingecko.com./api/v3/", "--coingecko.api-key-file=" + key},
-			interval: 5 * time.Minute, maxAge: 15 * time.Minute,
-		},
-		"a health check that waits": {env: "", vars: []string{"COINGECKO_EXPORTER_HEALTH_URL=http://rates:9880"}, interval: time.Minute, maxAge: 10 * time.Minute},
-		"a socket": {
-			args: []string{"--web.systemd-socket"}, vars: []string{"LISTEN_FDS=1"}, interval: time.Minute, maxAge: 10 * time.Minute,
-		},
+		{"", "COINGECKO_API_KEY=", time.Minute, 10 * time.Minute, nil},
+		{demo + key, "", 5 * time.Minute, 15 * time.Minute, nil},
+		{"--coingecko.plan=pro", "COINGECKO_API_KEY=CG-0123456789", time.Minute, 10 * time.Minute, nil},
+		{relay, "", 10 * time.Second, 10 * time.Minute, nil},
+		{relay + url + "https://api.coingecko.com/api/v3", "", time.Minute, 10 * time.Minute, nil},
+		{"--simulate", "COINGECKO_API_KEY=CG-0123456789", 2 * time.Second, 10 * time.Minute, nil},
+		{"--simulate --rates.max-age=6s --coingecko.timeout=10s", "", 2 * time.Second, 6 * time.Second, nil},
+		{"--coingecko.interval=30m", "", 30 * time.Minute, 90 * time.Minute, nil},
+		{"", "COINGECKO_EXPORTER_HEALTH_URL=http://rates:9880", time.Minute, 10 * time.Minute, nil}, // waits for --health.check
+		{demo + key + url + "https://API.coingecko.com./api/v3/", "", 5 * time.Minute, 15 * time.Minute, nil},
+		{"--coingecko.interval=5m --rates.max-age=5m", "", 5 * time.Minute, 5 * time.Minute, []string{
+			"--rates.max-age=5m0s is so close to the poll interval of 5m0s that a single missed poll makes the rates stale; set at least 13m21s",
+		}},
+		{demo + key + "--coingecko.interval=60s", "", time.Minute, 10 * time.Minute, []string{
+			"--coingecko.interval=1m0s makes 44640 polls in a month of 31 days; the demo plan allows 10000, which last 6.9 days; set at least 4m29s",
+		}},
+		{demo + key + relay, "", 10 * time.Second, 10 * time.Minute, []string{
+			"--coingecko.url=http://poller:9880/api/v3" + unsent,
+		}},
+		{demo + key + url + "http://api.coingecko.com/api/v3", "", 5 * time.Minute, 15 * time.Minute, []string{
+			"--coingecko.url=http://api.coingecko.com/api/v3" + unsent,
+		}},
+		{url + "http://api.coingecko.com/api/v3", "", time.Minute, 10 * time.Minute, []string{
+			"--coingecko.url=http://api.coingecko.com/api/v3: CoinGecko requires https://",
+		}},
+		{url + "https://www.coingecko.com/api/v3", "", time.Minute, 10 * time.Minute, []string{
+			"--coingecko.url=https://www.coingecko.com/api/v3: no plan uses this host; CoinGecko's API is at https://api.coingecko.com/api/v3",
+		}},
+		{url + "https://api.coingeko.com/api/v3", "", 10 * time.Second, 10 * time.Minute, []string{
+			"--coingecko.url=https://api.coingeko.com/api/v3: this is not a CoinGecko host and is treated as another exporter; did you mean https://api.coingecko.com/api/v3?",
+		}},
+		{"--web.systemd-socket", "", time.Minute, 10 * time.Minute, []string{socket}},
+		{"--web.listen-address=:1 --web.systemd-socket --no-simulate", "", time.Minute, 10 * time.Minute, []string{
+			"--web.listen-address=:1 is ignored because --web.systemd-socket is set", socket,
+		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s, err := parse(tc.args, newEnvironment(append(withKeyInEnv(tc.env), tc.vars...)), io.Discard, io.Discard)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if s.interval != tc.interval || s.maxAge != tc.maxAge {
-				t.Errorf("interval %v, max-age %v, want %v and %v", s.interval, s.maxAge, tc.interval, tc.maxAge)
-			}
-			if got := strings.Join(s.warnings(), "\n"); got != tc.warning {
-				t.Errorf("warnings %q, want %q", got, tc.warning)
-			}
-
-			// The same, by --config.check.
-			var stdout, stderr strings.Builder
-			if code := Run(t.Context(), append(tc.args, "--config.check"), append(withKeyInEnv(tc.env), tc.vars...), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
-				t.Errorf("--config.check: exit code %d, stderr %q", code, &stderr)
-			}
-			if want := "The configuration is valid.\n"; !strings.HasPrefix(stdout.String(), want) || !strings.Contains(stdout.String(), tc.warning) {
-				t.Errorf("--config.check said %q", &stdout)
-			}
-		})
+		args, environ := append(strings.Fields(tc.args), "--config.check"), []string{tc.variable}
+		s, err := parse(args, newEnvironment(environ), io.Discard, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.interval != tc.interval || s.maxAge != tc.maxAge {
+			t.Errorf("%s: interval %v, max-age %v, want %v and %v", args, s.interval, s.maxAge, tc.interval, tc.maxAge)
+		}
+		want := strings.Join(append([]string{"The configuration is valid."}, tc.warnings...), "\nWarning: ") + "\n"
+		var out strings.Builder
+		if code := Run(t.Context(), args, environ, &out, &out); code != 0 || out.String() != want {
+			t.Errorf("%s: exit code %d, got\n%s\nwant\n%s", args, code, &out, want)
+		}
 	}
 }
 
 func TestEnvironmentSetsFlags(t *testing.T) {
 	t.Setenv("COINGECKO_EXPORTER_RATES_MAX_AGE", "the process's own environment is none of Run's business")
-	environment := map[string]string{
-		"COINGECKO_EXPORTER_COINGECKO_URL":        "http://a/api/v3\r\nhttp://b/api/v3\n",
-		"COINGECKO_EXPORTER_RATES_MAX_AGE":        "30m",
-		"COINGECKO_EXPORTER_SCREEN_COINS":         "BTC, eth",
-		"COINGECKO_EXPORTER_SCREEN_QUOTE":         "EUR",
-		"COINGECKO_EXPORTER_WEB_MAX_REQUESTS":     "7",
-		"COINGECKO_EXPORTER_WEB_LISTEN_ADDRESS":   ":1\n:2",
-		"COINGECKO_EXPORTER_COINGECKO_INTERVAL":   "20s",
-		"COINGECKO_EXPORTER_WEB_SHUTDOWN_TIMEOUT": "3s",
-		"COINGECKO_EXPORTER_WEB_SHUTDOWN_DELAY":   "nonsense that a flag overrides",
-
-		"COINGECKO_EXPORTER_WEB_DISABLE_EXPORTER_METRICS": "true",
-	}
-	var environ []string
-	for k, v := range environment {
-		environ = append(environ, k+"="+v)
+	environ := []string{
+		"COINGECKO_EXPORTER_COINGECKO_URL=http://a/api/v3\r\nhttp://b/api/v3\n",
+		"COINGECKO_EXPORTER_RATES_MAX_AGE=30m",
+		"COINGECKO_EXPORTER_SCREEN_COINS=BTC, eth",
+		"COINGECKO_EXPORTER_SCREEN_QUOTE=EUR",
+		"COINGECKO_EXPORTER_WEB_MAX_REQUESTS=7",
+		"COINGECKO_EXPORTER_WEB_LISTEN_ADDRESS=:1\n:2",
+		"COINGECKO_EXPORTER_COINGECKO_INTERVAL=20s",
+		"COINGECKO_EXPORTER_WEB_SHUTDOWN_TIMEOUT=3s",
+		"COINGECKO_EXPORTER_WEB_SHUTDOWN_DELAY=nonsense that a flag overrides",
+		"COINGECKO_EXPORTER_WEB_DISABLE_EXPORTER_METRICS=true",
 	}
 	s, err := parse([]string{"--coingecko.interval=30s", "--web.shutdown-delay=1s"}, newEnvironment(environ), io.Discard, io.Discard)
 	if err != nil {
@@ -120,22 +112,15 @@ func TestEnvironmentSetsFlags(t *testing.T) {
 	if s.interval != 30*time.Second {
 		t.Errorf("the flag did not win over the environment: %v", s.interval)
 	}
-
-	// Help tells the defaults of the program.
-	var help, stderr strings.Builder
-	if code := Run(t.Context(), []string{"--help"}, environ, &help, &stderr); code != 0 || !strings.Contains(help.String(), `--screen.quote="usd"`) {
-		t.Errorf("exit code %d, %s%s", code, &help, &stderr)
-	}
 }
 
 func TestHelpAndVersion(t *testing.T) {
-	for flag, want := range map[string]string{"--help": "--coingecko.plan=keyless", "-h": "$COINGECKO_EXPORTER_COINGECKO_PLAN", "--version": "coingecko-exporter, version"} {
+	environ := []string{"COINGECKO_EXPORTER_SCREEN_QUOTE=EUR"} // help tells the defaults of the program
+	for flag, want := range map[string]string{"--help": `--screen.quote="usd"`, "-h": "$COINGECKO_EXPORTER_COINGECKO_PLAN", "--version": "coingecko-exporter, version"} {
 		var stdout, stderr strings.Builder
-		if code := Run(t.Context(), []string{flag}, withKeyInEnv(""), &stdout, &stderr); code != 0 {
-			t.Errorf("%s: exit code %d", flag, code)
-		}
-		if !strings.Contains(stdout.String(), want) || stderr.Len() > 0 {
-			t.Errorf("%s: stdout %q, stderr %q", flag, &stdout, &stderr)
+		code := Run(t.Context(), []string{flag}, environ, &stdout, &stderr)
+		if code != 0 || !strings.Contains(stdout.String(), want) || stderr.Len() > 0 {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", flag, code, &stdout, &stderr)
 		}
 	}
 }

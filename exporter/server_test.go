@@ -261,7 +261,7 @@ func TestShutdownBeforeListening(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if code := Run(ctx, []string{"--simulate", "--web.listen-address=127.0.0.1:0", "--web.shutdown-timeout=1h"}, withKeyInEnv(""), io.Discard, io.Discard); code != 0 {
+	if code := Run(ctx, []string{"--simulate", "--web.listen-address=127.0.0.1:0", "--web.shutdown-timeout=1h"}, nil, io.Discard, io.Discard); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
