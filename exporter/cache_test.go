@@ -3,31 +3,17 @@ package exporter
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 )
-
-// counting is a handler that counts its requests.
-type counting struct {
-	mu     sync.Mutex
-	calls  int
-	answer http.HandlerFunc
-}
-
-func (c *counting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.mu.Lock()
-	c.calls++
-	c.mu.Unlock()
-	c.answer(w, r)
-}
 
 // request sends a handler a request with header lines such as "Accept: text/html".
 func request(h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {
@@ -43,7 +29,10 @@ func request(h http.Handler, method, target string, headers ...string) *httptest
 
 func TestCache(t *testing.T) {
 	s := answered(3 * time.Second)
-	next := &counting{answer: func(w http.ResponseWriter, r *http.Request) {
+	calls := 0
+	c := newCache(func() poller.Status { return s })
+	h := c.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls++
 		if r.URL.Path == relayPath {
 			w.Header().Set("Age", wholeSeconds(s.Age))
 		}
@@ -51,18 +40,16 @@ func TestCache(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		fmt.Fprint(w, r.URL.String(), r.Header.Get("Accept"), r.Header.Get("Accept-Encoding"))
-	}}
-	c := newCache(func() poller.Status { return s })
-	h := c.wrap(next)
+	}))
 	get := func(method, target string, headers ...string) *httptest.ResponseRecorder {
 		return request(h, method, target, headers...)
 	}
 	made := func(what string, want int, ask func()) {
 		t.Helper()
-		next.calls = 0
+		calls = 0
 		ask()
-		if next.calls != want {
-			t.Errorf("%s: %d answers were made, want %d", what, next.calls, want)
+		if calls != want {
+			t.Errorf("%s: %d answers were made, want %d", what, calls, want)
 		}
 	}
 
@@ -134,26 +121,19 @@ func TestCache(t *testing.T) {
 // Concurrent requests get one answer that was created once.
 func TestCacheMakesOneAnswerForACrowd(t *testing.T) {
 	s := answered(time.Second)
+	var calls atomic.Int64
 	release := make(chan bool)
-	next := &counting{answer: func(http.ResponseWriter, *http.Request) { <-release }}
-	h := newCache(func() poller.Status { return s }).wrap(next)
+	h := newCache(func() poller.Status { return s }).wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1); <-release }))
 	var crowd sync.WaitGroup
 	for range 50 {
 		crowd.Go(func() { request(h, http.MethodGet, "/metrics") })
 	}
 	release <- true
 	crowd.Wait()
-	if next.calls != 1 {
-		t.Errorf("%d answers were made", next.calls)
+	if calls.Load() != 1 {
+		t.Errorf("%d answers were made", calls.Load())
 	}
 }
-
-// discard is an http.ResponseWriter that discards the answer.
-type discard struct{ header http.Header }
-
-func (d *discard) Header() http.Header         { return d.header }
-func (d *discard) WriteHeader(int)             {}
-func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
 // Allocations of a cached scrape beyond those of net/http. A test can check them, because they do not depend on the load of the
 // machine.
@@ -164,14 +144,13 @@ func TestCachedScrapeAllocates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.logger = slog.New(slog.DiscardHandler)
 	e, err := build(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	go e.poller.Run(t.Context())
 	<-e.poller.First()
-	w := &discard{header: http.Header{}}
+	w := &httptest.ResponseRecorder{} // discards the answer
 	for path, most := range map[string]float64{"/metrics": 6, "/": 4, relayPath: 6} {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.Header.Set("Accept-Encoding", "gzip")
