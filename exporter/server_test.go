@@ -3,9 +3,8 @@ package exporter
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -106,54 +105,44 @@ func TestRelayEndpoint(t *testing.T) {
 		}
 	}
 
-	for name, tc := range map[string]struct {
-		status  poller.Status
-		retry   string
-		message string
-	}{
-		"first start": {poller.Status{Now: s.Now}, "10", "No current rates. The first poll is in progress."},
-		"refused":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(90 * time.Second), Err: &coingecko.Error{Reason: coingecko.Unauthorized, Status: 401, Key: "--coingecko.api-key-file"}}, "10", "No current rates. CoinGecko refused the API key (401). Check --coingecko.api-key-file."},
-		"too old":     {poller.Status{Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(time.Hour)}, "10", "No current rates. The last rates have expired."},
+	refused := &coingecko.Error{Reason: coingecko.Unauthorized, Status: 401, Key: "--coingecko.api-key-file"}
+	for message, none := range map[string]poller.Status{
+		"The first poll is in progress.":                                       {Now: s.Now},
+		"CoinGecko refused the API key (401). Check --coingecko.api-key-file.": {Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(90 * time.Second), Err: refused},
+		"The last rates have expired.":                                         {Now: s.Now, LastPoll: s.Now, NextPoll: s.Now.Add(time.Hour)},
 	} {
-		s = tc.status
-		w := serve()
-		var body struct {
-			Status struct {
-				Code    int    `json:"error_code"`
-				Message string `json:"error_message"`
-			} `json:"status"`
-		}
-		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
-			t.Fatal(err)
-		}
-		if w.Code != 503 || w.Header().Get("Retry-After") != tc.retry || body.Status.Code != 503 || body.Status.Message != tc.message {
-			t.Errorf("%s: %d, Retry-After %s, %+v", name, w.Code, w.Header().Get("Retry-After"), body)
+		s = none
+		w, want := serve(), `{"status":{"error_code":503,"error_message":"No current rates. `+message+`"}}`
+		if retry := w.Header().Get("Retry-After"); w.Code != 503 || retry != "10" || w.Body.String() != want {
+			t.Errorf("%d, Retry-After %s, got\n%s\nwant\n%s", w.Code, retry, w.Body, want)
 		}
 	}
+}
+
+// readiness returns status and body of /-/ready.
+func readiness(h *health) string {
+	w := request(h.handler(), http.MethodGet, "/-/ready")
+	return fmt.Sprint(w.Code, " ", w.Body)
 }
 
 func TestReadiness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &health{started: time.Now(), poller: poller.New(poller.Options{})}
-		serve := func() (int, string) {
-			w := httptest.NewRecorder()
-			h.serveReady(w, nil)
-			return w.Code, w.Body.String()
-		}
-		if code, body := serve(); code != 503 || body != "Not ready: no rates yet. The first poll is in progress.\n" {
-			t.Errorf("at the start: %d %s", code, body)
-		}
-		time.Sleep(grace - time.Nanosecond)
-		if code, _ := serve(); code != 503 {
-			t.Errorf("a moment before two minutes: %d", code)
-		}
-		time.Sleep(time.Nanosecond)
-		if code, body := serve(); code != 200 || body != "Ready, but there are no rates yet. The first poll is in progress.\n" {
-			t.Errorf("after two minutes without rates: %d %s", code, body)
-		}
-		h.draining.Store(true)
-		if code, body := serve(); code != 503 || body != "Not ready: shutting down.\n" {
-			t.Errorf("in shutdown: %d %s", code, body)
+		for _, step := range []struct {
+			wait     time.Duration
+			draining bool
+			want     string
+		}{
+			{0, false, "503 Not ready: no rates yet. The first poll is in progress.\n"},
+			{grace - time.Nanosecond, false, "503 Not ready: no rates yet. The first poll is in progress.\n"},
+			{time.Nanosecond, false, "200 Ready, but there are no rates yet. The first poll is in progress.\n"},
+			{0, true, "503 Not ready: shutting down.\n"},
+		} {
+			time.Sleep(step.wait)
+			h.draining.Store(step.draining)
+			if got := readiness(h); got != step.want {
+				t.Errorf("after %v: got %s want %s", time.Since(h.started), got, step.want)
+			}
 		}
 	})
 }
@@ -162,62 +151,46 @@ func TestReadiness(t *testing.T) {
 // been rates, the process stays ready.
 func TestRefusedIsNeverReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var answer atomic.Pointer[func() (*http.Response, error)]
-		give := func(f func() (*http.Response, error)) { answer.Store(&f) }
-		respond := func(status int, body string) {
-			give(func() (*http.Response, error) {
-				return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
-			})
-		}
+		var upstream atomic.Value
 		client, err := coingecko.New(coingecko.Options{
 			Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "https", Host: "api.coingecko.com"}, Upstream: coingecko.CoinGecko}},
-			Transport: testbed.RoundTripper(func(*http.Request) (*http.Response, error) { return (*answer.Load())() }),
-			Timeout:   time.Second,
+			Transport: testbed.RoundTripper(func(r *http.Request) (*http.Response, error) {
+				return upstream.Load().(testbed.RoundTripper).RoundTrip(r)
+			}),
+			Timeout: time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := poller.New(poller.Options{
+		h := &health{started: time.Now(), poller: poller.New(poller.Options{
 			Client: client, Interval: time.Minute, MinInterval: time.Minute, MaxAge: 10 * time.Minute, BackoffMin: time.Minute, BackoffMax: time.Minute,
 			Logger: slog.New(slog.DiscardHandler),
-		})
-		down := func() (*http.Response, error) { return nil, errors.New("connection refused") }
-		give(down)
+		})}
 		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); _ = p.Run(ctx) }()
-		defer func() { stop(); <-done }()
-
-		h := &health{started: time.Now(), poller: p}
-		said := ""
-		ready := func(when string, want bool) {
-			t.Helper()
+		defer stop()
+		down := testbed.RoundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
+		answers := func(status int, body string) testbed.RoundTripper { return testbed.Transport(testbed.Answers(status, body)) }
+		upstream.Store(down)
+		go h.poller.Run(ctx)
+		for i, step := range []struct {
+			upstream testbed.RoundTripper // for five minutes
+			want     string
+		}{
+			{down, "200 Ready, but there are no rates yet. CoinGecko cannot be reached"},
+			{answers(401, `{"status":{"error_code":10002}}`), "503 Not ready: no rates yet. CoinGecko refused access without an API key (401)."},
+			{down, "503 Not ready: no rates yet. CoinGecko cannot be reached"},
+			{answers(403, ""), "503 Not ready: no rates yet. CoinGecko refused access without an API key (403)."},
+			{answers(200, string(coingecko.Encode(answered(0).Snapshot.Rates))), "200 Ready.\n"},
+			{answers(401, ""), "200 Ready.\n"},
+			{answers(401, ""), "200 Ready"}, // the rates are about to expire
+			{answers(401, ""), "200 Ready, but the rates have expired. CoinGecko refused access without an API key (401)."},
+		} {
+			upstream.Store(step.upstream)
 			time.Sleep(5 * time.Minute)
 			synctest.Wait()
-			w := httptest.NewRecorder()
-			if h.serveReady(w, nil); (w.Code == 200) != want {
-				t.Errorf("%s: %d %s", when, w.Code, w.Body)
+			if got := readiness(h); !strings.HasPrefix(got, step.want) {
+				t.Errorf("step %d: got %s want %s", i, got, step.want)
 			}
-			said = w.Body.String()
-		}
-		ready("never reached", true)
-		respond(401, `{"status":{"error_code":10002}}`)
-		ready("refused", false)
-		give(down)
-		ready("not reached after a refusal", false)
-		respond(403, "")
-		ready("refused again", false)
-		respond(200, `{"rates":{"btc":{"name":"Bitcoin","unit":"BTC","value":1,"type":"crypto"},"usd":{"name":"US Dollar","unit":"$","value":75817.765,"type":"fiat"}}}`)
-		ready("with rates", true)
-		if said != "Ready.\n" {
-			t.Errorf("with rates: %s", said)
-		}
-		respond(401, "")
-		ready("refused when there were rates once", true)
-		ready("when they are nearly too old", true)
-		ready("when they have expired", true)
-		if !strings.HasPrefix(said, "Ready, but the rates have expired. CoinGecko refused access without an API key (401).") {
-			t.Errorf("with rates that have expired: %s", said)
 		}
 	})
 }
@@ -258,12 +231,6 @@ func TestShutdownBeforeListening(t *testing.T) {
 	}
 	close(d.done)
 	<-ended
-
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if code := Run(ctx, []string{"--simulate", "--web.listen-address=127.0.0.1:0", "--web.shutdown-timeout=1h"}, nil, io.Discard, io.Discard); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
 }
 
 // The kernel buffers only a limited amount for a connection, with and without TLS.
