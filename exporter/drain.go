@@ -5,7 +5,6 @@ package exporter
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -88,13 +87,10 @@ func bound(c net.Conn) {
 	}
 }
 
-// serve listens and serves according to the toolkit's flags, until drain.
+// serve listens and serves according to the toolkit's flags, until drain. Its error means something only if drain was not called.
 func (d *drainer) serve(s *settings) error {
 	defer close(d.done)
-	if err := web.ListenAndServe(d.Server, s.web, s.logger); !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
+	return web.ListenAndServe(d.Server, s.web, s.logger)
 }
 
 // drain shuts the server down: it is not ready at once, keeps serving for the delay, and then waits until every accepted request
