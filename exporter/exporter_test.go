@@ -171,12 +171,12 @@ func simulate(t testing.TB, o simulator.Options) *simulator.Simulator {
 	return sim
 }
 
+// A presenter can let the market fail, and it recovers within a few polls.
 func TestSimulate(t *testing.T) {
-	e := startWithRates(t, "--simulate")
+	e := startWithRates(t, "--simulate", "--coingecko.interval=100ms")
 	first := series(t, e.url)
 	for name, want := range map[string]float64{
 		`coingecko_exporter_simulated`:                           1,
-		`coingecko_poll_interval_seconds`:                        2,
 		`coingecko_exchange_rate{currency="btc",kind="crypto"}`:  1,
 		`coingecko_exchange_rate{currency="sats",kind="crypto"}`: 1e8,
 	} {
@@ -188,43 +188,24 @@ func TestSimulate(t *testing.T) {
 	if resp.StatusCode != 200 || !strings.Contains(page, "SIMULATED") || !strings.Contains(page, "Data provided by CoinGecko") {
 		t.Errorf("the screen: %d\n%s", resp.StatusCode, page)
 	}
-	if log := e.log.String(); !strings.Contains(log, "SIMULATED: these rates are not real") || !strings.Contains(log, "control=http://127.0.0.1:") {
-		t.Errorf("the log does not say that the rates are simulated: %s", log)
-	}
+	serving := fmt.Sprintf("screen=%s/ metrics=%[1]s/metrics", e.url)
+	testbed.Until(t, serving, func() bool { return strings.Contains(e.log.String(), serving) })
 	usd := `coingecko_exchange_rate{currency="usd",kind="fiat"}`
 	testbed.Until(t, "rates that move", func() bool { return series(t, e.url)[usd] != first[usd] })
+	control := regexp.MustCompile(`SIMULATED: these rates are not real" control=(http://127\.0\.0\.1:\S+)`).FindStringSubmatch(e.log.String())
+	if control == nil {
+		t.Fatalf("the log does not say that the rates are simulated: %s", e.log)
+	}
+	testbed.Post(t, control[1]+"fail/portal")
+	testbed.Until(t, "polls that fail", func() bool { return !up(t, e.url) })
+	testbed.Post(t, control[1]+"recover")
+	testbed.Until(t, "rates again", func() bool { return up(t, e.url) })
 	if code := e.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if log := e.log.String(); !strings.Contains(log, "msg=Stopped") {
 		t.Errorf("the log has no end: %s", log)
 	}
-}
-
-// A presenter lets it fail, and it recovers within a few polls.
-func TestSimulatorIsControlled(t *testing.T) {
-	e := start(t, "--simulate", "--coingecko.interval=100ms", "--rates.max-age=300ms")
-	control := regexp.MustCompile(`control=(\S+)`).FindStringSubmatch(e.log.String())
-	if control == nil {
-		t.Fatal("no control address in the log")
-	}
-	testbed.Until(t, "rates", func() bool { return up(t, e.url) })
-	if resp, body := ask(t, http.DefaultClient, http.MethodPost, control[1]+"fail/portal"); resp.StatusCode >= 300 {
-		t.Fatal(resp.Status, body)
-	}
-	testbed.Until(t, "no rates any more", func() bool {
-		s := series(t, e.url)
-		_, there := s[`coingecko_exchange_rate{currency="usd",kind="fiat"}`]
-		return s["coingecko_up"] == 0 && !there
-	})
-	if resp, _ := get(t, e.url+exporter.RelayPath); resp.StatusCode != 503 {
-		t.Errorf("the relay endpoint answers %d", resp.StatusCode)
-	}
-	if resp, _ := get(t, e.url+"/-/ready"); resp.StatusCode != 200 {
-		t.Errorf("readiness changed during an outage: %d", resp.StatusCode)
-	}
-	ask(t, http.DefaultClient, http.MethodPost, control[1]+"recover")
-	testbed.Until(t, "rates again", func() bool { return up(t, e.url) })
 }
 
 func TestEndpoints(t *testing.T) {

@@ -16,18 +16,6 @@ import (
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
-// The log has the address of the screen, whatever the listen address.
-func TestAnnounced(t *testing.T) {
-	for flag, path := range map[string]string{"--web.route-prefix=/rates": "/rates", "--web.external-url=https://shop.example/": ""} {
-		e := start(t, "--simulate", flag)
-		want := fmt.Sprintf("screen=%s%s/ metrics=%[1]s%[2]s/metrics", e.url, path)
-		testbed.Until(t, want, func() bool { return strings.Contains(e.log.String(), want) })
-		if resp, _ := get(t, e.url+path+"/"); resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: status %d", want, resp.StatusCode)
-		}
-	}
-}
-
 // behind starts a reverse proxy that serves an exporter only under /rates.
 func behind(t *testing.T, e *running, strip bool) *httptest.Server {
 	t.Helper()
@@ -133,6 +121,9 @@ func TestPrefixIsTheOnlyWayIn(t *testing.T) {
 		if got := resp.Status[:3] + " " + resp.Header.Get("Location"); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
+	}
+	if serving := fmt.Sprintf("screen=%s/rates/ metrics=%[1]s/rates/metrics", e.url); !strings.Contains(e.log.String(), serving) {
+		t.Errorf("the log does not say %s: %s", serving, e.log)
 	}
 	address := strings.TrimPrefix(e.url, "http://")
 	for _, prefix := range []string{"", "--web.route-prefix=/rates"} {
