@@ -1,11 +1,11 @@
 package exporter_test
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -15,10 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
 	"github.com/heycard/coingecko-exporter/exporter"
+	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
@@ -249,23 +251,28 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-func TestScrapeFormats(t *testing.T) {
+func TestFormats(t *testing.T) {
 	e := startWithRates(t, "--simulate")
 
-	_, text := get(t, e.url+"/metrics")
+	resp, text := get(t, e.url+"/metrics") // Go's client asks for gzip
+	if !resp.Uncompressed {
+		t.Error("/metrics is not compressed")
+	}
 	testbed.CheckMetrics(t, text)
 
-	resp, open := get(t, e.url+"/metrics", "Accept: application/openmetrics-text; version=1.0.0")
+	resp, open := get(t, e.url+"/metrics", "Accept: application/openmetrics-text; version=1.0.0", "Accept-Encoding: identity")
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/openmetrics-text") || !strings.HasSuffix(open, "# EOF\n") {
 		t.Errorf("OpenMetrics: %s", resp.Header.Get("Content-Type"))
 	}
 	openMetrics(t, open)
 
-	resp, packed := get(t, e.url+"/metrics", "Accept-Encoding: gzip")
-	if resp.Header.Get("Content-Encoding") != "gzip" {
-		t.Error("no gzip although it was asked for")
+	resp, relayed := get(t, e.url+exporter.RelayPath)
+	if !resp.Uncompressed || resp.Header.Get("Vary") != "Accept-Encoding" || resp.Header.Get("Age") == "" || resp.Header.Get("ETag") == "" {
+		t.Errorf("headers: %v", resp.Header)
 	}
-	testbed.CheckMetrics(t, gunzip(t, packed))
+	if rates, _, err := coingecko.Decode([]byte(relayed)); err != nil || len(rates) != 76 {
+		t.Errorf("%d rates, error %v", len(rates), err)
+	}
 }
 
 func TestOwnMetricsCanBeLeftOut(t *testing.T) {
@@ -292,15 +299,17 @@ func TestChainOfRelays(t *testing.T) {
 		testbed.Until(t, "rates", func() bool { return series(t, e.url)["coingecko_last_success_timestamp_seconds"] > 0 })
 		chain = append(chain, e)
 	}
-	want := series(t, chain[0].url)
+	rates := func(s map[string]float64) map[string]float64 {
+		maps.DeleteFunc(s, func(name string, _ float64) bool {
+			return !strings.HasPrefix(name, "coingecko_exchange_rate{") && !strings.HasPrefix(name, "coingecko_currency_info{")
+		})
+		return s
+	}
+	want := rates(series(t, chain[0].url))
 	for hops, e := range chain {
 		got := series(t, e.url)
-		for name, v := range want {
-			if strings.HasPrefix(name, "coingecko_exchange_rate{") || strings.HasPrefix(name, "coingecko_currency_info{") {
-				if g, ok := got[name]; !ok || g != v {
-					t.Errorf("hop %d: %s is %v (%v), want %v", hops, name, g, ok, v)
-				}
-			}
+		if d := cmp.Diff(want, rates(maps.Clone(got))); d != "" {
+			t.Errorf("hop %d: %s", hops, d)
 		}
 		// Rates are never younger than at the poller; TestChainNeverLies looks at how much older.
 		const name = "coingecko_last_success_timestamp_seconds"
@@ -323,18 +332,16 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	for _, flag := range []string{"--web.listen-address=", "--web.health-listen-address="} {
+	for _, flag := range []string{"--web.listen-address", "--web.health-listen-address"} {
 		var stderr testbed.Log
 		// Nothing is served, so nobody is waited for.
-		args := []string{"--simulate", "--web.shutdown-delay=1h", "--web.shutdown-timeout=1h", "--web.listen-address=127.0.0.1:0"}
-		if flag == "--web.listen-address=" {
-			args = args[:3]
+		args := []string{"--simulate", "--web.shutdown-delay=1h", "--web.shutdown-timeout=1h", flag + "=" + l.Addr().String()}
+		if flag == "--web.health-listen-address" {
+			args = append(args, "--web.listen-address=127.0.0.1:0")
 		}
-		if code := exporter.Run(t.Context(), append(args, flag+l.Addr().String()), none, io.Discard, &stderr); code != 1 {
-			t.Errorf("exit code %d", code)
-		}
-		if !strings.Contains(stderr.String(), "address already in use; choose another address") {
-			t.Errorf("stderr: %s", &stderr)
+		code := exporter.Run(t.Context(), args, none, io.Discard, &stderr)
+		if code != 1 || !strings.Contains(stderr.String(), "address already in use; choose another address with "+flag) {
+			t.Errorf("exit code %d, stderr: %s", code, &stderr)
 		}
 	}
 }
@@ -343,49 +350,27 @@ func TestPortInUse(t *testing.T) {
 func TestConnectionLimit(t *testing.T) {
 	e := startWithRates(t, "--simulate", "--web.max-connections=2", "--web.health-listen-address=127.0.0.1:0")
 	http.DefaultClient.CloseIdleConnections()
-	address := strings.TrimPrefix(e.url, "http://")
-	var kept []net.Conn
-	request := func() error {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			return err
-		}
-		if _, err = fmt.Fprint(c, "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n"); err == nil {
-			var resp *http.Response
-			if resp, err = http.ReadResponse(bufio.NewReader(c), nil); err == nil {
-				resp.Body.Close()
-			}
-		}
-		if err != nil {
-			c.Close()
-			return err
+	var kept []*http.Client // each with a connection
+	request := func() bool {
+		c := &http.Client{Transport: &http.Transport{}}
+		if _, _, err := tryAsk(t, c, http.MethodGet, e.url+"/-/healthy"); err != nil {
+			return false
 		}
 		kept = append(kept, c)
-		return nil
-	}
-	testbed.Until(t, "room for two", func() bool {
-		for len(kept) < 2 {
-			if request() != nil {
-				return false
-			}
-		}
+		t.Cleanup(c.CloseIdleConnections)
 		return true
-	})
+	}
+	testbed.Until(t, "room for two", func() bool { return request() && len(kept) == 2 })
 	for range 3 {
-		if err := request(); err == nil {
+		if request() {
 			t.Error("a third connection was served")
 		}
 	}
-	resp, err := http.Get(e.probes(t) + "/-/healthy")
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("a probe: %v %v", resp, err)
+	if resp, _ := get(t, e.probes(t)+"/-/healthy"); resp.StatusCode != http.StatusOK {
+		t.Errorf("a probe: %s", resp.Status)
 	}
-	resp.Body.Close()
-	kept[0].Close()
-	testbed.Until(t, "room for one that comes", func() bool { return request() == nil })
-	for _, c := range kept {
-		c.Close()
-	}
+	kept[0].CloseIdleConnections()
+	testbed.Until(t, "room for one that comes", request)
 }
 
 // Flags are checked before CoinGecko's list is known, so a code that it does not have is a warning with the first rates.

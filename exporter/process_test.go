@@ -3,7 +3,6 @@
 package exporter_test
 
 import (
-	"compress/gzip"
 	"fmt"
 	"io"
 	"net"
@@ -18,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heycard/coingecko-exporter/exporter"
-	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
@@ -42,33 +39,6 @@ func openMetrics(t *testing.T, body string) {
 		t.Fatal(err)
 	}
 	testbed.Run(t, tool, "tsdb", "create-blocks-from", "openmetrics", file, dir)
-}
-
-func gunzip(t *testing.T, s string) string {
-	t.Helper()
-	z, err := gzip.NewReader(strings.NewReader(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func TestRelayPacksItsAnswer(t *testing.T) {
-	e := startWithRates(t, "--simulate")
-	resp, packed := get(t, e.url+exporter.RelayPath, "Accept-Encoding: gzip")
-	if resp.Header.Get("Content-Encoding") != "gzip" || resp.Header.Get("Vary") != "Accept-Encoding" || resp.Header.Get("Age") == "" {
-		t.Errorf("headers: %v", resp.Header)
-	}
-	if rates, _, err := coingecko.Decode([]byte(gunzip(t, packed))); err != nil || len(rates) != 76 {
-		t.Errorf("%d rates, error %v", len(rates), err)
-	}
-	if resp, body := ask(t, http.DefaultClient, http.MethodHead, e.url+exporter.RelayPath); body != "" || resp.Header.Get("ETag") == "" {
-		t.Errorf("HEAD: %v %q", resp.Header, body)
-	}
 }
 
 // process runs the exporter as a separate process, on a free port of loopback.

@@ -169,7 +169,9 @@ func TestRefusedIsNeverReady(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		down := testbed.RoundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
-		answers := func(status int, body string) testbed.RoundTripper { return testbed.Transport(testbed.Answers(status, body)) }
+		answers := func(status int, body string) testbed.RoundTripper {
+			return testbed.Transport(testbed.Answers(status, body))
+		}
 		upstream.Store(down)
 		go h.poller.Run(ctx)
 		for i, step := range []struct {
