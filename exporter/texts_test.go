@@ -4,21 +4,22 @@ package exporter_test
 
 import (
 	"go/ast"
+	"go/constant"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
 
 // notMet are functions whose arguments are no messages: log messages below a warning, help texts, headers, patterns.
-var notMet = []string{"Info", "Debug", "Flag", "New", "MustCompile", "panic", "Set", "Add", "Fprint"}
+var notMet = regexp.MustCompile(`(^|\.)(Info|Debug|Flag|New|MustCompile|panic|Set|Add|Fprint)$`)
 
 // notTexts are literals that look like messages and are none.
 var notTexts = []string{
@@ -36,40 +37,17 @@ var (
 
 // literals finds the string literals below a node. Literals that are joined by + are one.
 func literals(root ast.Node, found func(string)) {
-	var folded func(e ast.Expr) (string, bool)
-	folded = func(e ast.Expr) (string, bool) {
-		switch e := e.(type) {
-		case *ast.BasicLit:
-			if e.Kind == token.STRING {
-				s, err := strconv.Unquote(e.Value)
-				return s, err == nil
-			}
-		case *ast.BinaryExpr:
-			a, okA := folded(e.X)
-			b, okB := folded(e.Y)
-			return a + b, okA && okB && e.Op == token.ADD
-		}
-		return "", false
-	}
 	ast.Inspect(root, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.ImportSpec, *ast.Field:
 			return false
 		case *ast.CallExpr:
-			name := ""
-			switch f := n.Fun.(type) {
-			case *ast.Ident:
-				name = f.Name
-			case *ast.SelectorExpr:
-				name = f.Sel.Name
-				if x, ok := f.X.(*ast.Ident); ok && x.Name == "errors" { // errors.New
-					name = ""
-				}
-			}
-			return !slices.Contains(notMet, name)
-		case ast.Expr:
-			if s, ok := folded(n); ok {
-				found(s)
+			name := types.ExprString(n.Fun)
+			return name == "errors.New" || !notMet.MatchString(name)
+		case *ast.BasicLit, *ast.BinaryExpr:
+			v, err := types.Eval(token.NewFileSet(), nil, token.NoPos, types.ExprString(n.(ast.Expr)))
+			if err == nil && v.Value != nil && v.Value.Kind() == constant.String {
+				found(constant.StringVal(v.Value))
 				return false
 			}
 		}
@@ -99,34 +77,27 @@ func TestTroubleshootingHasEveryText(t *testing.T) {
 			if name := d.Name(); name == "testdata" || name == "simulator" || name == "collector" { // metrics have HELP, and the control endpoints explain themselves
 				return fs.SkipDir
 			}
+			return nil
 		case strings.HasSuffix(path, "_test.go"):
-		case strings.HasSuffix(path, ".go"):
-			f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		switch filepath.Ext(path) {
+		case ".go":
+			f, err := parser.ParseFile(token.NewFileSet(), path, b, parser.SkipObjectResolution)
 			if err != nil {
 				return err
 			}
-			ast.Inspect(f, func(n ast.Node) bool {
-				switch n.(type) {
-				case *ast.FuncDecl, *ast.ValueSpec:
-					literals(n, func(s string) { add(path, s) })
-					return false
-				}
-				return true
-			})
-		case strings.HasSuffix(path, ".html"):
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
+			literals(f, func(s string) { add(path, s) })
+		case ".html":
 			page := regexp.MustCompile(`(?s)\{\{.*?\}\}|<[^>]*>`).ReplaceAllString(string(b), "\n")
 			for line := range strings.Lines(page) {
 				add(path, line)
 			}
-		case strings.HasSuffix(path, ".js"):
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
+		case ".js":
 			for _, m := range regexp.MustCompile(`'([A-Z][^'\n]*)'`).FindAllStringSubmatch(string(b), -1) {
 				add(path, m[1])
 			}
