@@ -13,6 +13,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // request sends a handler a request with header lines such as "Accept: text/html".
@@ -138,7 +139,7 @@ func TestCacheMakesOneAnswerForACrowd(t *testing.T) {
 // Allocations of a cached scrape beyond those of net/http. A test can check them, because they do not depend on the load of the
 // machine.
 func TestCachedScrapeAllocates(t *testing.T) {
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(simulator.Recorded()) }))
+	upstream := httptest.NewServer(testbed.Answers(200, string(simulator.Recorded())))
 	t.Cleanup(upstream.Close)
 	s, err := parse([]string{"--coingecko.url=" + upstream.URL + "/api/v3"}, nil, io.Discard, io.Discard)
 	if err != nil {

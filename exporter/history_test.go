@@ -1,26 +1,25 @@
 package exporter_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/heycard/coingecko-exporter/exporter"
-	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // A new exporter shows the last day from a Prometheus that is not available at first. The test of package history uses a real one.
 func TestPastComesBack(t *testing.T) {
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Write(coingecko.Encode(simulator.RecordedRates()))
-	}))
+	upstream := httptest.NewServer(testbed.Answers(200, string(simulator.Recorded())))
 	defer upstream.Close()
 	var asked atomic.Int32
 	prometheus := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,29 +36,26 @@ func TestPastComesBack(t *testing.T) {
 			http.Error(w, "another query: "+query, http.StatusBadRequest)
 			return
 		}
-		from, err := strconv.ParseFloat(r.FormValue("start"), 64)
-		if err != nil {
+		var from, to float64
+		if _, err := fmt.Sscan(r.FormValue("start")+" "+r.FormValue("end"), &from, &to); err != nil {
 			t.Error(err)
 		}
-		to, err := strconv.ParseFloat(r.FormValue("end"), 64)
-		if err != nil {
-			t.Error(err)
-		}
-		matrix := func(labels string, value func(at float64) float64) string {
-			var points []string
+		var matrix model.Matrix
+		add := func(currency string, value func(at float64) float64) {
+			s := &model.SampleStream{Metric: model.Metric{"currency": model.LabelValue(currency)}}
 			for at := from; at <= to; at += 60 {
-				points = append(points, fmt.Sprintf(`[%f,"%f"]`, at, value(at)))
+				s.Values = append(s.Values, model.SamplePair{Timestamp: model.Time(at * 1000), Value: model.SampleValue(value(at))})
 			}
-			return fmt.Sprintf(`{"metric":{%s},"values":[%s]}`, labels, strings.Join(points, ","))
+			matrix = append(matrix, s)
 		}
-		constant := func(v float64) func(float64) float64 { return func(float64) float64 { return v } }
-		var all []string
 		if strings.Contains(query, "coingecko_exchange_rate") {
-			all = append(all, matrix(`"currency":"btc"`, constant(1)), matrix(`"currency":"usd"`, constant(10_000)), matrix(`"currency":"eth"`, constant(20)))
+			for currency, rate := range map[string]float64{"btc": 1, "usd": 10_000, "eth": 20} {
+				add(currency, func(float64) float64 { return rate })
+			}
 		} else {
-			all = append(all, matrix("", func(at float64) float64 { return at - 5 }))
+			add("", func(at float64) float64 { return at - 5 })
 		}
-		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"matrix","result":[%s]}}`, strings.Join(all, ","))
+		json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "matrix", "result": matrix}})
 	}))
 	defer prometheus.Close()
 
@@ -77,10 +73,8 @@ func TestPastComesBack(t *testing.T) {
 	if time.Since(began) > exporter.RecallFor/2 {
 		t.Error("the end waits for the past")
 	}
-	for _, log := range []*testbed.Log{e.log, other.log} {
-		if text := log.String(); strings.Contains(text, "pa55word") || strings.Contains(text, "reader") {
-			t.Errorf("the password is in the log:\n%s", text)
-		}
+	if logs := e.log.String() + other.log.String(); strings.Contains(logs, "pa55word") || strings.Contains(logs, "reader") {
+		t.Errorf("the password is in the log:\n%s", logs)
 	}
 
 	// Rates that are simulated somewhere up the chain have no past in a Prometheus.

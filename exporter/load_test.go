@@ -1,7 +1,6 @@
 package exporter_test
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"io"
@@ -93,13 +92,11 @@ type measured struct {
 	rate float64 // requests per second
 	cost float64 // microseconds of processor time for a request: hardly depends on what else the machine does
 	p99  string
-	rss  uint64 // most memory in bytes that was seen
+	rss  uint64 // most memory in bytes that the process ever had
 }
 
 var (
-	rateLine  = regexp.MustCompile(`Requests/sec:\s+([\d.]+)`)
-	countLine = regexp.MustCompile(`(\d+) requests in`)
-	p99Line   = regexp.MustCompile(`99%\s+(\S+)`)
+	figures   = regexp.MustCompile(`(?s)99%\s+(\S+).* (\d+) requests in.*Requests/sec:\s+([\d.]+)`)
 	errorLine = regexp.MustCompile(`(?m)^\s*(Socket errors:.*|Non-2xx.*)$`)
 )
 
@@ -110,40 +107,22 @@ func wrk(t *testing.T, pid, connections int, url string, headers ...string) meas
 	for _, h := range headers {
 		args = append(args, "-H", h)
 	}
-	var m measured
-	var out bytes.Buffer
-	c := exec.Command("taskset", append(args, url)...)
-	c.Stdout, c.Stderr = &out, &out
 	used := cpu(t, pid)
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error)
-	go func() { done <- c.Wait() }()
-	for running := true; running; {
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Fatalf("wrk: %v\n%s", err, &out)
-			}
-			running = false
-		case <-time.After(100 * time.Millisecond):
-			m.rss = max(m.rss, proc(t, pid, procfs.Proc.NewStatus).VmRSS)
-		}
-	}
+	out := testbed.Run(t, "taskset", append(args, url)...)
 	used = cpu(t, pid) - used
-	if e := errorLine.Find(out.Bytes()); e != nil {
-		t.Errorf("%s: %s", url, bytes.TrimSpace(e))
+	if e := errorLine.FindString(out); e != "" {
+		t.Errorf("%s: %s", url, strings.TrimSpace(e))
 	}
-	rate, count, p99 := rateLine.FindSubmatch(out.Bytes()), countLine.FindSubmatch(out.Bytes()), p99Line.FindSubmatch(out.Bytes())
-	if rate == nil || count == nil || p99 == nil {
-		t.Fatalf("wrk said\n%s", &out)
+	said := figures.FindStringSubmatch(out)
+	if said == nil {
+		t.Fatalf("wrk said\n%s", out)
 	}
+	m := measured{p99: said[1], rss: proc(t, pid, procfs.Proc.NewStatus).VmHWM}
 	var requests float64
-	if _, err := fmt.Sscan(string(rate[1])+" "+string(count[1]), &m.rate, &requests); err != nil {
+	if _, err := fmt.Sscan(said[2]+" "+said[3], &requests, &m.rate); err != nil {
 		t.Fatal(err)
 	}
-	m.cost, m.p99 = used*1e6/requests, string(p99[1])
+	m.cost = used * 1e6 / requests
 	return m
 }
 
@@ -174,9 +153,7 @@ func TestLoad(t *testing.T) {
 	if *load == 0 {
 		t.Skip("a benchmark: make bench runs it")
 	}
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Write(simulator.Recorded())
-	}))
+	upstream := httptest.NewServer(testbed.Answers(200, string(simulator.Recorded())))
 	t.Cleanup(upstream.Close)
 	pid, url := pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL+"/api/v3")
 	testbed.Until(t, "rates", func() bool { return up(t, url) })
@@ -230,12 +207,7 @@ func TestLoad(t *testing.T) {
 // firstScrape returns the time from the start of a process to its first answered scrape.
 func firstScrape(t *testing.T) time.Duration {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := testbed.FreeAddress(t)
 	c := exec.Command(shipped(t), "--web.listen-address="+address, "--coingecko.url=http://127.0.0.1:1/api/v3")
 	begun := time.Now()
 	if err := c.Start(); err != nil {
