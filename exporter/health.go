@@ -23,17 +23,14 @@ type health struct {
 	draining atomic.Bool
 }
 
-// ready reports readiness. Once there were fresh rates, it stays true until shutdown begins: a rollout during an outage must not
-// replace pods that still have good rates.
-func (h *health) ready() bool {
-	if h.draining.Load() {
-		return false
-	}
+// hadRates reports whether there were fresh rates. From then on, the process is ready until shutdown begins: a rollout during an
+// outage must not replace pods that still have good rates.
+func (h *health) hadRates() bool {
 	select {
 	case <-h.poller.First():
 		return true
 	default:
-		return time.Since(h.started) >= grace && !h.poller.Status().Refused
+		return false
 	}
 }
 
@@ -42,13 +39,13 @@ func (h *health) serveHealthy(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *health) serveReady(w http.ResponseWriter, _ *http.Request) {
-	switch {
-	case h.ready():
-		fmt.Fprintln(w, readyText(h.poller.Status()))
+	switch s := h.poller.Status(); {
 	case h.draining.Load():
 		http.Error(w, "Not ready: shutting down.", http.StatusServiceUnavailable)
+	case !h.hadRates() && (s.Refused || time.Since(h.started) < grace):
+		http.Error(w, "Not ready: no rates yet. "+whyNone(s), http.StatusServiceUnavailable)
 	default:
-		http.Error(w, "Not ready: no rates yet. "+whyNone(h.poller.Status()), http.StatusServiceUnavailable)
+		fmt.Fprintln(w, readyText(s))
 	}
 }
 
