@@ -52,11 +52,10 @@ func RunHasty(ctx context.Context, args []string, maxAge time.Duration, log io.W
 		s.maxAge = maxAge
 	}
 	e, err := build(s)
-	if err != nil {
-		fmt.Fprintln(log, err)
-		return exitUsage
+	if err == nil {
+		err = e.serve(ctx)
 	}
-	if err := e.serve(ctx); err != nil {
+	if err != nil {
 		fmt.Fprintln(log, err)
 		return exitFailed
 	}
