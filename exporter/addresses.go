@@ -263,22 +263,22 @@ func isProxyURL(raw string) bool {
 }
 
 // checkProxy checks the variables from which net/http takes a proxy. net/http itself ignores invalid ones.
-func (s *settings) checkProxy(env environment) error {
+func (s *settings) checkProxy() error {
 	if s.httpConfig != nil && (s.httpConfig.ProxyURL.URL != nil || s.httpConfig.NoProxy != "") {
 		return nil // takes precedence over the variables
 	}
 	for _, e := range s.endpoints {
 		of := map[string][]string{"https": {"HTTPS_PROXY", "https_proxy"}, "http": {"HTTP_PROXY", "http_proxy"}}[e.URL.Scheme]
 		for _, v := range of {
-			if env[v] == "" {
+			proxy := s.environment[v]
+			if proxy == "" {
 				continue
 			}
-			proxy := env[v]
 			if !strings.Contains(proxy, "://") { // variables may omit the scheme
 				proxy = "http://" + proxy
 			}
 			if !isProxyURL(proxy) {
-				return fmt.Errorf("%s=%s: %s", v, shown(env[v]), noProxyURL)
+				return fmt.Errorf("%s=%s: %s", v, shown(s.environment[v]), noProxyURL)
 			}
 			break // the first one that is set takes precedence
 		}

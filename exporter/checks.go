@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,7 +49,7 @@ func (s *settings) checkWeb() error {
 		return s.wrong("web.cors.origin", "%s", problem)
 	}
 	var err error
-	if s.cors, err = newCORS(s.corsFlag); err != nil {
+	if s.cors, err = regexp.Compile(anchored(s.corsFlag)); err != nil {
 		return s.wrong("web.cors.origin", "not a valid regular expression")
 	}
 	if err := s.checkListeners(); err != nil {
@@ -96,8 +97,8 @@ func (s *settings) checkListeners() error {
 }
 
 // checkSocket checks that systemd has passed a socket if --web.systemd-socket is set.
-func (s *settings) checkSocket(env environment) error {
-	if *s.web.WebSystemdSocket && !s.check && !s.healthCheck && env["LISTEN_FDS"] == "" {
+func (s *settings) checkSocket() error {
+	if *s.web.WebSystemdSocket && !s.check && !s.healthCheck && s.environment["LISTEN_FDS"] == "" {
 		return fmt.Errorf("%s is set, but systemd passed no socket (LISTEN_FDS is not set); start the exporter from a .socket unit, or remove the flag", s.name("web.systemd-socket"))
 	}
 	return nil

@@ -11,20 +11,8 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// cors allows pages of other origins to read an answer, as in Prometheus.
-type cors struct {
-	origin *regexp.Regexp
-	any    bool // every origin is allowed
-}
-
-// newCORS compiles the regular expression for origins, fully anchored.
-func newCORS(origin string) (cors, error) {
-	re, err := regexp.Compile("^(?s:" + origin + ")$")
-	if err != nil {
-		return cors{}, err
-	}
-	return cors{re, origin == ".*"}, nil
-}
+// anchored returns a regular expression that matches whole origins, as in Prometheus.
+func anchored(origin string) string { return "^(?s:" + origin + ")$" }
 
 // originProblem describes why no origin can match a regular expression; empty if one can.
 func originProblem(origin string) string {
@@ -47,13 +35,14 @@ var betweenOrigins = regexp.MustCompile(`[\s"']|[,;]\s*http`)
 
 var plainHost = regexp.MustCompile(`^\^?[A-Za-z0-9-]+(?:\\?\.[A-Za-z0-9-]+)*(?::[0-9]+)?\$?$`)
 
-// wrap adds the headers and answers preflight requests. The cached answers of next have Vary: Origin but not these headers.
-func (c cors) wrap(next http.Handler) http.Handler {
+// allowCORS lets pages of matching origins read answers, and answers preflight requests. The cached answers of next have Vary: Origin
+// but not these headers.
+func allowCORS(origins *regexp.Regexp, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		if origin := r.Header.Get("Origin"); origin != "" && c.origin.MatchString(origin) {
+		if origin := r.Header.Get("Origin"); origin != "" && origins.MatchString(origin) {
 			h.Set("Access-Control-Allow-Origin", origin)
-			if c.any {
+			if origins.String() == anchored(".*") {
 				h.Set("Access-Control-Allow-Origin", "*")
 			}
 			h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 	_ "time/tzdata" // for --screen.timezone: the image contains only the binary
@@ -45,7 +46,7 @@ type settings struct {
 	prefixFlag             string
 	prefix                 string // of all paths, without a trailing slash
 	corsFlag               string
-	cors                   cors
+	cors                   *regexp.Regexp
 
 	// Upstream.
 	urls       []string
@@ -63,6 +64,7 @@ type settings struct {
 	httpConfig *config.HTTPClientConfig
 
 	// Not set by flags.
+	environment                         environment
 	given                               map[string]given // by flag
 	unknown                             []string         // warnings about unknown variables
 	minInterval, backoffMin, backoffMax time.Duration
@@ -153,13 +155,13 @@ var errHelped = errors.New("helped")
 // parse parses the flags and checks everything that can be checked without the network. Its errors are one line that says
 // what to change.
 func parse(args []string, env environment, stdout, stderr io.Writer) (*settings, error) {
-	s := &settings{}
+	s := &settings{environment: env}
 	app := newApp(s)
 	helped := false
 	app.Terminate(func(int) { helped = true })
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
-	err := s.read(app, args, env)
+	err := s.read(app, args)
 	if err == nil {
 		_, err = app.Parse(args)
 	}
@@ -172,13 +174,8 @@ func parse(args []string, env environment, stdout, stderr io.Writer) (*settings,
 	if s.check && s.healthCheck {
 		return nil, errors.New("--config.check and --health.check cannot be used together; remove one of them")
 	}
-	for _, check := range []func() error{s.checkWeb, s.checkUpstream, s.checkTimes, s.checkScreen, s.checkHistory} {
+	for _, check := range []func() error{s.checkWeb, s.checkUpstream, s.checkTimes, s.checkScreen, s.checkHistory, s.checkKey, s.checkProxy, s.checkSocket} {
 		if err := check(); err != nil {
-			return nil, err
-		}
-	}
-	for _, check := range []func(environment) error{s.checkKey, s.checkProxy, s.checkSocket} {
-		if err := check(env); err != nil {
 			return nil, err
 		}
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 // checkKey checks that the key fits the plan: required for demo and pro, refused for keyless.
-func (s *settings) checkKey(env environment) error {
-	inEnv := env[keyEnv]
+func (s *settings) checkKey() error {
+	inEnv := s.environment[keyEnv]
 	plan, file := s.name("coingecko.plan"), s.name("coingecko.api-key-file")
 	from := keyEnv
 	if s.keyFile != "" {

@@ -47,7 +47,7 @@ func newHandler(s *settings, p *poller.Poller, h *health, rates prometheus.Colle
 	page.Register(func(pattern string, next http.Handler) { limited.Handle(pattern, packed(next)) })
 	limited.Handle("GET "+s.telemetryPath, newMetrics(s, rates, packed))
 	for path, next := range map[string]http.Handler{relayPath: packed(&relay{status: p.Status}), pingPath: http.HandlerFunc(servePing)} {
-		next = s.cors.wrap(next)
+		next = allowCORS(s.cors, next)
 		limited.Handle("GET "+path, next)
 		limited.Handle("OPTIONS "+path, next)
 	}

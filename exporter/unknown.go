@@ -17,7 +17,8 @@ import (
 var serviceVariable = regexp.MustCompile(`^(COINGECKO_EXPORTER(?:_[A-Z0-9_]+?)?)_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:ADDR|PORT|PROTO))?)?)$`)
 
 // unknownVariables returns warnings about variables that look like settings but are not.
-func (s *settings) unknownVariables(flags []*kingpin.FlagModel, env environment) []string {
+func (s *settings) unknownVariables(flags []*kingpin.FlagModel) []string {
+	env := s.environment
 	settings := map[string]bool{}
 	actions := map[string]string{}
 	for _, f := range flags {

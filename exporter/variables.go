@@ -49,7 +49,8 @@ type given struct {
 // read records what was given, and makes variables the defaults of flags that the arguments do not set. For a repeatable flag,
 // each line of the variable is a value. kingpin's own support for variables reads the environment of the process instead of Run's,
 // and its errors do not name the flag.
-func (s *settings) read(app *kingpin.Application, args []string, env environment) error {
+func (s *settings) read(app *kingpin.Application, args []string) error {
+	env := s.environment
 	s.given = map[string]given{}
 	context, err := app.ParseContext(args)
 	if err != nil {
@@ -95,7 +96,7 @@ func (s *settings) read(app *kingpin.Application, args []string, env environment
 			}
 		}
 	}
-	s.unknown = s.unknownVariables(flags, env)
+	s.unknown = s.unknownVariables(flags)
 	return nil
 }
 

@@ -25,13 +25,12 @@ func (s *settings) warnings() []string {
 			s.name("rates.max-age"), s.maxAge, s.interval, least))
 	}
 	for _, e := range s.endpoints {
+		name := s.name("coingecko.url")
 		if s.key != nil && !coingecko.MayCarryKey(e.URL) {
 			w = append(w, fmt.Sprintf("%s=%s: the API key from %s is not sent to this host, only to CoinGecko over https:// and to loopback addresses",
-				s.name("coingecko.url"), e.URL, s.keyFrom))
+				name, e.URL, s.keyFrom))
 		}
-	}
-	for _, e := range s.endpoints {
-		switch name := s.name("coingecko.url"); {
+		switch {
 		case s.simulate:
 		case e.Upstream == coingecko.CoinGecko && len(plansAt(e.URL)) == 0:
 			w = append(w, fmt.Sprintf("%s=%s: no plan uses this host; CoinGecko's API is at %s", name, e.URL, s.plan.URL))
