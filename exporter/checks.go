@@ -3,6 +3,7 @@
 package exporter
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -138,11 +139,8 @@ func (s *settings) checkHealthCheck() error {
 }
 
 func (s *settings) checkUpstream() error {
-	for _, p := range coingecko.Plans() {
-		if p.Name == s.planName {
-			s.plan = p
-		}
-	}
+	plans := coingecko.Plans()
+	s.plan = plans[slices.IndexFunc(plans, func(p coingecko.Plan) bool { return p.Name == s.planName })]
 	if s.simulate {
 		for _, flag := range []string{"coingecko.url", "coingecko.api-key-file", "coingecko.http-config-file"} {
 			if g := s.given[flag]; len(g.values) > 0 && g.values[0] != "" {
@@ -194,14 +192,14 @@ func (s *settings) checkTimes() error {
 	switch {
 	case s.simulate: // no quota is used, and an audience waits
 		least = 100 * time.Millisecond
-		setDefault(&s.interval, simulatedInterval)
+		s.interval = cmp.Or(s.interval, simulatedInterval)
 		s.minInterval, s.backoffMin, s.backoffMax = s.interval, 5*time.Second, 15*time.Second
 	case s.spendsQuota():
-		setDefault(&s.interval, s.plan.Interval)
+		s.interval = cmp.Or(s.interval, s.plan.Interval)
 	default:
-		setDefault(&s.interval, poller.MinInterval)
+		s.interval = cmp.Or(s.interval, poller.MinInterval)
 	}
-	setDefault(&s.maxAge, max(leastMaxAge, 3*s.interval))
+	s.maxAge = cmp.Or(s.maxAge, max(leastMaxAge, 3*s.interval))
 	switch {
 	case s.interval < least:
 		return s.wrong("coingecko.interval", "must be at least %v", least)
@@ -221,13 +219,6 @@ func (s *settings) checkTimes() error {
 		return s.wrong("web.shutdown-timeout", "must be above 0")
 	}
 	return nil
-}
-
-// setDefault sets a duration that was not set.
-func setDefault(d *time.Duration, value time.Duration) {
-	if *d == 0 {
-		*d = value
-	}
 }
 
 func (s *settings) checkScreen() error {

@@ -63,7 +63,7 @@ func Run(ctx context.Context, args []string, environ []string, stdout, stderr io
 		var log *logging.Queue
 		s.logger, log, err = logging.NewQueued(stderr, s.logLevel, s.logFormat)
 		if err == nil {
-			defer outliveReaders()()
+			outliveReaders()
 			defer log.Close()
 			e, err = build(s)
 		}

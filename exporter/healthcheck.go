@@ -36,15 +36,12 @@ func checkHealth(ctx context.Context, s *settings, stderr io.Writer) int {
 
 func askHealth(ctx context.Context, s *settings) error {
 	if s.healthURL == nil {
-		base, err := ownURL(cmp.Or(s.healthAddress, (*s.web.WebListenAddresses)[0]))
-		if err != nil {
-			return err
-		}
+		base := ownURL(cmp.Or(s.healthAddress, (*s.web.WebListenAddresses)[0]))
 		if s.healthAddress == "" {
 			base = base.JoinPath(s.prefix) // the health listener has no prefix
 		}
 		direct := &http.Client{Transport: &http.Transport{}} // no proxy: the exporter is local
-		_, err = fetch(ctx, direct, base.JoinPath("/-/ready"))
+		_, err := fetch(ctx, direct, base.JoinPath("/-/ready"))
 		return err
 	}
 	client := http.DefaultClient
@@ -72,16 +69,13 @@ func askHealth(ctx context.Context, s *settings) error {
 	return nil
 }
 
-// ownURL returns the URL at which a listen address is reachable from this machine.
-func ownURL(address string) (*url.URL, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("listen address without a port: %w", err)
-	}
+// ownURL returns the URL at which a listen address, which has a port, is reachable from this machine.
+func ownURL(address string) *url.URL {
+	host, port, _ := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost" // an unspecified address includes it
 	}
-	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}, nil
+	return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
 }
 
 // fetch returns the body of an answer. A status other than 200 is an error that contains the body. The URL has no password.

@@ -54,12 +54,12 @@ func exists(file string) bool { _, err := os.Stat(file); return err == nil }
 // keyFromFile reads the key from a file. name is the flag or variable with the path.
 func keyFromFile(name, file string) (string, error) {
 	from := name + "=" + shown(file)
+	var b []byte
 	f, err := os.Open(file)
-	if err != nil {
-		return "", fmt.Errorf("%s: %s", from, unreadable(err))
+	if err == nil {
+		defer f.Close()
+		b, err = io.ReadAll(io.LimitReader(f, 64<<10))
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 64<<10))
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%s: %s", from, unreadable(err))

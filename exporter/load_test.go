@@ -69,14 +69,7 @@ func TestBare(t *testing.T) {
 }
 
 // shipped is the released exporter.
-func shipped(t *testing.T) string {
-	t.Helper()
-	b := os.Getenv("EXPORTER_BINARY")
-	if b == "" {
-		t.Fatal("EXPORTER_BINARY names no exporter; make bench does")
-	}
-	return b
-}
+var shipped = os.Getenv("EXPORTER_BINARY")
 
 // pinned runs a program on the first core.
 func pinned(t *testing.T, env, program string, args ...string) (pid int, url string) {
@@ -155,7 +148,10 @@ func TestLoad(t *testing.T) {
 	}
 	upstream := httptest.NewServer(testbed.Answers(200, string(simulator.Recorded())))
 	t.Cleanup(upstream.Close)
-	pid, url := pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL+"/api/v3")
+	if shipped == "" {
+		t.Fatal("EXPORTER_BINARY names no exporter; make bench does")
+	}
+	pid, url := pinned(t, "EXPORTER=1", shipped, "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL+"/api/v3")
 	testbed.Until(t, "rates", func() bool { return up(t, url) })
 
 	barePid, bare := pinned(t, asBare+"="+url, os.Args[0], "-test.run=^TestBare$")
@@ -178,7 +174,7 @@ func TestLoad(t *testing.T) {
 	table.Flush()
 
 	// Memory, by a fresh process.
-	pid, url = pinned(t, "EXPORTER=1", shipped(t), "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL+"/api/v3")
+	pid, url = pinned(t, "EXPORTER=1", shipped, "--web.listen-address=127.0.0.1:0", "--coingecko.url="+upstream.URL+"/api/v3")
 	testbed.Until(t, "rates", func() bool { return up(t, url) })
 	goroutines := func() float64 { return series(t, url)["go_goroutines"] }
 	time.Sleep(1100 * time.Millisecond) // what is cached is as old as that
@@ -208,7 +204,7 @@ func TestLoad(t *testing.T) {
 func firstScrape(t *testing.T) time.Duration {
 	t.Helper()
 	address := testbed.FreeAddress(t)
-	c := exec.Command(shipped(t), "--web.listen-address="+address, "--coingecko.url=http://127.0.0.1:1/api/v3")
+	c := exec.Command(shipped, "--web.listen-address="+address, "--coingecko.url=http://127.0.0.1:1/api/v3")
 	begun := time.Now()
 	if err := c.Start(); err != nil {
 		t.Fatal(err)

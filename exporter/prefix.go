@@ -46,10 +46,10 @@ func isPrefix(p string) bool {
 
 // announce logs the URLs of the screen and the metrics for a listen address.
 func (s *settings) announce(at net.Addr) {
-	u, err := ownURL(at.String())
-	if err != nil || at.Network() != "tcp" { // vsock and systemd sockets have no URL
+	if at.Network() != "tcp" { // vsock and Unix sockets have no URL
 		return
 	}
+	u := ownURL(at.String())
 	if s.hasTLS {
 		u.Scheme = "https"
 	}

@@ -8,12 +8,8 @@ import (
 	"syscall"
 )
 
-// outliveReaders keeps the process alive if the reader of its log closes the pipe, until reset is called.
-func outliveReaders() (reset func()) {
-	brokenPipes := make(chan os.Signal, 1) // never read: Notify is enough to keep Go from exiting on SIGPIPE
-	signal.Notify(brokenPipes, syscall.SIGPIPE)
-	return func() { signal.Stop(brokenPipes) }
-}
+// outliveReaders keeps the process alive if the reader of its log closes the pipe: Notify is enough to keep Go from exiting on SIGPIPE.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // heedHangUps checks the files on SIGHUP instead of ending the process, until reset is called.
 func (s *settings) heedHangUps() (reset func()) {
