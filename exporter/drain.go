@@ -5,7 +5,6 @@ package exporter
 import (
 	"context"
 	"crypto/tls"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -26,8 +25,8 @@ import (
 // stop sending requests, and every answer during the delay has Connection: close.
 type drainer struct {
 	*http.Server
-	done     chan struct{}     // closed once no connection is accepted any more
-	announce func(at net.Addr) // called with each listen address; may be nil
+	settings *settings
+	done     chan struct{} // closed once no connection is accepted any more
 
 	mu        sync.Mutex
 	draining  bool
@@ -35,16 +34,14 @@ type drainer struct {
 	busy      map[net.Conn]bool // by open connection: whether it may have a request in flight
 }
 
-// newDrainer creates a server that closes connections beyond maxConnections at once; 0 means no limit.
-func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
-	d := &drainer{Server: newServer(h, l), done: make(chan struct{}), busy: map[net.Conn]bool{}}
+// newDrainer creates a server that closes connections beyond --web.max-connections at once.
+func newDrainer(h http.Handler, s *settings) *drainer {
+	d := &drainer{Server: newServer(h, s.logger), settings: s, done: make(chan struct{}), busy: map[net.Conn]bool{}}
 	d.BaseContext = func(l net.Listener) context.Context {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.listeners = append(d.listeners, l)
-		if d.announce != nil {
-			d.announce(l.Addr())
-		}
+		s.announce(l.Addr())
 		if d.draining { // the listener opened after drain
 			l.Close()
 		}
@@ -58,7 +55,7 @@ func newDrainer(h http.Handler, maxConnections int, l *slog.Logger) *drainer {
 			delete(d.busy, c)
 			return
 		case http.StateNew:
-			if maxConnections > 0 && len(d.busy) >= maxConnections {
+			if s.maxConnections > 0 && len(d.busy) >= s.maxConnections {
 				c.Close()
 				break
 			}
@@ -88,14 +85,15 @@ func bound(c net.Conn) {
 }
 
 // serve listens and serves according to the toolkit's flags, until drain. Its error means something only if drain was not called.
-func (d *drainer) serve(s *settings) error {
+func (d *drainer) serve() error {
 	defer close(d.done)
-	return web.ListenAndServe(d.Server, s.web, s.logger)
+	return web.ListenAndServe(d.Server, d.settings.web, d.settings.logger)
 }
 
 // drain shuts the server down: it is not ready at once, keeps serving for the delay, and then waits until every accepted request
 // is answered or the timeout has passed. It does not wait if serve has already returned, because a listener failed.
-func (d *drainer) drain(s *settings, h *health) {
+func (d *drainer) drain(h *health) {
+	s := d.settings
 	h.draining.Store(true)
 	if s.shutdownDelay > 0 {
 		s.logger.Info("Shutting down, still serving for the delay", "delay", s.shutdownDelay.String())

@@ -89,7 +89,6 @@ func Run(ctx context.Context, args []string, environ []string, stdout, stderr io
 // exporter holds the parts of the program.
 type exporter struct {
 	settings *settings
-	client   *coingecko.Client
 	poller   *poller.Poller
 	screen   *screen.Screen
 	health   *health
@@ -111,7 +110,7 @@ func build(s *settings) (_ *exporter, err error) {
 		}
 		s.endpoints = []coingecko.Endpoint{{URL: u, Upstream: coingecko.CoinGecko}} // the simulator stands in for CoinGecko
 	}
-	e.client, err = coingecko.New(coingecko.Options{
+	client, err := coingecko.New(coingecko.Options{
 		Endpoints: s.endpoints,
 		KeyHeader: s.plan.KeyHeader,
 		Key:       s.key,
@@ -143,7 +142,7 @@ func build(s *settings) (_ *exporter, err error) {
 		}
 	}
 	e.poller = poller.New(poller.Options{
-		Client:      e.client,
+		Client:      client,
 		Interval:    s.interval,
 		MinInterval: s.minInterval,
 		MaxAge:      s.maxAge,
@@ -182,9 +181,8 @@ func (e *exporter) serve(ctx context.Context) error {
 	var g oklog.Group
 	g.Add(func() error { <-signalled.Done(); return context.Cause(signalled) }, func(error) { reset() })
 
-	server := newDrainer(e.handler, s.maxConnections, s.logger)
-	server.announce = s.announce
-	g.Add(func() error { return server.serve(s) }, func(error) { server.drain(s, e.health) })
+	server := newDrainer(e.handler, s)
+	g.Add(server.serve, func(error) { server.drain(e.health) })
 
 	if s.healthAddress != "" {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.healthAddress)

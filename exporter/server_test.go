@@ -203,7 +203,7 @@ func TestShutdownTimeout(t *testing.T) {
 	var log testbed.Log
 	s.logger = slog.New(slog.NewTextHandler(&log, nil))
 	begun := make(chan bool)
-	d := newDrainer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { close(begun); <-r.Context().Done() }), 0, s.logger)
+	d := newDrainer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { close(begun); <-r.Context().Done() }), s)
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestShutdownTimeout(t *testing.T) {
 	go func() { d.Serve(l); close(d.done) }()
 	go http.Get("http://" + l.Addr().String())
 	<-begun
-	d.drain(s, &health{})
+	d.drain(&health{})
 	if !strings.Contains(log.String(), "in-flight requests were closed") {
 		t.Errorf("log: %s", &log)
 	}
@@ -220,9 +220,9 @@ func TestShutdownTimeout(t *testing.T) {
 // A shutdown that begins before anything listens does not wait for requests.
 func TestShutdownBeforeListening(t *testing.T) {
 	s := &settings{shutdownTimeout: time.Hour, logger: slog.New(slog.DiscardHandler)}
-	d := newDrainer(http.NotFoundHandler(), 0, s.logger)
+	d := newDrainer(http.NotFoundHandler(), s)
 	ended := make(chan bool)
-	go func() { d.drain(s, &health{}); close(ended) }()
+	go func() { d.drain(&health{}); close(ended) }()
 	testbed.Until(t, "draining", func() bool { d.mu.Lock(); defer d.mu.Unlock(); return d.draining })
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -240,7 +240,7 @@ func TestSocketBuffers(t *testing.T) {
 	for name, starter := range map[string]func(*httptest.Server){"plain": (*httptest.Server).Start, "TLS": (*httptest.Server).StartTLS} {
 		sizes := make(chan [2]int, 1)
 		s := httptest.NewUnstartedServer(http.NotFoundHandler())
-		counted := newDrainer(http.NotFoundHandler(), 0, slog.New(slog.DiscardHandler)).ConnState
+		counted := newDrainer(http.NotFoundHandler(), &settings{logger: slog.New(slog.DiscardHandler)}).ConnState
 		s.Config.ConnState = func(c net.Conn, state http.ConnState) {
 			counted(c, state)
 			if state != http.StateActive {
