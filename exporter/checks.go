@@ -3,7 +3,6 @@
 package exporter
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -180,26 +179,23 @@ func (s *settings) spendsQuota() bool {
 }
 
 func (s *settings) checkTimes() error {
-	least := poller.MinInterval
-	// 0 is the value of a flag that was not set.
-	if s.interval == 0 && len(s.given["coingecko.interval"].values) > 0 {
-		return s.wrong("coingecko.interval", "must be at least %v", least)
-	}
-	if s.maxAge == 0 && len(s.given["rates.max-age"].values) > 0 {
-		return s.wrong("rates.max-age", "rates would expire at once")
-	}
-	s.minInterval, s.backoffMin, s.backoffMax = poller.MinInterval, time.Minute, 15*time.Minute
+	interval, least := poller.MinInterval, poller.MinInterval
 	switch {
 	case s.simulate: // no quota is used, and an audience waits
-		least = 100 * time.Millisecond
-		s.interval = cmp.Or(s.interval, simulatedInterval)
-		s.minInterval, s.backoffMin, s.backoffMax = s.interval, 5*time.Second, 15*time.Second
+		interval, least = simulatedInterval, 100*time.Millisecond
 	case s.spendsQuota():
-		s.interval = cmp.Or(s.interval, s.plan.Interval)
-	default:
-		s.interval = cmp.Or(s.interval, poller.MinInterval)
+		interval = s.plan.Interval
 	}
-	s.maxAge = cmp.Or(s.maxAge, max(leastMaxAge, 3*s.interval))
+	if s.given["coingecko.interval"].name == "" {
+		s.interval = interval
+	}
+	if s.given["rates.max-age"].name == "" {
+		s.maxAge = max(leastMaxAge, 3*s.interval)
+	}
+	s.minInterval, s.backoffMin, s.backoffMax = poller.MinInterval, time.Minute, 15*time.Minute
+	if s.simulate {
+		s.minInterval, s.backoffMin, s.backoffMax = s.interval, 5*time.Second, 15*time.Second
+	}
 	switch {
 	case s.interval < least:
 		return s.wrong("coingecko.interval", "must be at least %v", least)
@@ -207,6 +203,8 @@ func (s *settings) checkTimes() error {
 		return s.wrong("coingecko.interval", "must be at most 24h")
 	case s.timeout < leastTimeout:
 		return s.wrong("coingecko.timeout", "must be at least %v", leastTimeout)
+	case s.maxAge == 0:
+		return s.wrong("rates.max-age", "rates would expire at once")
 	case s.maxAge < s.interval:
 		return s.wrong("rates.max-age", "must not be below the poll interval %s=%v; rates would expire before the next poll", s.name("coingecko.interval"), s.interval)
 	case s.timeout > s.maxAge && !s.simulate: // the simulator may have a max-age below the default timeout

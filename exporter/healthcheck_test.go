@@ -14,6 +14,7 @@ import (
 
 	"github.com/heycard/coingecko-exporter/exporter"
 	"github.com/heycard/coingecko-exporter/exporter/internal/simulator"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 func TestHealthCheck(t *testing.T) {
@@ -28,11 +29,7 @@ func TestHealthCheck(t *testing.T) {
 	}
 	goneURL := strings.TrimSuffix(gone.URL(), "/api/v3")
 	serve := func(metrics string) string {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/metrics" {
-				io.WriteString(w, metrics)
-			}
-		}))
+		s := httptest.NewServer(testbed.Answers(200, metrics))
 		t.Cleanup(s.Close)
 		return s.URL
 	}
