@@ -16,14 +16,12 @@ import (
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
 )
 
-// RelayPath is where the exporter serves its rates to others.
-const RelayPath = relayPath
-
-// ReadHeaderTimeout is the timeout of a request's header.
-const ReadHeaderTimeout = readHeaderTimeout
-
-// RecallFor is how long the exporter retries to fetch the last day.
-const RecallFor = recallFor
+// Constants of the program.
+const (
+	RelayPath         = relayPath         // where the exporter serves its rates to others
+	ReadHeaderTimeout = readHeaderTimeout // of a request
+	RecallFor         = recallFor         // how long the exporter retries to fetch the last day
+)
 
 // Flags are the flags of the program.
 func Flags() []*kingpin.FlagModel { return newApp(&settings{}).Model().Flags }
