@@ -39,6 +39,8 @@ type running struct {
 	url  string
 	log  *testbed.Log
 	stop func() int // ends it, and gives its exit code
+
+	begun time.Time
 }
 
 var listening = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
@@ -64,7 +66,7 @@ func startWithRates(t testing.TB, args ...string) *running {
 func launch(t testing.TB, run func(ctx context.Context, log io.Writer) int) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{log: &testbed.Log{}}
+	r := &running{log: &testbed.Log{}, begun: time.Now()}
 	code := make(chan int, 1)
 	go func() { code <- run(ctx, r.log) }()
 	r.stop = sync.OnceValue(func() int { cancel(); return <-code })
