@@ -3,63 +3,41 @@
 package testbed
 
 import (
-	"encoding/json"
-	"errors"
+	"context"
 	"fmt"
-	"net/http"
-	"net/url"
-	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
 )
 
 // Sample is one series of an answer. A scalar has no labels.
 type Sample struct {
-	Metric map[string]string
+	Metric model.Metric
 	Value  float64
 }
 
 // Query asks a Prometheus for the value of an expression now.
 func Query(base, expr string) ([]Sample, error) {
-	answer, err := http.PostForm(base+"/api/v1/query", url.Values{"query": {expr}})
+	client, err := api.NewClient(api.Config{Address: base})
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close()
-	var in struct {
-		Error string
-		Data  struct {
-			ResultType string
-			Result     json.RawMessage
-		}
-	}
-	if err := json.NewDecoder(answer.Body).Decode(&in); err != nil {
+	answer, _, _, err := prometheus.NewAPI(client).Query(context.Background(), expr, time.Time{})
+	if err != nil {
 		return nil, err
 	}
-	if in.Error != "" {
-		return nil, errors.New(in.Error)
-	}
-	number := func(pair [2]any) (float64, error) { return strconv.ParseFloat(fmt.Sprint(pair[1]), 64) }
-	if in.Data.ResultType == "scalar" {
-		var pair [2]any
-		if err := json.Unmarshal(in.Data.Result, &pair); err != nil {
-			return nil, err
+	switch answer := answer.(type) {
+	case *model.Scalar:
+		return []Sample{{Value: float64(answer.Value)}}, nil
+	case model.Vector:
+		samples := make([]Sample, 0, len(answer))
+		for _, s := range answer {
+			samples = append(samples, Sample{s.Metric, float64(s.Value)})
 		}
-		v, err := number(pair)
-		return []Sample{{Value: v}}, err
+		return samples, nil
+	default:
+		return nil, fmt.Errorf("%s is a %s", expr, answer.Type())
 	}
-	var vector []struct {
-		Metric map[string]string
-		Value  [2]any
-	}
-	if err := json.Unmarshal(in.Data.Result, &vector); err != nil {
-		return nil, fmt.Errorf("%s: %w", in.Data.ResultType, err)
-	}
-	samples := make([]Sample, 0, len(vector))
-	for _, in := range vector {
-		v, err := number(in.Value)
-		if err != nil {
-			return nil, err
-		}
-		samples = append(samples, Sample{in.Metric, v})
-	}
-	return samples, nil
 }

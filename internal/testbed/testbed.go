@@ -257,7 +257,7 @@ func Answers(status int, body string, headers ...string) http.HandlerFunc {
 // Post sends a POST, such as to the simulator's control endpoints.
 func Post(t testing.TB, url string) {
 	t.Helper()
-	post(t, url, nil)
+	PostJSON(t, url, nil)
 }
 
 // PostJSON sends a value, such as an alert to Alertmanager.
@@ -267,12 +267,7 @@ func PostJSON(t testing.TB, url string, value any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	post(t, url, bytes.NewReader(body))
-}
-
-func post(t testing.TB, url string, body io.Reader) {
-	t.Helper()
-	answer, err := http.Post(url, "application/json", body)
+	answer, err := http.Post(url, "application/json", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
