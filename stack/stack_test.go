@@ -3,11 +3,9 @@
 package stack
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -19,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +36,7 @@ func TestSystem(t *testing.T) {
 	s := start(t)
 
 	s.step("targets are up, with the past behind them", func() error {
-		if err := s.up("coingecko-exporter", "prometheus", "alertmanager"); err != nil {
+		if err := s.up(); err != nil {
 			return err
 		}
 		coins, err := s.number(`count(coingecko:store_coin:info)`)
@@ -56,7 +53,7 @@ func TestSystem(t *testing.T) {
 		}
 		return nil
 	})
-	if s.grafana {
+	if s.grafana != "" {
 		s.step("Grafana has a data source and all dashboards", s.dashboards)
 	}
 
@@ -65,8 +62,8 @@ func TestSystem(t *testing.T) {
 	s.restart("alertmanager")
 	s.step("a swing reaches Alertmanager", func() error {
 		return errors.Join(
-			s.alerting(true, "CoinGeckoPriceSwing", "currency", "xrp", "severity", "warning"),
-			s.alerting(true, "CoinGeckoPriceSwingCritical", "currency", "xrp", "severity", "critical"))
+			s.alerting(true, `alertname="CoinGeckoPriceSwing"`, `currency="xrp"`, `severity="warning"`),
+			s.alerting(true, `alertname="CoinGeckoPriceSwingCritical"`, `currency="xrp"`, `severity="critical"`))
 	})
 	s.step("a silence outlives a restart of Alertmanager", func() error {
 		var silences []struct{ Comment string }
@@ -78,7 +75,7 @@ func TestSystem(t *testing.T) {
 	s.control("swing/xrp?change=0.42")
 	s.step("the price is back, and the swing is not told twice", func() error { // its alert is held, and goes on
 		return errors.Join(
-			s.alerting(true, "CoinGeckoPriceSwing", "currency", "xrp"),
+			s.alerting(true, `alertname="CoinGeckoPriceSwing"`, `currency="xrp"`),
 			s.equal(`count(currency_quote:coingecko_price:ratio{currency="xrp",quote="usd"})`, 1))
 	})
 
@@ -95,17 +92,17 @@ func TestSystem(t *testing.T) {
 		}
 		return errors.Join(
 			s.none(`coingecko_exchange_rate`), s.none(`currency_quote:coingecko_price:ratio`),
-			s.alerting(false, "CoinGeckoPriceSwing"))
+			s.alerting(false, `alertname="CoinGeckoPriceSwing"`))
 	})
 	s.step("old rates reach Alertmanager", func() error {
-		return s.alerting(true, "CoinGeckoRatesStale", "severity", "critical")
+		return s.alerting(true, `alertname="CoinGeckoRatesStale"`, `severity="critical"`)
 	})
 	s.control("recover")
 	s.step("everything is well again", func() error {
 		return errors.Join(
 			s.equal(`coingecko_up`, 1), s.equal(`job:coingecko_rates_fresh:bool`, 1),
 			s.equal(`count(currency_quote:coingecko_price:ratio{currency="btc",quote="usd"})`, 1),
-			s.alerting(false, "CoinGeckoRatesStale"))
+			s.alerting(false, `alertname="CoinGeckoRatesStale"`))
 	})
 
 	// What was known before a restart is known after it: samples of the past and of the last minutes, to the last.
@@ -127,7 +124,7 @@ func TestSystem(t *testing.T) {
 	for _, part := range []string{"prometheus", "exporter"} {
 		s.restart(part)
 		s.step("after a restart of the "+part+" nothing is lost and it goes on", func() error {
-			err := s.up("coingecko-exporter", "prometheus", "alertmanager")
+			err := s.up()
 			for expr, n := range known {
 				err = errors.Join(err, s.equal(expr, n))
 			}
@@ -149,7 +146,7 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	taken := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	_, taken, _ := net.SplitHostPort(l.Addr().String())
 
 	// A folder of programs that are found, but never get as far as to run.
 	programs := t.TempDir()
@@ -200,7 +197,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			command := exec.CommandContext(t.Context(), "./start")
-			command.Env = append([]string{"PATH=" + c.path, "SIMULATE=1", "DATA="}, ports(t)...)
+			command.Env = append([]string{"PATH=" + c.path, "SIMULATE=1", "DATA="}, settings(ports(t))...)
 			command.Env = append(command.Env, c.extra...) // the last one counts
 			out, err := command.CombinedOutput()
 			var exit *exec.ExitError
@@ -304,32 +301,34 @@ func TestCompose(t *testing.T) {
 
 // system is a running `make stack`.
 type system struct {
-	t                                  *testing.T
-	exporter, prometheus, alertmanager string // base URLs
-	grafanaURL                         string
-	grafana                            bool
-	env                                []string
-	temporary                          string // TMPDIR
-	make                               *exec.Cmd
-	ended                              chan struct{}
-	restarted                          time.Time
-
-	mu       sync.Mutex
-	said     strings.Builder
-	controls []string // where the market is controlled: one for each start of the exporter
+	*testbed.Program
+	t                                           *testing.T
+	exporter, prometheus, alertmanager, grafana string // base URLs; grafana's is empty without one
+	ports                                       map[string]string
+	temporary                                   string // TMPDIR
+	restarted                                   time.Time
 }
 
 // ports are settings with ports that nobody uses.
-func ports(t *testing.T) []string {
+func ports(t *testing.T) map[string]string {
 	t.Helper()
-	var settings []string
+	ports := map[string]string{}
 	for _, name := range []string{"EXPORTER_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "GRAFANA_PORT", "RUNNER_PORT"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close() // after all are chosen, so that they differ
-		settings = append(settings, fmt.Sprintf("%s=%d", name, l.Addr().(*net.TCPAddr).Port))
+		_, ports[name], _ = net.SplitHostPort(l.Addr().String())
+	}
+	return ports
+}
+
+// settings formats ports as variables.
+func settings(ports map[string]string) []string {
+	var settings []string
+	for name, port := range ports {
+		settings = append(settings, name+"="+port)
 	}
 	return settings
 }
@@ -339,8 +338,6 @@ func start(t *testing.T) *system {
 	for _, names := range [][]string{{"make"}, {"prometheus"}, {"promtool"}, {"alertmanager", "prometheus-alertmanager"}} {
 		testbed.Tool(t, names...)
 	}
-	_, err := exec.LookPath("grafana")
-	s := &system{t: t, grafana: err == nil, temporary: t.TempDir(), ended: make(chan struct{})}
 
 	// The rules wait for minutes of their own; the rest need not.
 	config, err := os.ReadFile("prometheus.yaml")
@@ -354,59 +351,22 @@ func start(t *testing.T) *system {
 		t.Fatal(err)
 	}
 
-	s.env = ports(t)
-	url := map[string]string{}
-	for _, setting := range s.env {
-		name, port, _ := strings.Cut(setting, "=")
-		url[name] = "http://127.0.0.1:" + port
+	s := &system{t: t, ports: ports(t), temporary: t.TempDir()}
+	url := func(name string) string { return "http://127.0.0.1:" + s.ports[name] }
+	s.exporter, s.prometheus, s.alertmanager = url("EXPORTER_PORT"), url("PROMETHEUS_PORT"), url("ALERTMANAGER_PORT")
+	if _, err := exec.LookPath("grafana"); err == nil {
+		s.grafana = url("GRAFANA_PORT")
 	}
-	s.exporter, s.prometheus, s.alertmanager = url["EXPORTER_PORT"], url["PROMETHEUS_PORT"], url["ALERTMANAGER_PORT"]
-	s.grafanaURL = url["GRAFANA_PORT"]
 
-	s.make = exec.Command("make", append([]string{"stack", "PROMETHEUS_CONFIG=" + file, "HISTORY=26h"}, s.env...)...)
-	s.make.Dir = ".."
+	c := exec.Command("make", append([]string{"stack", "PROMETHEUS_CONFIG=" + file, "HISTORY=26h"}, settings(s.ports)...)...)
+	c.Dir = ".."
 	// Not those of a make that runs this test.
-	s.make.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") })
-	s.make.Env = append(s.make.Env, "TMPDIR="+s.temporary, "COINGECKO_EXPORTER_RATES_MAX_AGE="+maxAge.String())
-	s.make.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell does
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.make.Stdout, s.make.Stderr = w, w
-	if err := s.make.Start(); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	go s.listen(r)
-	go func() { s.make.Wait(); close(s.ended) }()
-	t.Cleanup(func() {
-		syscall.Kill(-s.make.Process.Pid, syscall.SIGINT)
-		select {
-		case <-s.ended:
-		case <-time.After(testbed.Patience):
-			syscall.Kill(-s.make.Process.Pid, syscall.SIGKILL)
-		}
-		if t.Failed() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			t.Log(s.said.String())
-		}
-	})
+	c.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") })
+	c.Env = append(c.Env, "TMPDIR="+s.temporary, "COINGECKO_EXPORTER_RATES_MAX_AGE="+maxAge.String())
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a shell does
+	c.WaitDelay = 2 * testbed.Patience                  // parts that Ctrl-C leaves must not make this wait for ever
+	s.Program = testbed.Start(t, c)
 	return s
-}
-
-var controlURL = regexp.MustCompile(`control=(http://\S+/)`)
-
-func (s *system) listen(r io.Reader) {
-	for lines := bufio.NewScanner(r); lines.Scan(); {
-		s.mu.Lock()
-		s.said.WriteString(lines.Text() + "\n")
-		if m := controlURL.FindStringSubmatch(lines.Text()); m != nil {
-			s.controls = append(s.controls, m[1])
-		}
-		s.mu.Unlock()
-	}
 }
 
 // step waits until a check succeeds.
@@ -416,7 +376,7 @@ func (s *system) step(name string, check func() error) {
 	testbed.Eventually(s.t, name, func() error {
 		err := check()
 		select {
-		case <-s.ended:
+		case <-s.Ended:
 			s.t.Fatalf("%s? The stack has ended; before: %v", name, err)
 		default:
 		}
@@ -425,13 +385,13 @@ func (s *system) step(name string, check func() error) {
 	s.t.Logf("%s, after %v", name, time.Since(began).Round(time.Second))
 }
 
-// control presses one of the simulator's buttons.
+var controlURL = regexp.MustCompile(`control=(http://\S+/)`)
+
+// control presses one of the simulator's buttons. Each start of the exporter makes another market.
 func (s *system) control(button string) {
 	s.t.Helper()
-	s.mu.Lock()
-	control := s.controls[len(s.controls)-1]
-	s.mu.Unlock()
-	testbed.Post(s.t, control+button)
+	controls := controlURL.FindAllStringSubmatch(s.Log.String(), -1)
+	testbed.Post(s.t, controls[len(controls)-1][1]+button)
 }
 
 // restart ends one part and starts it again.
@@ -444,15 +404,7 @@ func (s *system) restart(part string) {
 		s.t.Fatal(err)
 	}
 	s.restarted = time.Now()
-	command := exec.Command("../bin/goreman", "run", "restart", part)
-	for _, setting := range s.env {
-		if port, found := strings.CutPrefix(setting, "RUNNER_PORT="); found {
-			command.Env = append(os.Environ(), "GOREMAN_RPC_PORT="+port)
-		}
-	}
-	if out, err := command.CombinedOutput(); err != nil {
-		s.t.Fatalf("restart of %s: %v\n%s", part, err, out)
-	}
+	testbed.Run(s.t, "../bin/goreman", "-p", s.ports["RUNNER_PORT"], "run", "restart", part)
 	s.step("another "+part+" runs", func() error {
 		if now, err := s.number(started); err != nil || now <= before {
 			return fmt.Errorf("it started at %v, and before at %v (%w)", now, before, err)
@@ -467,19 +419,18 @@ func (s *system) since() string { return strconv.FormatInt(s.restarted.Unix(), 1
 // interrupt is Ctrl-C. Nothing may be left.
 func (s *system) interrupt() {
 	s.t.Helper()
-	if err := syscall.Kill(-s.make.Process.Pid, syscall.SIGINT); err != nil {
+	if err := syscall.Kill(-s.Process.Pid, syscall.SIGINT); err != nil {
 		s.t.Fatal(err)
 	}
 	select {
-	case <-s.ended:
+	case <-s.Ended:
 	case <-time.After(testbed.Patience):
 		s.t.Fatal("after Ctrl-C it still runs")
 	}
-	for _, setting := range s.env {
-		_, port, _ := strings.Cut(setting, "=")
+	for name, port := range s.ports {
 		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			c.Close()
-			s.t.Errorf("after Ctrl-C something still answers at %s", setting)
+			s.t.Errorf("after Ctrl-C something still answers at %s=%s", name, port)
 		}
 	}
 	if left, err := os.ReadDir(s.temporary); err != nil || len(left) > 0 {
@@ -494,44 +445,22 @@ func (s *system) interrupt() {
 	}
 }
 
-// up says which of the jobs has not exactly one target, which answers.
-func (s *system) up(jobs ...string) error {
-	var answer struct {
-		Data struct {
-			ActiveTargets []struct {
-				Labels            map[string]string
-				Health, LastError string
-				LastScrape        time.Time
-			}
-		}
+// up checks that each job has exactly one target, which has answered since the last restart.
+func (s *system) up() error {
+	err := s.equal(`count(up)`, 3)
+	for _, job := range []string{"coingecko-exporter", "prometheus", "alertmanager"} {
+		err = errors.Join(err, s.equal(fmt.Sprintf(`up{job=%q} and timestamp(up) > %s`, job, s.since()), 1))
 	}
-	if err := get(s.prometheus+"/api/v1/targets?state=active", &answer); err != nil {
-		return err
-	}
-	health := map[string]string{}
-	for _, target := range answer.Data.ActiveTargets {
-		health[target.Labels["job"]] += target.Health + target.LastError
-		if !target.LastScrape.After(s.restarted) {
-			health[target.Labels["job"]] += ", not yet asked again"
-		}
-	}
-	want := map[string]string{}
-	for _, job := range jobs {
-		want[job] = "up"
-	}
-	if !maps.Equal(health, want) {
-		return fmt.Errorf("the targets are %v", health)
-	}
-	return nil
+	return err
 }
 
 // number is the value of an expression that has one series.
 func (s *system) number(expr string) (float64, error) {
-	values, err := s.query(expr)
-	if err != nil || len(values) != 1 {
-		return 0, fmt.Errorf("%s has the values %v (%w)", expr, values, err)
+	samples, err := testbed.Query(s.prometheus, expr)
+	if err != nil || len(samples) != 1 {
+		return 0, fmt.Errorf("%s has the values %v (%w)", expr, samples, err)
 	}
-	return values[0], nil
+	return samples[0].Value, nil
 }
 
 func (s *system) equal(expr string, want float64) error {
@@ -543,38 +472,25 @@ func (s *system) equal(expr string, want float64) error {
 }
 
 func (s *system) none(expr string) error {
-	values, err := s.query(expr)
-	if err == nil && len(values) > 0 {
-		err = fmt.Errorf("%s has %d series", expr, len(values))
+	samples, err := testbed.Query(s.prometheus, expr)
+	if err == nil && len(samples) > 0 {
+		err = fmt.Errorf("%s has %d series", expr, len(samples))
 	}
 	return err
 }
 
-func (s *system) query(expr string) ([]float64, error) {
-	samples, err := testbed.Query(s.prometheus, expr)
-	var values []float64
-	for _, sample := range samples {
-		values = append(values, sample.Value)
-	}
-	return values, err
-}
-
-// alerting says whether an alert with these labels, name and value in turn, is not in Alertmanager as it should be.
-func (s *system) alerting(want bool, name string, labels ...string) error {
-	q := url.Values{"filter": {fmt.Sprintf("alertname=%q", name)}}
-	for i := 0; i < len(labels); i += 2 {
-		q.Add("filter", fmt.Sprintf("%s=%q", labels[i], labels[i+1]))
-	}
+// alerting says whether an alert with these labels is not in Alertmanager as it should be.
+func (s *system) alerting(want bool, labels ...string) error {
 	var alerts []struct{ Annotations map[string]string }
-	if err := get(s.alertmanager+"/api/v2/alerts?"+q.Encode(), &alerts); err != nil {
+	if err := get(s.alertmanager+"/api/v2/alerts?"+url.Values{"filter": labels}.Encode(), &alerts); err != nil {
 		return err
 	}
 	if (len(alerts) > 0) != want {
-		return fmt.Errorf("Alertmanager has %d alerts %s %v", len(alerts), name, labels)
+		return fmt.Errorf("Alertmanager has %d alerts %v", len(alerts), labels)
 	}
 	for _, a := range alerts {
 		if a.Annotations["summary"] == "" || strings.Contains(fmt.Sprint(a.Annotations), "error expanding") {
-			return fmt.Errorf("the alert %s says %v", name, a.Annotations)
+			return fmt.Errorf("the alert %v says %v", labels, a.Annotations)
 		}
 	}
 	return nil
@@ -627,22 +543,22 @@ func (s *system) rules() error {
 // dashboards says what a viewer of Grafana who does not sign in would miss.
 func (s *system) dashboards() error {
 	for _, uid := range []string{"coingecko-wall", "coingecko-analysis", "coingecko-exporter"} {
-		if err := get(s.grafanaURL+"/api/dashboards/uid/"+uid, &struct{}{}); err != nil {
+		if err := get(s.grafana+"/api/dashboards/uid/"+uid, &struct{}{}); err != nil {
 			return err
 		}
 	}
 	var home struct{ Dashboard struct{ UID string } }
-	if err := get(s.grafanaURL+"/api/dashboards/home", &home); err != nil || home.Dashboard.UID != "coingecko-wall" {
+	if err := get(s.grafana+"/api/dashboards/home", &home); err != nil || home.Dashboard.UID != "coingecko-wall" {
 		return fmt.Errorf("the home page is %q (%w)", home.Dashboard.UID, err)
 	}
 	password, err := os.ReadFile("secrets/grafana_admin_password")
 	if err != nil {
 		return err
 	}
-	if err := get(strings.Replace(s.grafanaURL, "//", "//admin:"+string(password)+"@", 1)+"/api/admin/settings", &struct{}{}); err != nil {
+	if err := get(strings.Replace(s.grafana, "//", "//admin:"+string(password)+"@", 1)+"/api/admin/settings", &struct{}{}); err != nil {
 		return fmt.Errorf("admin cannot sign in: %w", err)
 	}
-	return get(s.grafanaURL+"/api/datasources/proxy/uid/prometheus/api/v1/query?query=up", &struct{}{})
+	return get(s.grafana+"/api/datasources/proxy/uid/prometheus/api/v1/query?query=up", &struct{}{})
 }
 
 // get reads JSON.
