@@ -53,16 +53,16 @@ type Endpoint struct {
 type Client struct {
 	options     Options
 	http        *http.Client
-	connections *connections
+	connections connections
 }
 
 // New creates a client. It fails if the HTTP configuration is not usable.
 func New(o Options) (*Client, error) {
-	c := &Client{options: o, connections: newConnections()}
+	c := &Client{options: o}
 	rt := o.Transport
 	if rt == nil {
 		var err error
-		if rt, err = newTransport(o.HTTP, c.connections); err != nil {
+		if rt, err = newTransport(o.HTTP, &c.connections); err != nil {
 			return nil, err
 		}
 	}

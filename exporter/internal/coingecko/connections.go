@@ -16,16 +16,7 @@ import (
 
 // connections tracks a client's open connections. The transport alone cannot close an HTTP/2 connection that has fallen silent: it
 // considers it busy until a ping fails, and the next poll would fail on it too.
-type connections struct {
-	dialer net.Dialer
-
-	mu   sync.Mutex
-	open map[*connection]struct{}
-}
-
-func newConnections() *connections {
-	return &connections{dialer: net.Dialer{Timeout: 30 * time.Second}, open: map[*connection]struct{}{}}
-}
+type connections struct{ open sync.Map } // the keys are of type *connection
 
 type connection struct {
 	net.Conn
@@ -33,34 +24,27 @@ type connection struct {
 }
 
 func (c *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := c.dialer.DialContext(ctx, network, address)
+	conn, err := (&net.Dialer{Timeout: 30 * time.Second}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
 	tracked := &connection{conn, c}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open[tracked] = struct{}{}
+	c.open.Store(tracked, nil)
 	return tracked, nil
 }
 
 // Close implements net.Conn.
 func (c *connection) Close() error {
-	c.among.mu.Lock()
-	delete(c.among.open, c)
-	c.among.mu.Unlock()
+	c.among.open.Delete(c)
 	return c.Conn.Close()
 }
 
 // closeAll closes every connection, including those in use.
 func (c *connections) closeAll() {
-	c.mu.Lock()
-	open := c.open
-	c.open = map[*connection]struct{}{}
-	c.mu.Unlock()
-	for conn := range open {
-		conn.Conn.Close()
-	}
+	c.open.Range(func(conn, _ any) bool {
+		conn.(*connection).Close()
+		return true
+	})
 }
 
 // bounded ends a request with its context. OAuth2 requests tokens without the context, so a token endpoint that never answers
