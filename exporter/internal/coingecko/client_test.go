@@ -2,8 +2,6 @@ package coingecko_test
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -53,6 +51,13 @@ func client(t testing.TB, base string, change ...func(*coingecko.Options)) *coin
 
 func timeout(d time.Duration) func(*coingecko.Options) {
 	return func(o *coingecko.Options) { o.Timeout = d }
+}
+
+// configured returns the option of an HTTP configuration that differs from the default.
+func configured(change func(*config.HTTPClientConfig)) func(*coingecko.Options) {
+	c := config.DefaultHTTPClientConfig
+	change(&c)
+	return func(o *coingecko.Options) { o.HTTP = &c }
 }
 
 func withKey(header, key string) func(*coingecko.Options) {
@@ -153,6 +158,7 @@ func TestClientFailures(t *testing.T) {
 	}{
 		"400 of another kind": {testbed.Answers(400, `{"status":{"error_code":4}}`), coingecko.HTTPError, ""},
 		"a bad redirect":      {testbed.Answers(302, "", "Location: http://%zz"), coingecko.Network, "failed to parse Location"},
+		"a byte order mark":   {testbed.Answers(401, "\xEF\xBB\xBF"+`{"status":{"error_message":"API Key Missing"}}`), coingecko.Unauthorized, "API Key Missing"},
 	} {
 		if e := mustFail(t, client(t, serve(t, tc.answer).URL)); e.Reason != tc.reason || !strings.Contains(e.Detail, tc.detail) {
 			t.Errorf("%s: got %s: %s, want %s with %q", name, e.Reason, e.Detail, tc.reason, tc.detail)
@@ -188,9 +194,7 @@ func TestClientFollowsRedirectsWithinTheHost(t *testing.T) {
 	if _, err := client(t, s.URL+"/old").ExchangeRates(t.Context()); err != nil {
 		t.Error(err)
 	}
-	never := config.DefaultHTTPClientConfig
-	never.FollowRedirects = false
-	if e := mustFail(t, client(t, s.URL+"/old", func(o *coingecko.Options) { o.HTTP = &never })); e.Status != 301 {
+	if e := mustFail(t, client(t, s.URL+"/old", configured(func(c *config.HTTPClientConfig) { c.FollowRedirects = false }))); e.Status != 301 {
 		t.Errorf("follow_redirects: false was not kept: %v", e)
 	}
 }
@@ -250,10 +254,6 @@ func TestClientTriesTheNextUpstream(t *testing.T) {
 	if e := mustFail(t, two(refusing.URL, hanging.URL)); e.Reason != coingecko.Timeout || e.Upstream != coingecko.Relay {
 		t.Errorf("the last one tried is to blame: %v", e)
 	}
-}
-
-func pemOf(c *tls.Config) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificates[0].Certificate[0]}))
 }
 
 func TestClientStopsWithItsContext(t *testing.T) {
