@@ -137,7 +137,7 @@ func TestClientReadsRecordedErrors(t *testing.T) {
 		"400-10011-demo-key-on-pro-host-2025.json": {400, coingecko.Unauthorized, 10011, "If you are using Demo API key"},
 	} {
 		t.Run(file, func(t *testing.T) {
-			body := recorded(t, "errors/"+file)
+			body := recorded(t, "testdata/errors/"+file)
 			e := mustFail(t, client(t, serve(t, testbed.Answers(want.status, string(body))).URL))
 			if e.Status != want.status || e.Reason != want.reason || e.Code != want.code || !strings.HasPrefix(e.Detail, want.detail) {
 				t.Errorf("got %+v", e)

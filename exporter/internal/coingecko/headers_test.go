@@ -14,31 +14,27 @@ import (
 func TestAskedWait(t *testing.T) {
 	now := time.Date(2025, 7, 25, 14, 53, 0, 0, time.UTC)
 	for name, tc := range map[string]struct {
-		headers map[string]string
+		headers http.Header
 		want    time.Duration
 	}{
 		"nothing":                  {nil, 0},
-		"seconds, as recorded":     {map[string]string{"Retry-After": "119"}, 119 * time.Second},
-		"a date":                   {map[string]string{"Retry-After": "Fri, 25 Jul 2025 14:55:00 GMT"}, 2 * time.Minute},
-		"a date by their clock":    {map[string]string{"Retry-After": "Fri, 25 Jul 2025 14:55:00 GMT", "Date": "Fri, 25 Jul 2025 14:54:50 GMT"}, 10 * time.Second},
-		"a date that has passed":   {map[string]string{"Retry-After": "Fri, 25 Jul 2025 14:00:00 GMT"}, 0},
-		"no seconds":               {map[string]string{"Retry-After": "0"}, 0},
-		"negative":                 {map[string]string{"Retry-After": "-5"}, 0},
-		"nonsense":                 {map[string]string{"Retry-After": "soon"}, 0},
-		"a reset, as recorded":     {map[string]string{"x-ratelimit-reset": "2025-07-25 14:54:00 +0000"}, time.Minute},
-		"a reset in another zone":  {map[string]string{"x-ratelimit-reset": "2025-07-25 22:54:00 +0800"}, time.Minute},
-		"a reset that has passed":  {map[string]string{"x-ratelimit-reset": "2025-07-25 14:52:00 +0000"}, 0},
-		"nonsense, then a reset":   {map[string]string{"Retry-After": "soon", "x-ratelimit-reset": "2025-07-25 14:54:00 +0000"}, time.Minute},
-		"both":                     {map[string]string{"Retry-After": "7", "x-ratelimit-reset": "2025-07-25 14:54:00 +0000"}, 7 * time.Second},
-		"a year":                   {map[string]string{"Retry-After": "31536000"}, 8760 * time.Hour},
-		"more than a number holds": {map[string]string{"Retry-After": "99999999999999999999"}, 1 << 31 * time.Second},
+		"seconds, as recorded":     {http.Header{"Retry-After": {"119"}}, 119 * time.Second},
+		"a date":                   {http.Header{"Retry-After": {"Fri, 25 Jul 2025 14:55:00 GMT"}}, 2 * time.Minute},
+		"a date by their clock":    {http.Header{"Retry-After": {"Fri, 25 Jul 2025 14:55:00 GMT"}, "Date": {"Fri, 25 Jul 2025 14:54:50 GMT"}}, 10 * time.Second},
+		"a date that has passed":   {http.Header{"Retry-After": {"Fri, 25 Jul 2025 14:00:00 GMT"}}, 0},
+		"no seconds":               {http.Header{"Retry-After": {"0"}}, 0},
+		"negative":                 {http.Header{"Retry-After": {"-5"}}, 0},
+		"nonsense":                 {http.Header{"Retry-After": {"soon"}}, 0},
+		"a reset, as recorded":     {http.Header{"X-Ratelimit-Reset": {"2025-07-25 14:54:00 +0000"}}, time.Minute},
+		"a reset in another zone":  {http.Header{"X-Ratelimit-Reset": {"2025-07-25 22:54:00 +0800"}}, time.Minute},
+		"a reset that has passed":  {http.Header{"X-Ratelimit-Reset": {"2025-07-25 14:52:00 +0000"}}, 0},
+		"nonsense, then a reset":   {http.Header{"Retry-After": {"soon"}, "X-Ratelimit-Reset": {"2025-07-25 14:54:00 +0000"}}, time.Minute},
+		"both":                     {http.Header{"Retry-After": {"7"}, "X-Ratelimit-Reset": {"2025-07-25 14:54:00 +0000"}}, 7 * time.Second},
+		"a year":                   {http.Header{"Retry-After": {"31536000"}}, 8760 * time.Hour},
+		"more than a number holds": {http.Header{"Retry-After": {"99999999999999999999"}}, 1 << 31 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := http.Header{}
-			for k, v := range tc.headers {
-				h.Set(k, v)
-			}
-			if got := askedWait(h, now); got != tc.want {
+			if got := askedWait(tc.headers, now); got != tc.want {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}
 		})
