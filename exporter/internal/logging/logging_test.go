@@ -41,11 +41,8 @@ func nest(flat map[string]any) map[string]any {
 		}
 		at[parts[len(parts)-1]] = v
 	}
-	for from, to := range map[string]string{"ts": slog.TimeKey} { // go-kit/log's name for it
-		if v, ok := out[from]; ok {
-			delete(out, from)
-			out[to] = v
-		}
+	if ts, ok := out["ts"]; ok { // go-kit/log's name for it
+		out[slog.TimeKey] = ts
 	}
 	return out
 }

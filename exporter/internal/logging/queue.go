@@ -19,7 +19,7 @@ const (
 // thousand lines, and drops and counts further ones.
 type Queue struct {
 	to      io.Writer
-	report  func(dropped int64) // called by the writing goroutine when lines are written again
+	direct  *slog.Logger // of the writing goroutine, for dropped lines when lines are written again
 	lines   chan line
 	stuck   atomic.Bool
 	dropped atomic.Int64
@@ -38,17 +38,10 @@ func NewQueued(w io.Writer, level, format string) (*slog.Logger, *Queue, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	q := newQueue(w, func(dropped int64) {
-		direct.Warn("Log lines were dropped because they were not read in time", "lines", dropped)
-	})
+	q := &Queue{to: w, direct: direct, lines: make(chan line, queued), closed: make(chan struct{})}
+	go q.run()
 	l, err := New(q, level, format)
 	return l, q, err
-}
-
-func newQueue(w io.Writer, report func(int64)) *Queue {
-	q := &Queue{to: w, report: report, lines: make(chan line, queued), closed: make(chan struct{})}
-	go q.run()
-	return q
 }
 
 // Write implements io.Writer. It never fails.
@@ -97,7 +90,7 @@ func (q *Queue) take(l line) {
 		}
 	}
 	if n := q.dropped.Swap(0); n > 0 {
-		q.report(n)
+		q.direct.Warn("Log lines were dropped because they were not read in time", "lines", n)
 	}
 	if len(q.lines) == 0 {
 		q.stuck.Store(false)

@@ -1,50 +1,48 @@
 package logging
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // reader is the reader of a log, which may stop reading.
 type reader struct {
-	mu   sync.Mutex
+	testbed.Log
 	read chan struct{} // nil: reads at once
 	err  error
-	b    bytes.Buffer
 }
 
 func (r *reader) Write(p []byte) (int, error) {
 	if r.read != nil {
 		<-r.read
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.err != nil {
 		return 0, r.err
 	}
-	return r.b.Write(p)
+	return r.Log.Write(p)
 }
 
-func (r *reader) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.b.String()
+func queue(t *testing.T, r *reader) (*slog.Logger, *Queue) {
+	t.Helper()
+	l, q, err := NewQueued(r, "info", "logfmt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	return l, q
 }
 
 // A logged line is written when the call returns, as without a queue.
 func TestQueueWritesAtOnce(t *testing.T) {
 	r := &reader{}
-	l, q, err := NewQueued(r, "info", "logfmt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer q.Close()
+	l, _ := queue(t, r)
 	for i := range 3 * queued {
 		l.Info("m", "i", i)
 		if !strings.HasSuffix(r.String(), fmt.Sprintf("i=%d\n", i)) {
@@ -57,10 +55,7 @@ func TestQueueWritesAtOnce(t *testing.T) {
 func TestQueueIsNotStoppedByItsReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{read: make(chan struct{})}
-		l, q, err := NewQueued(r, "info", "logfmt")
-		if err != nil {
-			t.Fatal(err)
-		}
+		l, _ := queue(t, r)
 		begun := time.Now()
 		const lines = 3 * queued
 		for i := range lines {
@@ -82,7 +77,6 @@ func TestQueueIsNotStoppedByItsReader(t *testing.T) {
 		if !strings.HasSuffix(r.String(), "msg=again\n") || time.Since(begun) != 0 {
 			t.Error("what comes later is not written at once")
 		}
-		q.Close()
 	})
 }
 
@@ -91,10 +85,7 @@ func TestQueueCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, lines := range []int{0, 1, 2 * queued} {
 			r := &reader{read: make(chan struct{})}
-			l, q, err := NewQueued(r, "info", "logfmt")
-			if err != nil {
-				t.Fatal(err)
-			}
+			l, q := queue(t, r)
 			for range lines {
 				l.Info("m")
 			}
@@ -116,16 +107,10 @@ func TestQueueCloses(t *testing.T) {
 
 func TestQueueOfAClosedPipe(t *testing.T) {
 	r := &reader{err: errors.New("broken pipe")}
-	l, q, err := NewQueued(r, "info", "logfmt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer q.Close()
+	l, _ := queue(t, r)
 	l.Info("one")
 	l.Info("two")
-	r.mu.Lock()
 	r.err = nil
-	r.mu.Unlock()
 	l.Info("three")
 	if got := r.String(); !strings.Contains(got, "msg=three") || !strings.Contains(got, "lines=2") {
 		t.Errorf("got %q", got)
