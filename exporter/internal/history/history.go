@@ -93,11 +93,11 @@ func (h *History) Remember(at time.Time, rates []coingecko.Rate, drift time.Dura
 	}
 	h.drift = drift
 
-	var last Sample
+	var last Sample // without one, of the year 1
 	if n := len(h.samples); n > 0 {
 		last = h.samples[n-1]
 	}
-	if len(h.samples) > 0 && !at.Truncate(time.Minute).After(last.minute()) {
+	if !at.Truncate(time.Minute).After(last.minute()) {
 		return
 	}
 	s := NewSample(at, rates, last)

@@ -34,14 +34,19 @@ const (
 
 // Source is a Prometheus, or a server with its API.
 type Source struct {
-	URL      *url.URL          // without /api/v1; it may contain a user and password
-	Selector string            // label matchers for the exporters, without braces
-	MaxAge   time.Duration     // older rates are omitted
-	Jump     coingecko.Jump    // rates that differ more from the one before are omitted unless another answer confirms them
-	HTTP     http.RoundTripper // nil for the default
+	URL      *url.URL       // without /api/v1; it may contain a user and password
+	Selector string         // label matchers for the exporters, without braces
+	MaxAge   time.Duration  // older rates are omitted
+	Jump     coingecko.Jump // rates that differ more from the one before are omitted unless another answer confirms them
 }
 
-var matchers = regexp.MustCompile(`^\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*(,\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\\n])*"\s*)*,?\s*$`)
+// oneMatcher is a regular expression with groups for the label, the operator and the value.
+const oneMatcher = `\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:\\.|[^"\\\n])*")\s*`
+
+var (
+	matcher  = regexp.MustCompile(oneMatcher)
+	matchers = regexp.MustCompile("^" + oneMatcher + "(," + oneMatcher + `)*,?\s*$`)
+)
 
 // IsSelector reports whether a text is a list of PromQL label matchers, without braces. The metric's name is none of them.
 func IsSelector(s string) bool {
@@ -60,13 +65,10 @@ func IsSelector(s string) bool {
 	return true
 }
 
-// matcher matches the label, the operator and the value of a matcher.
-var matcher = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:\\.|[^"\\\n])*")`)
-
 // Fetch returns the samples of the day before now. It omits rates that an exporter would not have believed or shown. Its errors do
 // not contain the user or password.
 func (s Source) Fetch(ctx context.Context, now time.Time) ([]Sample, error) {
-	client, err := api.NewClient(api.Config{Address: s.URL.String(), RoundTripper: limited{s.HTTP}})
+	client, err := api.NewClient(api.Config{Address: s.URL.String(), RoundTripper: limited{}})
 	if err != nil { // only for a *url.URL that cannot be parsed
 		return nil, errors.New("the URL is not usable")
 	}
@@ -155,19 +157,18 @@ func (p *past) query(ctx context.Context, promQL string, start, end time.Time) (
 
 // keep adds a sample if a live answer like it would have been accepted.
 func (p *past) keep(at time.Time, rates []coingecko.Rate) {
-	n := len(p.samples)
-	var before Sample
-	if n > 0 {
+	var before Sample // at first of the year 1
+	if n := len(p.samples); n > 0 {
 		before = p.samples[n-1]
-		if !at.Truncate(time.Minute).After(before.minute()) {
-			return // the same minute
-		}
+	}
+	if !at.Truncate(time.Minute).After(before.minute()) {
+		return // the same minute
 	}
 	slices.SortFunc(rates, coingecko.ByCode)
 	if len(rates) > coingecko.MaxEntries || coingecko.CheckBitcoin(rates) != nil {
 		return
 	}
-	if n > 0 && at.Sub(before.At) <= p.source.MaxAge && 2*len(rates) < len(p.last) {
+	if at.Sub(before.At) <= p.source.MaxAge && 2*len(rates) < len(p.last) {
 		return
 	}
 	sent := slices.Clone(rates)
@@ -216,14 +217,10 @@ func plain(err error) error {
 }
 
 // limited limits the size of answers.
-type limited struct{ next http.RoundTripper }
+type limited struct{}
 
-func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
-	next := l.next
-	if next == nil {
-		next = api.DefaultRoundTripper
-	}
-	resp, err := next.RoundTrip(r)
+func (limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := api.DefaultRoundTripper.RoundTrip(r)
 	if err == nil {
 		resp.Body = http.MaxBytesReader(nil, resp.Body, maxBody)
 	}

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -59,14 +58,10 @@ func backfill(t *testing.T, exporters ...scraped) *url.URL {
 	if err := os.WriteFile(config, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := testbed.FreeAddress(t)
+	u := &url.URL{Scheme: "http", Host: testbed.FreeAddress(t), Path: "/prom/"}
 	testbed.Start(t, exec.Command(prometheus, "--config.file="+config, "--storage.tsdb.path="+data, "--storage.tsdb.retention.time=100y",
-		"--web.listen-address="+address, "--web.route-prefix=/prom"))
-	u := &url.URL{Scheme: "http", Host: address, Path: "/prom/"}
-	testbed.Until(t, "Prometheus is ready", func() bool {
-		code, _, err := testbed.Get(u.String() + "-/ready")
-		return err == nil && code == http.StatusOK
-	})
+		"--web.listen-address="+u.Host, "--web.route-prefix="+u.Path))
+	testbed.Eventually(t, "Prometheus is ready", func() error { _, err := testbed.Query(u.String(), "1"); return err })
 	return u
 }
 
@@ -259,21 +254,13 @@ func TestFetchErrors(t *testing.T) {
 		answer http.HandlerFunc // nil for none
 		want   string
 	}{
-		"not there": {nil, "connection refused"},
-		"refused": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "token of reader is wrong", http.StatusUnauthorized)
-		}, "client error: 401"},
-		"starting": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
-		}, "503"},
-		"a login page": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "bad_response"},
-		"too much":     {func(w http.ResponseWriter, _ *http.Request) { w.Write(bytes.Repeat([]byte(" "), maxBody+1)) }, "too large"},
-		"something else": {func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, `{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}`)
-		}, "scalar"},
-		"redirected": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
-		}, "connection refused"},
+		"not there":      {nil, "connection refused"},
+		"refused":        {testbed.Answers(401, "token of reader is wrong"), "client error: 401"},
+		"starting":       {testbed.Answers(503, "Service Unavailable"), "503"},
+		"a login page":   {testbed.Answers(200, "<html>"), "bad_response"},
+		"too much":       {testbed.Answers(200, strings.Repeat(" ", maxBody+1)), "too large"},
+		"something else": {testbed.Answers(200, `{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}`), "scalar"},
+		"redirected":     {testbed.Answers(302, "", "Location: http://127.0.0.1:1/"), "connection refused"},
 	} {
 		server := httptest.NewServer(c.answer)
 		if c.answer == nil {
