@@ -21,9 +21,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+	"github.com/prometheus/client_golang/api"
+	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"go.yaml.in/yaml/v2"
 )
 
@@ -35,7 +39,6 @@ func main() {
 	flag.StringVar(&b.rules, "rules", "alerts/*.rules.yaml", "`pattern` of rule files, in an order in which each needs only those before")
 	flag.StringVar(&b.listen, "listen", "", "free `address` for the Prometheus that evaluates them")
 	flag.DurationVar(&b.span, "span", 8*24*time.Hour, "how far back")
-	flag.DurationVar(&b.step, "step", 5*time.Minute, "time between evaluations of a rule; at most 5m, how far Prometheus looks back")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -47,12 +50,15 @@ func main() {
 	}
 }
 
-// patience is for machines that are slow or busy: a query of a rule over all the past, and Prometheus' start.
-const patience = 15 * time.Minute
+const (
+	// patience is for machines that are slow or busy: a query of a rule over all the past, and Prometheus' start.
+	patience = 15 * time.Minute
+	step     = 5 * time.Minute // between evaluations of a rule: how far Prometheus looks back
+)
 
 type backfill struct {
 	control, instance, data, rules, listen string
-	span, step                             time.Duration
+	span                                   time.Duration
 	end                                    time.Time // the moments of all passes are the same
 	scratch                                string    // folder within data
 }
@@ -127,22 +133,25 @@ func (b *backfill) pass(ctx context.Context, rules []rule) error {
 		return err
 	}
 
-	running, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancelCause(ctx)
 	prometheus := command(running, "prometheus", "--config.file="+config, "--storage.tsdb.path="+b.data,
 		"--storage.tsdb.retention.time=10y", "--web.listen-address="+b.listen, "--log.level=error", "--query.timeout="+patience.String())
 	if err := prometheus.Start(); err != nil {
-		stop()
+		stop(nil)
 		return err
 	}
-	ended := make(chan struct{})
-	go func() { _ = prometheus.Wait(); close(ended) }() // how it ends is no news: it is told to
-	defer func() { stop(); <-ended }()
-	if err := b.ready(ctx, ended); err != nil {
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		_ = prometheus.Wait() // how it ends is no news: it is told to
+		stop(errors.New("prometheus ended before it was ready; what it says is above"))
+	})
+	defer func() { stop(nil); ended.Wait() }()
+	if err := b.ready(running); err != nil {
 		return err
 	}
 
 	err = createBlocks(ctx, "rules",
-		"--url=http://"+b.listen, "--output-dir="+b.data, "--eval-interval="+b.step.String(),
+		"--url=http://"+b.listen, "--output-dir="+b.data, "--eval-interval="+step.String(),
 		"--start="+strconv.FormatInt(b.end.Add(-b.span).Unix(), 10), "--end="+strconv.FormatInt(b.end.Unix(), 10), file)
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w\nIf this machine is too slow for %v of rates, ask for less: make stack HISTORY=26h, which is --span=26h here", err, b.span)
@@ -151,29 +160,17 @@ func (b *backfill) pass(ctx context.Context, rules []rule) error {
 }
 
 // ready waits until Prometheus answers.
-func (b *backfill) ready(ctx context.Context, ended <-chan struct{}) error {
-	deadline := time.After(patience)
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.listen+"/-/ready", http.NoBody)
-		if err != nil {
-			return err
-		}
-		if answer, err := http.DefaultClient.Do(request); err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ended:
-			return errors.New("prometheus ended before it was ready; what it says is above")
-		case <-deadline:
-			return fmt.Errorf("prometheus is not ready at %s after %v", b.listen, patience)
-		case <-time.After(50 * time.Millisecond):
-		}
+func (b *backfill) ready(ctx context.Context) error {
+	client, err := api.NewClient(api.Config{Address: "http://" + b.listen})
+	if err != nil {
+		return err
 	}
+	_, err = backoff.Retry(ctx, func() (v1.BuildinfoResult, error) { return v1.NewAPI(client).Buildinfo(ctx) },
+		backoff.WithBackOff(backoff.NewConstantBackOff(50*time.Millisecond)), backoff.WithMaxElapsedTime(patience))
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("prometheus is not ready at %s after %v: %w", b.listen, patience, err)
+	}
+	return err
 }
 
 // command ends with the context: at first politely.

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,10 +35,8 @@ func TestPassesOfTheShippedRules(t *testing.T) {
 			}
 		}
 	}
-	for series, want := range map[string]int{"coingecko:store_quote:info": 0} {
-		if pass[series] != want {
-			t.Errorf("%s is made in pass %d, not %d", series, pass[series], want)
-		}
+	if n := pass["coingecko:store_quote:info"]; n != 0 {
+		t.Errorf("what reads no rule is made in pass %d", n)
 	}
 	recorded := 0
 	files, _ := filepath.Glob("../../alerts/*.rules.yaml")
@@ -46,11 +45,7 @@ func TestPassesOfTheShippedRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.Lines(string(text)) {
-			if !strings.HasPrefix(strings.TrimSpace(line), "#") {
-				recorded += strings.Count(line, "record: ")
-			}
-		}
+		recorded += len(regexp.MustCompile(`(?m)^[^#\n]*record: `).FindAll(text, -1))
 	}
 	if count != recorded {
 		t.Errorf("%d rules, but the files hold %d", count, recorded)
