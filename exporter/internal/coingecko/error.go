@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -118,8 +119,12 @@ func (e *Error) Unwrap() error { return e.Err }
 // Explain returns what failed and what to do, for the screen. It consists of fixed text, the host, the status and the name of a
 // setting, and contains nothing that an upstream wrote.
 func (e *Error) Explain() string {
-	if text := e.explainCause(); text != "" {
-		return text
+	if about, ok := aboutCause[e.Cause]; ok {
+		who := e.who()
+		if e.Cause == UnknownCA || e.Cause == OtherName || e.Cause == Expired {
+			who = "The certificate of " + strings.Replace(who, "The", "the", 1)
+		}
+		return who + strings.Replace(about, "%d", strconv.Itoa(e.Status), 1)
 	}
 	switch e.Reason {
 	case Timeout:
@@ -152,36 +157,20 @@ func (e *Error) who() string {
 	return "CoinGecko"
 }
 
-func (e *Error) explainCause() string {
-	const config = "--coingecko.http-config-file"
-	unreachable := e.who() + " cannot be reached: "
-	certificate := "The certificate of " + strings.Replace(e.who(), "The", "the", 1)
-	switch e.Cause {
-	case UnknownName:
-		return unreachable + "its name cannot be resolved. Check DNS and --coingecko.url."
-	case ProxyFails:
-		return unreachable + "the proxy does not answer. Check HTTPS_PROXY, or proxy_url in " + config + "."
-	case ProxyRefuses:
-		return unreachable + fmt.Sprintf("the proxy refused the connection (%d). Check that the proxy allows it.", e.Status)
-	case ProxyWantsPassword:
-		return unreachable + "the proxy requires a password (407). Set user and password in HTTPS_PROXY, or in proxy_url in " + config + "."
-	case UnknownCA:
-		return certificate + " is signed by a CA that this machine does not trust. " +
-			"Add the CA of the proxy or upstream to the system's trust store, or set tls_config.ca_file in " + config + "."
-	case OtherName:
-		return certificate + " is for another host name. Check --coingecko.url, and whether a proxy answers instead."
-	case Expired:
-		return certificate + " is not valid at this time. Check this machine's clock, and renew the certificate if it has expired."
-	case EndsHandshake:
-		return e.who() + " closed the TLS handshake. If it requires a client certificate, set tls_config in " + config + "."
-	case PlainHTTP:
-		return e.who() + " uses plain HTTP. Write http:// in --coingecko.url, or check whether a proxy answers instead."
-	case WantsHTTPS:
-		return e.who() + " requires HTTPS. Write https:// in --coingecko.url."
-	case Redirected:
-		return fmt.Sprintf("%s redirects to another address (%d), which is not followed. If the address in the log is correct, set it in --coingecko.url.", e.who(), e.Status)
-	}
-	return ""
+// aboutCause continues a sentence that begins with the upstream, or with its certificate. %d is the status.
+var aboutCause = map[Cause]string{
+	UnknownName:        " cannot be reached: its name cannot be resolved. Check DNS and --coingecko.url.",
+	ProxyFails:         " cannot be reached: the proxy does not answer. Check HTTPS_PROXY, or proxy_url in --coingecko.http-config-file.",
+	ProxyRefuses:       " cannot be reached: the proxy refused the connection (%d). Check that the proxy allows it.",
+	ProxyWantsPassword: " cannot be reached: the proxy requires a password (407). Set user and password in HTTPS_PROXY, or in proxy_url in --coingecko.http-config-file.",
+	UnknownCA: " is signed by a CA that this machine does not trust. " +
+		"Add the CA of the proxy or upstream to the system's trust store, or set tls_config.ca_file in --coingecko.http-config-file.",
+	OtherName:     " is for another host name. Check --coingecko.url, and whether a proxy answers instead.",
+	Expired:       " is not valid at this time. Check this machine's clock, and renew the certificate if it has expired.",
+	EndsHandshake: " closed the TLS handshake. If it requires a client certificate, set tls_config in --coingecko.http-config-file.",
+	PlainHTTP:     " uses plain HTTP. Write http:// in --coingecko.url, or check whether a proxy answers instead.",
+	WantsHTTPS:    " requires HTTPS. Write https:// in --coingecko.url.",
+	Redirected:    " redirects to another address (%d), which is not followed. If the address in the log is correct, set it in --coingecko.url.",
 }
 
 // getKey is the advice if access without a key is refused or limited.
