@@ -5,6 +5,7 @@ package history
 import (
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -101,10 +102,7 @@ func (h *History) Remember(at time.Time, rates []coingecko.Rate, drift time.Dura
 		return
 	}
 	s := NewSample(at, rates, last)
-	old := 0
-	for old < len(h.samples) && at.Sub(h.samples[old].At) > Reach+Tolerance {
-		old++
-	}
+	old := sort.Search(len(h.samples), func(i int) bool { return at.Sub(h.samples[i].At) <= Reach+Tolerance })
 	clear(h.samples[:old]) // frees the values before append moves the slice
 	h.samples = append(h.samples[old:], s)
 }
@@ -129,12 +127,7 @@ func (h *History) Len() int {
 func (h *History) Before(t time.Time) (Sample, bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	i, _ := slices.BinarySearchFunc(h.samples, t.Add(slack), func(s Sample, t time.Time) int {
-		if s.At.After(t) {
-			return 1
-		}
-		return -1
-	})
+	i := sort.Search(len(h.samples), func(i int) bool { return h.samples[i].At.After(t.Add(slack)) })
 	if i == 0 || t.Sub(h.samples[i-1].At) > Tolerance {
 		return Sample{}, false
 	}
@@ -163,7 +156,7 @@ func (h *History) Curve(now Sample, gap time.Duration) ([]Point, time.Duration) 
 		if s.At.Before(now.At.Add(-Reach)) || s.At.After(now.At) {
 			return
 		}
-		p := Point{Sample: s}
+		p := Point{Sample: s, X: CurvePoints}
 		if start.IsZero() {
 			start = s.At
 		} else {
@@ -171,8 +164,6 @@ func (h *History) Curve(now Sample, gap time.Duration) ([]Point, time.Duration) 
 		}
 		if span := now.At.Sub(start); span > 0 {
 			p.X = int(s.At.Sub(start) * CurvePoints / span)
-		} else {
-			p.X = CurvePoints
 		}
 		last = s
 		if n := len(points) - 1; n >= 0 && points[n].X == p.X && !p.Gap {

@@ -170,8 +170,8 @@ func TestFetch(t *testing.T) {
 	h.Remember(fetched, tiny(7), 0)
 	h.Restore(samples)
 	h.Restore(again)
-	if h.Len() != len(samples)+1 {
-		t.Errorf("%d samples of %d and one more", h.Len(), len(samples))
+	if len(h.samples) != len(samples)+1 {
+		t.Errorf("%d samples of %d and one more", len(h.samples), len(samples))
 	}
 	if s, ok := h.Before(fetched.Add(-24 * time.Hour)); !ok {
 		t.Error("nothing is known of a day ago")
@@ -243,7 +243,7 @@ func TestRestoreKeepsWhatIsThere(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	h.Remember(fetched, tiny(9), 0)
-	if h.Len() != 5 {
+	if len(h.samples) != 5 {
 		t.Error("history does not grow any more")
 	}
 }
