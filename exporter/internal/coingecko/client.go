@@ -127,8 +127,7 @@ type Answer struct {
 	Withheld  []string // codes of the rates that the upstream withholds, sorted; none of them is in Rates
 }
 
-// ExchangeRates tries the endpoints in order until one answers, whatever the status. Every error is an *Error, except that of a
-// context that is done, which is returned unchanged.
+// ExchangeRates tries the endpoints in order until one answers, whatever the status. Every error is an *Error.
 func (c *Client) ExchangeRates(ctx context.Context) (Answer, error) {
 	deadline := time.Now().Add(c.options.Timeout)
 	var err error
@@ -139,9 +138,6 @@ func (c *Client) ExchangeRates(ctx context.Context) (Answer, error) {
 		var answer Answer
 		var answered bool
 		answer, answered, err = c.ask(ctx, e, share)
-		if ctx.Err() != nil {
-			return Answer{}, ctx.Err()
-		}
 		spent = spent || e.Upstream == CoinGecko
 		answer.SpentQuota = spent
 		if err == nil || answered {

@@ -1,7 +1,6 @@
 package coingecko_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -253,15 +252,6 @@ func TestClientTriesTheNextUpstream(t *testing.T) {
 	}
 	if e := mustFail(t, two(refusing.URL, hanging.URL)); e.Reason != coingecko.Timeout || e.Upstream != coingecko.Relay {
 		t.Errorf("the last one tried is to blame: %v", e)
-	}
-}
-
-func TestClientStopsWithItsContext(t *testing.T) {
-	hanging := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := client(t, hanging.URL).ExchangeRates(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v", err)
 	}
 }
 
