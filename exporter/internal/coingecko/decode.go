@@ -193,13 +193,10 @@ func (r *Rate) read(d *json.Decoder) (why Rejection, _ error) {
 		case text.times > 1:
 			why = Ambiguous
 		case text.kind() == '"':
-			s := string(text.raw[1 : len(text.raw)-1])
-			if strings.Contains(s, `\`) { // rare
-				if err := json.Unmarshal(text.raw, &s); err != nil {
-					return "", err
-				}
+			if err := json.Unmarshal(text.raw, text.into); err != nil {
+				return "", err
 			}
-			*text.into = clean(s)
+			*text.into = clean(*text.into)
 		case text.kind() != 'n': // null leaves it empty
 			why = cmp.Or(why, Malformed)
 		}
