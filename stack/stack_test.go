@@ -148,56 +148,42 @@ func TestRefusals(t *testing.T) {
 	t.Cleanup(func() { l.Close() })
 	_, taken, _ := net.SplitHostPort(l.Addr().String())
 
-	// A folder of programs that are found, but never get as far as to run.
-	programs := t.TempDir()
-	for _, name := range []string{"prometheus", "promtool", "prometheus-alertmanager"} {
-		if err := os.WriteFile(filepath.Join(programs, name), []byte("#!/bin/sh\nexit 99\n"), 0o700); err != nil {
-			t.Fatal(err)
+	with := func(files ...string) string {
+		folder := t.TempDir()
+		for _, name := range files {
+			if err := os.WriteFile(filepath.Join(folder, name), nil, 0o700); err != nil {
+				t.Fatal(err)
+			}
 		}
+		return folder
 	}
-	bare := t.TempDir()
-	for _, name := range []string{"bash", "dirname", "mkdir", "realpath", "env"} {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(path, filepath.Join(bare, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	full := t.TempDir()
-	if err := os.Mkdir(filepath.Join(full, "prometheus"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	simulated := t.TempDir()
-	if err := os.WriteFile(filepath.Join(simulated, "simulated"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	// Programs that are found, but never get as far as to run.
+	path := "PATH=" + with("prometheus", "promtool", "prometheus-alertmanager") + ":" + os.Getenv("PATH")
+	full, simulated := with("prometheus"), with("simulated")
 
 	for name, c := range map[string]struct {
-		path  string
 		extra []string
 		want  []string
 	}{
-		"programs": {path: bare, want: []string{
+		"programs": {extra: []string{"PATH="}, want: []string{
 			"stack: prometheus is missing: apt-get install prometheus, or https://prometheus.io/download/",
 			"stack: promtool is missing: it comes with prometheus: apt-get install prometheus, or https://prometheus.io/download/",
 			"stack: alertmanager is missing: apt-get install prometheus-alertmanager, or https://prometheus.io/download/",
 		}},
-		"port": {path: programs + ":" + bare, extra: []string{"ALERTMANAGER_PORT=" + taken}, want: []string{
+		"port": {extra: []string{"ALERTMANAGER_PORT=" + taken}, want: []string{
 			"stack: port " + taken + " is in use: choose another with make stack ALERTMANAGER_PORT=...",
 		}},
-		"data of a former simulation": {path: programs + ":" + bare, extra: []string{"DATA=" + full}, want: []string{
+		"data of a former simulation": {extra: []string{"DATA=" + full}, want: []string{
 			"stack: " + full + " holds data already, and a simulation begins a market of its own: remove them, or choose another folder with make stack DATA=...",
 		}},
-		"real rates among simulated ones": {path: programs + ":" + bare, extra: []string{"SIMULATE=0", "DATA=" + simulated}, want: []string{
+		"real rates among simulated ones": {extra: []string{"SIMULATE=0", "DATA=" + simulated}, want: []string{
 			"stack: " + simulated + " holds simulated rates: remove them, or choose another folder with make stack DATA=...",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			command := exec.CommandContext(t.Context(), "./start")
-			command.Env = append([]string{"PATH=" + c.path, "SIMULATE=1", "DATA="}, settings(ports(t))...)
+			command := exec.CommandContext(t.Context(), "bash", "./start")
+			command.Env = append([]string{path, "SIMULATE=1", "DATA="}, settings(ports(t))...)
 			command.Env = append(command.Env, c.extra...) // the last one counts
 			out, err := command.CombinedOutput()
 			var exit *exec.ExitError
