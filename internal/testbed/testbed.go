@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Patience is how long tests wait for an event. A busy machine is slow, which must not fail a test.
@@ -225,10 +227,7 @@ func Get(url string) (status int, body string, _ error) {
 }
 
 // RoundTripper is a function as an http.RoundTripper.
-type RoundTripper func(*http.Request) (*http.Response, error)
-
-// RoundTrip implements http.RoundTripper.
-func (f RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+type RoundTripper = promhttp.RoundTripperFunc
 
 // Transport lets a handler answer requests, without sockets.
 func Transport(h http.Handler) RoundTripper {

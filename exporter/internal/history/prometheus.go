@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/api"
 	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/model"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
@@ -68,7 +69,7 @@ func IsSelector(s string) bool {
 // Fetch returns the samples of the day before now. It omits rates that an exporter would not have believed or shown. Its errors do
 // not contain the user or password.
 func (s Source) Fetch(ctx context.Context, now time.Time) ([]Sample, error) {
-	client, err := api.NewClient(api.Config{Address: s.URL.String(), RoundTripper: limited{}})
+	client, err := api.NewClient(api.Config{Address: s.URL.String(), RoundTripper: promhttp.RoundTripperFunc(limited)})
 	if err != nil { // only for a *url.URL that cannot be parsed
 		return nil, errors.New("the URL is not usable")
 	}
@@ -217,9 +218,7 @@ func plain(err error) error {
 }
 
 // limited limits the size of answers.
-type limited struct{}
-
-func (limited) RoundTrip(r *http.Request) (*http.Response, error) {
+func limited(r *http.Request) (*http.Response, error) {
 	resp, err := api.DefaultRoundTripper.RoundTrip(r)
 	if err == nil {
 		resp.Body = http.MaxBytesReader(nil, resp.Body, maxBody)
