@@ -106,15 +106,9 @@ func TestClientAsksAsCoinGeckoWants(t *testing.T) {
 	if got.Method != "GET" || got.URL.String() != "/api/v3/exchange_rates" {
 		t.Errorf("asked %s %s", got.Method, got.URL)
 	}
-	for header, want := range map[string]string{
-		"User-Agent":        userAgent,
-		"X-Cg-Demo-Api-Key": "CG-secret",
-		"Accept-Encoding":   "gzip",
-		"Accept":            "application/json",
-	} {
-		if v := got.Header.Get(header); v != want {
-			t.Errorf("%s: %q, want %q", header, v, want)
-		}
+	want := http.Header{"User-Agent": {userAgent}, "X-Cg-Demo-Api-Key": {"CG-secret"}, "Accept-Encoding": {"gzip"}, "Accept": {"application/json"}}
+	if d := cmp.Diff(want, got.Header); d != "" {
+		t.Error(d)
 	}
 	if len(answer.Rates) != 76 || answer.Upstream != coingecko.CoinGecko || answer.Age != 17*time.Second || answer.MaxAge != 30*time.Second {
 		t.Errorf("%d rates, upstream %s, age %v, max-age %v", len(answer.Rates), answer.Upstream, answer.Age, answer.MaxAge)

@@ -96,20 +96,13 @@ func TestClientLeavesASilentConnection(t *testing.T) {
 // A token endpoint that does not answer, or answers with a page, fails a poll and no more.
 func TestClientLeavesASilentTokenEndpoint(t *testing.T) {
 	t.Parallel()
-	var silent, broken atomic.Bool
-	tokens := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case broken.Load():
-			w.WriteHeader(http.StatusBadGateway)
-			io.WriteString(w, strings.Repeat("<p>", 4096))
-		case silent.Load():
-			io.Copy(io.Discard, r.Body)
-			<-r.Context().Done()
-		default:
-			w.Header().Set("Content-Type", "application/json")
-			io.WriteString(w, `{"access_token":"granted","expires_in":1}`) // expired when it is used again
-		}
-	})
+	good := testbed.Answers(200, `{"access_token":"granted","expires_in":1}`, "Content-Type: application/json") // expired when it is used again
+	silent := func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}
+	var answer atomic.Pointer[http.HandlerFunc]
+	tokens := serve(t, func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) })
 	gateway := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer granted" {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -119,25 +112,25 @@ func TestClientLeavesASilentTokenEndpoint(t *testing.T) {
 	c := client(t, gateway.URL, timeout(10*time.Second), configured(func(c *config.HTTPClientConfig) {
 		c.OAuth2 = &config.OAuth2{ClientID: "shop", ClientSecret: "secret", TokenURL: tokens.URL}
 	}))
-	works := func(when string) {
-		t.Helper()
-		if _, err := c.ExchangeRates(t.Context()); err != nil {
-			t.Fatalf("%s: %v", when, err)
+	for i, tc := range []struct {
+		tokens http.HandlerFunc
+		reason coingecko.Reason
+	}{
+		{good, ""},
+		{silent, coingecko.Timeout},
+		{good, ""},
+		{testbed.Answers(502, strings.Repeat("<p>", 4096)), coingecko.Network},
+		{good, ""},
+	} {
+		answer.Store(&tc.tokens)
+		if tc.reason == "" {
+			if _, err := c.ExchangeRates(t.Context()); err != nil {
+				t.Fatalf("poll %d: %v", i, err)
+			}
+		} else if e := mustFail(t, c); e.Reason != tc.reason || len(e.Detail) > 512 {
+			t.Errorf("poll %d: reason %s, want %s; %d bytes", i, e.Reason, tc.reason, len(e.Detail))
 		}
 	}
-	works("at first")
-	silent.Store(true)
-	if e := mustFail(t, c); e.Reason != coingecko.Timeout {
-		t.Errorf("while the token endpoint is silent: %v", e)
-	}
-	silent.Store(false)
-	works("when it answers again")
-	broken.Store(true)
-	if e := mustFail(t, c); e.Reason != coingecko.Network || len(e.Detail) > 512 {
-		t.Errorf("while the token endpoint is broken: reason %s, %d bytes", e.Reason, len(e.Detail))
-	}
-	broken.Store(false)
-	works("when it is repaired")
 }
 
 // Causes of failed connections are distinguished if the advice differs. TestFaults has more of them.
@@ -152,22 +145,10 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 	}
 	certificates := []tls.Certificate{*ca.Issue(t, time.Now().Add(time.Hour), "localhost")}
 	good := secure(&tls.Config{Certificates: certificates})
-	proxy := func(status int, phrase string) *url.URL {
-		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-			c, _, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status, phrase)
-			c.Close()
-		})
-		u, _ := url.Parse(s.URL)
-		return u
-	}
+	parsed := func(s *httptest.Server) *url.URL { u, _ := url.Parse(s.URL); return u }
+	proxy := func(status int) *url.URL { return parsed(serve(t, testbed.Answers(status, ""))) }
 	gone := serve(t, nil)
 	gone.Close()
-	goneURL, _ := url.Parse(gone.URL)
 
 	for name, tc := range map[string]struct {
 		url    string
@@ -179,15 +160,15 @@ func TestClientTellsWhyThereIsNoConnection(t *testing.T) {
 	}{
 		"a client certificate":   {url: secure(&tls.Config{Certificates: certificates, ClientAuth: tls.RequireAnyClientCert}), reason: coingecko.Network, cause: coingecko.EndsHandshake, want: "If it requires a client certificate"},
 		"HTTPS":                  {url: strings.Replace(good, "https:", "http:", 1), reason: coingecko.HTTPError, cause: coingecko.WantsHTTPS, want: "Write https:// in --coingecko.url."},
-		"proxy gone":             {url: "https://relay.invalid", proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
-		"proxy gone, plain HTTP": {url: "http://relay.invalid", proxy: goneURL, reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
-		"proxy forbids":          {url: "https://relay.invalid", proxy: proxy(403, "Forbidden"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (403)"},
-		"proxy cannot":           {url: "https://relay.invalid", proxy: proxy(502, "Bad Gateway"), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (502)"},
-		"proxy wants a password": {url: "https://relay.invalid", proxy: proxy(407, "authenticationrequired"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
-		"the same, CA in a file": {url: "https://relay.invalid", file: true, proxy: proxy(407, "Proxy Authentication Required"), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
+		"proxy gone":             {url: "https://relay.invalid", proxy: parsed(gone), reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
+		"proxy gone, plain HTTP": {url: "http://relay.invalid", proxy: parsed(gone), reason: coingecko.Network, cause: coingecko.ProxyFails, want: "the proxy does not answer"},
+		"proxy forbids":          {url: "https://relay.invalid", proxy: proxy(403), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (403)"},
+		"proxy cannot":           {url: "https://relay.invalid", proxy: proxy(502), reason: coingecko.Network, cause: coingecko.ProxyRefuses, want: "the proxy refused the connection (502)"},
+		"proxy wants a password": {url: "https://relay.invalid", proxy: proxy(407), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
+		"the same, CA in a file": {url: "https://relay.invalid", file: true, proxy: proxy(407), reason: coingecko.Network, cause: coingecko.ProxyWantsPassword, want: "the proxy requires a password (407)"},
 		"good":                   {url: good},
 		"good, CA in a file":     {url: good, file: true},
-		"loopback, and a proxy":  {url: good, proxy: goneURL},
+		"loopback, and a proxy":  {url: good, proxy: parsed(gone)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
