@@ -196,17 +196,14 @@ func createBlocks(ctx context.Context, args ...string) error {
 // rule, group and groups are of a rule file what backfilling needs.
 type (
 	rule struct {
-		Record string            `yaml:"record"`
-		Expr   string            `yaml:"expr"`
-		Labels map[string]string `yaml:"labels,omitempty"`
+		Record, Expr string
+		Labels       map[string]string `yaml:",omitempty"`
 	}
 	group struct {
-		Name  string `yaml:"name"`
-		Rules []rule `yaml:"rules"`
+		Name  string
+		Rules []rule
 	}
-	groups struct {
-		Groups []group `yaml:"groups"`
-	}
+	groups struct{ Groups []group }
 )
 
 var word = regexp.MustCompile(`[\w:]+`)
