@@ -35,7 +35,7 @@ const (
 type Options struct {
 	Endpoints []Endpoint               // at least one, tried in this order
 	KeyHeader string                   // the plan's header; empty for none
-	Key       func() (string, error)   // called before each request; nil for no key. Its errors must not contain the key
+	Key       func() (string, error)   // called before each request; nil for no key, otherwise never empty. Its errors must not contain the key
 	KeyFrom   string                   // the flag or variable that Key comes from, for errors
 	UserAgent string                   // CoinGecko returns 403 without a descriptive one
 	Timeout   time.Duration            // of ExchangeRates as a whole
@@ -153,11 +153,12 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 	defer cancel()
 	fail := &Error{Upstream: e.Upstream, Host: e.URL.Host, Unsent: c.options.Key != nil && !MayCarryKey(e.URL)}
 
-	key, err := c.key(e)
-	if err != nil {
-		return Answer{}, true, fail.because(Unauthorized, err)
-	}
-	if key != "" {
+	key := ""
+	if c.options.Key != nil && MayCarryKey(e.URL) {
+		var err error
+		if key, err = c.options.Key(); err != nil {
+			return Answer{}, true, fail.because(Unauthorized, err)
+		}
 		defer fail.redact(key)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL.JoinPath(Path).String(), nil)
@@ -223,14 +224,6 @@ func (c *Client) ask(ctx context.Context, e Endpoint, timeout time.Duration) (_ 
 	return answer, true, nil
 }
 
-// key returns the API key if the endpoint may receive it.
-func (c *Client) key(e Endpoint) (string, error) {
-	if c.options.Key == nil || c.options.KeyHeader == "" || !MayCarryKey(e.URL) {
-		return "", nil
-	}
-	return c.options.Key()
-}
-
 // broken classifies a connection that failed before or during an answer. It closes all connections, so that the next poll opens
 // a new one and resolves the name again.
 func (c *Client) broken(fail *Error, err error, timeout time.Duration) {
@@ -239,7 +232,7 @@ func (c *Client) broken(fail *Error, err error, timeout time.Duration) {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err // without the URL: Error has the host
 	}
-	fail.Reason, fail.Err, fail.Detail = Network, err, clip(err.Error(), maxExcerpt) // a token endpoint's error contains its answer
+	fail.Reason, fail.Detail = Network, clip(err.Error(), maxExcerpt) // a token endpoint's error contains its answer
 	cause, status := causeOf(err)
 	fail.Cause, fail.Status = cause, cmp.Or(fail.Status, status)
 	var t interface{ Timeout() bool }

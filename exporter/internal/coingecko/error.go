@@ -80,7 +80,6 @@ type Error struct {
 	Wait     time.Duration // requested by the server; 0 without a request
 	Excerpt  string        // beginning of a bad answer, at most 512 bytes: for the log, never for a label
 	Detail   string        // what was wrong
-	Err      error         // underlying error, if any
 }
 
 // Error returns one line for the log. It never contains the key.
@@ -101,20 +100,14 @@ func (e *Error) Error() string {
 
 // because sets what was wrong, and returns e.
 func (e *Error) because(reason Reason, err error) *Error {
-	e.Reason, e.Detail, e.Err = reason, err.Error(), err
+	e.Reason, e.Detail = reason, err.Error()
 	return e
 }
 
 // redact removes the key: an upstream may return it anywhere, and errors quote answers.
 func (e *Error) redact(key string) {
 	e.Detail = strings.ReplaceAll(e.Detail, key, "<key>")
-	if e.Err != nil && strings.Contains(e.Err.Error(), key) {
-		e.Err = nil
-	}
 }
-
-// Unwrap returns the underlying error.
-func (e *Error) Unwrap() error { return e.Err }
 
 // Explain returns what failed and what to do, for the screen. It consists of fixed text, the host, the status and the name of a
 // setting, and contains nothing that an upstream wrote.

@@ -21,11 +21,11 @@ const (
 
 // Rate is the number of units of a currency that one bitcoin buys.
 type Rate struct {
-	Code  string  // CoinGecko's key, in lower case ("usd"): the only field that is unique
-	Name  string  // display name ("US Dollar")
-	Unit  string  // display unit ("$"): not unique, not always ASCII, may be right to left
-	Type  string  // as sent by CoinGecko; Kind returns one of a fixed set
-	Value float64 // units of the currency for one bitcoin: finite and above zero
+	Code  string  `json:"-"`     // CoinGecko's key, in lower case ("usd"): the only field that is unique
+	Name  string  `json:"name"`  // display name ("US Dollar")
+	Unit  string  `json:"unit"`  // display unit ("$"): not unique, not always ASCII, may be right to left
+	Value float64 `json:"value"` // units of the currency for one bitcoin: finite and above zero
+	Type  string  `json:"type"`  // as sent by CoinGecko; Kind returns one of a fixed set
 }
 
 // Kind returns the rate's type if it is known, and Other if not.
@@ -38,21 +38,13 @@ func (r Rate) Kind() Kind {
 	}
 }
 
-// entry is a rate in CoinGecko's format.
-type entry struct {
-	Name  string  `json:"name"`
-	Unit  string  `json:"unit"`
-	Value float64 `json:"value"`
-	Type  string  `json:"type"`
-}
-
 // Encode returns rates in the format of CoinGecko's GET /exchange_rates. It is deterministic: codes are sorted.
 func Encode(rates []Rate) []byte {
 	answer := struct {
-		Rates map[string]entry `json:"rates"`
-	}{make(map[string]entry, len(rates))}
+		Rates map[string]Rate `json:"rates"`
+	}{make(map[string]Rate, len(rates))}
 	for _, r := range rates {
-		answer.Rates[r.Code] = entry{r.Name, r.Unit, r.Value, r.Type}
+		answer.Rates[r.Code] = r
 	}
 	body, err := json.Marshal(answer)
 	if err != nil { // only for a value that is not finite, which no Rate has
