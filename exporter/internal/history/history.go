@@ -59,12 +59,9 @@ func NewSample(at time.Time, rates []coingecko.Rate, before Sample) Sample {
 
 // Price returns the price of one unit of coin in quote; false if either is missing.
 func (s Sample) Price(coin, quote string) (float64, bool) {
-	c, ok := slices.BinarySearch(s.codes, coin)
-	if !ok {
-		return 0, false
-	}
-	q, ok := slices.BinarySearch(s.codes, quote)
-	if !ok {
+	c, hasCoin := slices.BinarySearch(s.codes, coin)
+	q, hasQuote := slices.BinarySearch(s.codes, quote)
+	if !hasCoin || !hasQuote {
 		return 0, false
 	}
 	return Ratio(s.values[q], s.values[c])
