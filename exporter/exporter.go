@@ -61,12 +61,10 @@ func Run(ctx context.Context, args []string, environ []string, stdout, stderr io
 	var e *exporter
 	if err == nil {
 		var log *logging.Queue
-		s.logger, log, err = logging.NewQueued(stderr, s.logLevel, s.logFormat)
-		if err == nil {
-			outliveReaders()
-			defer log.Close()
-			e, err = build(s)
-		}
+		s.logger, log = logging.NewQueued(stderr, s.logLevel, s.logFormat)
+		outliveReaders()
+		defer log.Close()
+		e, err = build(s)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: error: %s\n", name, strings.Join(strings.Fields(err.Error()), " "))

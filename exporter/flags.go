@@ -179,6 +179,6 @@ func parse(args []string, env environment, stdout, stderr io.Writer) (*settings,
 			return nil, err
 		}
 	}
-	s.logger, err = logging.New(stderr, s.logLevel, s.logFormat)
-	return s, err
+	s.logger = logging.New(stderr, s.logLevel, s.logFormat)
+	return s, nil
 }

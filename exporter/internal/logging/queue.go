@@ -33,15 +33,10 @@ type line struct {
 }
 
 // NewQueued creates a logger like New that writes to w through a Queue. The caller must close the Queue.
-func NewQueued(w io.Writer, level, format string) (*slog.Logger, *Queue, error) {
-	direct, err := New(w, level, format)
-	if err != nil {
-		return nil, nil, err
-	}
-	q := &Queue{to: w, direct: direct, lines: make(chan line, queued), closed: make(chan struct{})}
+func NewQueued(w io.Writer, level, format string) (*slog.Logger, *Queue) {
+	q := &Queue{to: w, direct: New(w, level, format), lines: make(chan line, queued), closed: make(chan struct{})}
 	go q.run()
-	l, err := New(q, level, format)
-	return l, q, err
+	return New(q, level, format), q
 }
 
 // Write implements io.Writer. It never fails.

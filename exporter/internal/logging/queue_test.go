@@ -31,10 +31,7 @@ func (r *reader) Write(p []byte) (int, error) {
 
 func queue(t *testing.T, r *reader) (*slog.Logger, *Queue) {
 	t.Helper()
-	l, q, err := NewQueued(r, "info", "logfmt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, q := NewQueued(r, "info", "logfmt")
 	t.Cleanup(q.Close)
 	return l, q
 }

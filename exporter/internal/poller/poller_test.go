@@ -68,19 +68,16 @@ func start(t *testing.T, upstream http.Handler, change ...func(*Options, *coinge
 func startWith(t *testing.T, upstream http.Handler, others []coingecko.Endpoint, change ...func(*Options, *coingecko.Endpoint)) *rig {
 	t.Helper()
 	r := &rig{log: &bytes.Buffer{}}
-	logger, err := logging.New(r.log, "info", "logfmt")
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := Options{
 		Interval: time.Minute, MinInterval: MinInterval, MaxAge: 10 * time.Minute,
 		BackoffMin: time.Minute, BackoffMax: 15 * time.Minute,
-		Logger: logger, Observers: []Observer{r}, clock: r.clock,
+		Logger: logging.New(r.log, "info", "logfmt"), Observers: []Observer{r}, clock: r.clock,
 	}
 	e := coingecko.Endpoint{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: coingecko.CoinGecko}
 	for _, f := range change {
 		f(&o, &e)
 	}
+	var err error
 	o.Client, err = coingecko.New(coingecko.Options{
 		Endpoints: slices.Concat([]coingecko.Endpoint{e}, others),
 		UserAgent: "coingecko-exporter/test",

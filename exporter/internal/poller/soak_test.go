@@ -71,10 +71,7 @@ func TestSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log lines
-		logger, err := logging.New(&log, "info", "logfmt")
-		if err != nil {
-			t.Fatal(err)
-		}
+		logger := logging.New(&log, "info", "logfmt")
 		var p *poller.Poller
 		status := func() poller.Status { return p.Status() }
 		c := collector.New(collector.Options{Status: status})
