@@ -149,9 +149,9 @@ func (h *History) Curve(now Sample, gap time.Duration) ([]Point, time.Duration) 
 	var points []Point
 	var start time.Time
 	var last Sample
-	add := func(s Sample) {
+	for _, s := range slices.Concat(h.samples, []Sample{now}) {
 		if s.At.Before(now.At.Add(-Reach)) || s.At.After(now.At) {
-			return
+			continue
 		}
 		p := Point{Sample: s, X: CurvePoints}
 		if start.IsZero() {
@@ -166,13 +166,9 @@ func (h *History) Curve(now Sample, gap time.Duration) ([]Point, time.Duration) 
 		if n := len(points) - 1; n >= 0 && points[n].X == p.X && !p.Gap {
 			p.Gap = points[n].Gap
 			points[n] = p
-			return
+		} else {
+			points = append(points, p)
 		}
-		points = append(points, p)
 	}
-	for _, s := range h.samples {
-		add(s)
-	}
-	add(now)
 	return points, now.At.Sub(start)
 }
