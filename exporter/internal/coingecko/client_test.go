@@ -264,7 +264,9 @@ func TestPlans(t *testing.T) {
 	if d := cmp.Diff(map[string]int{"keyless": 44_640, "demo": 8_928, "pro": 44_640}, got); d != "" {
 		t.Error(d)
 	}
-	if got := coingecko.UpstreamOf(&url.URL{Host: "relay:9880"}); got != coingecko.Relay {
-		t.Errorf("a relay is %s", got)
+	for host, want := range map[string]coingecko.Upstream{"relay:9880": coingecko.Relay, "API.CoinGecko.com.:443": coingecko.CoinGecko} {
+		if got := coingecko.UpstreamOf(&url.URL{Host: host}); got != want {
+			t.Errorf("%s is a %s", host, got)
+		}
 	}
 }
