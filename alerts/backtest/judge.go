@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -10,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/alertmanager/alert"
 )
 
 // A large move is one by which a shop loses its margin: far enough from the highest or the lowest price of the hour or
@@ -90,7 +91,7 @@ func moves(c *currency, w window, from, to int64) []move {
 type verdict struct {
 	months     float64
 	fired      []firing
-	sent       []message
+	messages   []message
 	moves      []move
 	toldAt     []int64 // when a move was told, 0 if it was not
 	pages      string  // receiver
@@ -98,13 +99,42 @@ type verdict struct {
 	currencies []string
 }
 
-func of(f firing) string { return f.labels.Get("currency") }
+// firing is an alert from its first to its last evaluation. Times are in s.
+type firing struct {
+	*alert.Alert
+	from, to int64
+}
 
-// tells says whether the message has news of a swing that covers the currency and was not over before a moment.
-func (m message) tells(currency string, since int64) bool {
-	return m.news && slices.ContainsFunc(m.firing, func(f *firing) bool {
-		name := f.labels.Get(labels.AlertName)
-		return f.to > since && strings.Contains(name, "Swing") && (of(*f) == currency || of(*f) == "" || strings.Contains(name, "Quote"))
+// firings gives the alerts that fire between two moments, of what Prometheus sends in that time.
+func firings(all []sent, from, to int64) []firing {
+	last := map[string]*alert.Alert{}
+	for _, s := range all {
+		last[id(s.Alert)] = s.Alert
+	}
+	var fired []firing
+	for _, a := range last {
+		if a.EndsAt.Unix() > from {
+			fired = append(fired, firing{a, max(a.StartsAt.Unix(), from), min(a.EndsAt.Unix(), to)})
+		}
+	}
+	slices.SortFunc(fired, func(a, b firing) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(id(a.Alert), id(b.Alert)))
+	})
+	return fired
+}
+
+// id tells alerts apart, also those of one thing that fire one after the other.
+func id(a *alert.Alert) string { return fmt.Sprint(a.Labels, a.StartsAt.Unix()) }
+
+func of(a *alert.Alert) string       { return string(a.Labels["currency"]) }
+func severity(a *alert.Alert) string { return string(a.Labels["severity"]) }
+
+// tells says whether the message has news of a swing that covers the currency and was not over before a moment. The ends
+// are those of all alerts, by id.
+func (m message) tells(currency string, since int64, ends map[string]int64) bool {
+	return m.news && slices.ContainsFunc(m.firing, func(a *alert.Alert) bool {
+		return ends[id(a)] > since && strings.Contains(a.Name(), "Swing") &&
+			(of(a) == currency || of(a) == "" || strings.Contains(a.Name(), "Quote"))
 	})
 }
 
@@ -113,11 +143,15 @@ func (m message) tells(currency string, since int64) bool {
 const late = 15 * 60
 
 func (v *verdict) judge() {
+	ends := map[string]int64{}
+	for _, f := range v.fired {
+		ends[id(f.Alert)] = f.to
+	}
 	v.toldAt = make([]int64, len(v.moves))
 	for i, m := range v.moves {
-		for _, s := range v.sent {
-			if slices.Contains(v.team, s.receiver) && s.at <= float64(m.large+late) && s.tells(m.currency, m.from) {
-				v.toldAt[i] = int64(s.at)
+		for _, s := range v.messages {
+			if slices.Contains(v.team, s.receiver) && s.at <= m.large+late && s.tells(m.currency, m.from, ends) {
+				v.toldAt[i] = s.at
 				break
 			}
 		}
@@ -142,18 +176,18 @@ func (v *verdict) print(w io.Writer) {
 	}
 	row("", "alerts a month", "of these critical", "again within 30 min", "length, median min", "length, 9 of 10 min", "messages naming it a month", "pages naming it a month", "large moves", "told", "told after, median min", "9 of 10 min")
 	row("---", "---", "---", "---", "---", "---", "---", "---", "---", "---", "---", "---")
-	line := func(name string, fits func(firing) bool, currency func(string) bool) {
+	line := func(name string, fits func(*alert.Alert) bool, currency func(string) bool) {
 		// A warning and a critical alert of one thing that touch are one.
 		whole := map[string][]firing{}
 		critical := 0
 		for _, f := range v.fired {
-			if !fits(f) {
+			if !fits(f.Alert) {
 				continue
 			}
-			if f.labels.Get("severity") == "critical" {
+			if severity(f.Alert) == "critical" {
 				critical++
 			}
-			id := strings.TrimSuffix(f.labels.Get(labels.AlertName), "Critical") + of(f) + f.labels.Get("quote")
+			id := strings.TrimSuffix(f.Name(), "Critical") + of(f.Alert) + string(f.Labels["quote"])
 			whole[id] = append(whole[id], f)
 		}
 		var lengths []float64
@@ -178,8 +212,8 @@ func (v *verdict) print(w io.Writer) {
 			lengths = append(lengths, float64(end-start)/60)
 		}
 		messages, pages := 0, 0
-		for _, s := range v.sent {
-			named := slices.ContainsFunc(slices.Concat(s.firing, s.over), func(f *firing) bool { return fits(*f) })
+		for _, s := range v.messages {
+			named := slices.ContainsFunc(slices.Concat(s.firing, s.over), fits)
 			if !named {
 				continue
 			}
@@ -206,19 +240,19 @@ func (v *verdict) print(w io.Writer) {
 			float64(messages)/v.months, float64(pages)/v.months, large, percent(told, large), quantile(delays, 0.5), quantile(delays, 0.9))
 	}
 	for _, c := range v.currencies {
-		line(c, func(f firing) bool { return of(f) == c && strings.Contains(f.labels.Get(labels.AlertName), "Swing") }, func(other string) bool { return other == c })
+		line(c, func(f *alert.Alert) bool { return of(f) == c && strings.Contains(f.Name(), "Swing") }, func(other string) bool { return other == c })
 	}
-	line("the market", func(f firing) bool { return strings.HasPrefix(f.labels.Get(labels.AlertName), "CoinGeckoMarketSwing") }, func(string) bool { return false })
-	line("restlessness", func(f firing) bool { return strings.Contains(f.labels.Get(labels.AlertName), "Volatility") }, func(string) bool { return false })
-	line("all", func(firing) bool { return true }, func(string) bool { return true })
+	line("the market", func(f *alert.Alert) bool { return strings.HasPrefix(f.Name(), "CoinGeckoMarketSwing") }, func(string) bool { return false })
+	line("restlessness", func(f *alert.Alert) bool { return strings.Contains(f.Name(), "Volatility") }, func(string) bool { return false })
+	line("all", func(*alert.Alert) bool { return true }, func(string) bool { return true })
 
 	days := map[string]bool{}
 	messages, over, pages := 0, 0, 0
-	for _, s := range v.sent {
+	for _, s := range v.messages {
 		switch {
 		case slices.Contains(v.team, s.receiver):
 			messages++
-			days[day(int64(s.at))] = true
+			days[day(s.at)] = true
 			if len(s.firing) == 0 {
 				over++
 			}
@@ -228,12 +262,12 @@ func (v *verdict) print(w io.Writer) {
 	}
 	fell, criticals := 0, 0
 	for i, f := range v.fired {
-		if f.labels.Get("severity") != "critical" {
+		if severity(f.Alert) != "critical" {
 			continue
 		}
 		criticals++
 		for _, g := range v.fired[i:] {
-			if g.labels.Get("severity") == "warning" && of(g) == of(f) && g.labels.Get(labels.AlertName) == f.labels.Get(labels.AlertName) && g.from >= f.to && g.from <= f.to+300 {
+			if severity(g.Alert) == "warning" && of(g.Alert) == of(f.Alert) && g.Name() == f.Name() && g.from >= f.to && g.from <= f.to+300 {
 				fell++
 				break
 			}

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/alertmanager/config"
 )
 
 var windows = []window{{"an hour", 3600, 0.08}, {"a day", 86400, 0.15}}
@@ -27,8 +29,8 @@ func main() {
 func run(args []string, out io.Writer) error {
 	app := kingpin.New("backtest", "Says what the alert rules, and an Alertmanager behind them, would have told of recorded prices.")
 	ruleFiles := app.Flag("rules", "Rule files (a pattern; can be repeated).").Default("../*.rules.yaml").Strings()
-	alerts := app.Flag("alerts", "Judge the alerts whose name fits this expression.").Default("Swing|Volatility").Regexp()
-	config := app.Flag("alertmanager", "Alertmanager's configuration.").Default("../alertmanager.example.yaml").String()
+	names := app.Flag("alerts", "Judge the alerts whose name fits this expression.").Default("Swing|Volatility").Regexp()
+	configFile := app.Flag("alertmanager", "Alertmanager's configuration.").Default("../alertmanager.example.yaml").String()
 	team := app.Flag("team", "Its receiver that is the team's (can be repeated).").Default("team", "notices").Strings()
 	pages := app.Flag("on-call", "Its receiver that wakes somebody.").Default("on-call").String()
 	poll := app.Flag("poll", "How often CoinGecko is asked.").Default("1m").Duration()
@@ -49,9 +51,9 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	am, err := loadAlertmanager(*config)
+	am, err := config.LoadFile(*configFile)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", *configFile, err)
 	}
 	f := newFeed(currencies, int64(poll.Seconds()), *seed)
 	seconds := int64(step.Seconds())
@@ -73,19 +75,14 @@ func run(args []string, out io.Writer) error {
 		return fmt.Errorf("the prices reach from %s to %s: they do not hold %s to %s", day(f.first), day(f.last), day(judgeFrom), day(judgeTo))
 	}
 
-	blocks, err := loadRules(*ruleFiles, *alerts, false)
-	if err != nil {
-		return err
-	}
-	watched := storeCoins(blocks)
 	begin := time.Now()
-	fired, err := parallel(f, *ruleFiles, *alerts, *messages, seconds, judgeFrom, judgeTo)
+	alerts, watched, err := parallel(f, *ruleFiles, *names, seconds, judgeFrom, judgeTo)
 	if err != nil {
 		return err
 	}
-	v := verdict{
-		months: float64(judgeTo-judgeFrom) / 86400 / (365.25 / 12), fired: fired, sent: am.messages(fired, seconds, judgeTo),
-		team: *team, pages: *pages,
+	v := verdict{months: float64(judgeTo-judgeFrom) / 86400 / (365.25 / 12), fired: firings(alerts, judgeFrom, judgeTo), team: *team, pages: *pages}
+	if v.messages, err = notifications(am, alerts, judgeFrom, judgeTo); err != nil {
+		return err
 	}
 	for i := range currencies {
 		c := &currencies[i]
@@ -111,83 +108,59 @@ func run(args []string, out io.Writer) error {
 		}
 	}
 	if *messages {
-		for _, s := range v.sent {
-			s.print(out)
+		for _, m := range v.messages {
+			m.print(out)
 		}
 	}
 	return nil
 }
 
-// parallel evaluates parts of the time side by side, each with the history that rules need before it.
-func parallel(f *feed, ruleFiles []string, alerts *regexp.Regexp, texts bool, step, from, to int64) ([]firing, error) {
+// parallel evaluates parts of the time side by side, each with the history that rules need before it. It gives what a
+// Prometheus sends, and the store's coins.
+func parallel(f *feed, ruleFiles []string, alerts *regexp.Regexp, step, from, to int64) ([]sent, map[string]bool, error) {
 	n := int64(runtime.GOMAXPROCS(0))
 	if (to-from)/n < 3*int64(history.Seconds()) {
 		n = 1
 	}
 	length := ((to-from)/n/step + 1) * step
-	results, errs := make([][]firing, n), make([]error, n)
+	results, coins, errs := make([][]sent, n), make([]map[string]bool, n), make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
 			begin := from + i*length
-			end := min(begin+length, to)
-			blocks, err := loadRules(ruleFiles, alerts, texts)
-			if err != nil {
-				errs[i] = err
-				return
-			}
-			warm := max(begin-int64(history.Seconds()), (f.first+step-1)/step*step)
-			fired, err := newEvaluation(blocks, step).run(f, warm, end)
-			errs[i] = err
-			for _, a := range fired {
-				if a.to > begin {
-					a.from = max(a.from, begin)
-					results[i] = append(results[i], a)
-				}
-			}
+			results[i], coins[i], errs[i] = part(f, ruleFiles, alerts, step, begin, min(begin+length, to))
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	return slices.Concat(results...), coins[0], errors.Join(errs...)
+}
+
+func part(f *feed, ruleFiles []string, alerts *regexp.Regexp, step, from, to int64) ([]sent, map[string]bool, error) {
+	dir, err := os.MkdirTemp("", "backtest")
+	if err != nil {
+		return nil, nil, err
 	}
-	var all []firing
-	for i, part := range results {
-		begin := from + int64(i)*length
-		for _, a := range part {
-			// One that crosses the seam is one.
-			before := slices.IndexFunc(all, func(b firing) bool {
-				return i > 0 && b.to == begin && a.from == begin && b.labels.Hash() == a.labels.Hash()
-			})
-			if before >= 0 {
-				all[before].to = a.to
-				all[before].annotations = append(all[before].annotations, a.annotations...)
-			} else {
-				all = append(all, a)
-			}
-		}
+	defer os.RemoveAll(dir)
+	e, err := newEvaluation(dir, ruleFiles, alerts, time.Duration(step)*time.Second)
+	if err != nil {
+		return nil, nil, err
 	}
-	return all, nil
+	defer e.db.Close()
+	if err := e.run(f, max(from-int64(history.Seconds()), (f.first+step-1)/step*step), to, step); err != nil {
+		return nil, nil, err
+	}
+	e.sent = slices.DeleteFunc(e.sent, func(s sent) bool { return s.at < from })
+	slices.SortStableFunc(e.sent, func(a, b sent) int { return cmp.Compare(a.at, b.at) })
+	return e.sent, e.storeCoins(), nil
 }
 
 // print writes what a message says, by the alerts' own texts.
 func (m message) print(out io.Writer) {
-	fmt.Fprintf(out, "%s %s\n", clock(int64(m.at)), m.receiver)
-	for _, f := range m.firing {
-		fmt.Fprintf(out, "    %s: %s\n", f.labels.Get("severity"), f.text(int64(m.at)))
+	fmt.Fprintf(out, "%s %s\n", clock(m.at), m.receiver)
+	for _, a := range m.firing {
+		fmt.Fprintf(out, "    %s: %s\n", severity(a), a.Annotations["summary"])
 	}
-	for _, f := range m.over {
-		fmt.Fprintf(out, "    over: %s\n", f.text(int64(m.at)))
+	for _, a := range m.over {
+		fmt.Fprintf(out, "    over: %s\n", a.Annotations["summary"])
 	}
-}
-
-// text is the alert's summary at a moment.
-func (f *firing) text(t int64) string {
-	text := f.labels.String()
-	for _, a := range f.annotations {
-		if a.at <= t {
-			text = a.text["summary"]
-		}
-	}
-	return text
 }

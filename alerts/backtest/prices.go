@@ -18,8 +18,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/rules"
+	"github.com/prometheus/prometheus/storage"
 )
 
 // currency is one file: what a unit of it was worth in usd.
@@ -195,61 +197,35 @@ func newFeed(currencies []currency, poll int64, seed uint64) *feed {
 func round(v float64) float64 { return math.Round(v*1000) / 1000 }
 
 // scrape writes what the exporter shows at a time, in s.
-func (f *feed) scrape(into *scraped, t int64) {
+func (f *feed) scrape(into storage.Appender, t int64) error {
 	i := sort.Search(len(f.answers), func(i int) bool { return f.answers[i].from > t }) - 1
 	if i < 0 {
-		return
+		return nil
 	}
-	ms := t * 1000
-	for j := range f.currencies {
-		into.rates[j].show(ms, f.answers[i].rates[j])
+	var errs []error
+	show := func(name string, v float64, more ...map[string]string) {
+		if len(more) > 0 && v == 0 { // a currency that is not in the answer
+			v = math.Float64frombits(value.StaleNaN)
+		}
+		of := map[string]string{model.MetricNameLabel: name, "job": "coingecko-exporter", "instance": "backtest:9880"}
+		_, err := into.Append(0, rules.FromMaps(append(more, of)...), t*1000, v)
+		errs = append(errs, err)
+	}
+	for j, c := range f.currencies {
+		of := map[string]string{"currency": c.code, "kind": c.kind}
+		show("coingecko_exchange_rate", f.answers[i].rates[j], of)
 		if f.answers[i].previous != nil {
-			into.previous[j].show(ms, f.answers[i].previous[j])
+			show("coingecko_previous_exchange_rate", f.answers[i].previous[j], of)
 		}
 	}
-	polled := f.first + (t-f.first)/f.poll*f.poll
-	maxAge := max(600, 3*f.poll)
-	for s, v := range map[*series]float64{
-		into.up: 1, into.ok: 1, into.success: float64(polled), into.polled: float64(polled),
-		into.interval: float64(f.poll), into.maxAge: float64(maxAge),
-	} {
-		s.add(ms, v)
-	}
-}
-
-// scraped are the exporter's series.
-type scraped struct {
-	rates, previous                           []*series
-	up, ok, success, polled, interval, maxAge *series
-}
-
-func (f *feed) series(m *memory) *scraped {
-	target := map[string]string{"job": "coingecko-exporter", "instance": "backtest:9880"}
-	one := func(name string) *series { return m.series(labelsOf(name, target)) }
-	s := &scraped{
-		up: one("up"), ok: one("coingecko_up"),
-		success: one("coingecko_last_success_timestamp_seconds"), polled: one("coingecko_last_poll_timestamp_seconds"),
-		interval: one("coingecko_poll_interval_seconds"), maxAge: one("coingecko_rates_max_age_seconds"),
-	}
-	for _, c := range f.currencies {
-		of := map[string]string{"currency": c.code, "kind": c.kind}
-		s.rates = append(s.rates, m.series(labelsOf("coingecko_exchange_rate", target, of)))
-		s.previous = append(s.previous, m.series(labelsOf("coingecko_previous_exchange_rate", target, of)))
-	}
-	return s
-}
-
-// show writes a rate; 0 for a currency that is not in the answer.
-func (s *series) show(ms int64, rate float64) {
-	if rate == 0 {
-		s.end(ms)
-	} else {
-		s.add(ms, rate)
-	}
-}
-
-func labelsOf(name string, sets ...map[string]string) labels.Labels {
-	return rules.FromMaps(append(sets, map[string]string{labels.MetricName: name})...)
+	polled := float64(f.first + (t-f.first)/f.poll*f.poll)
+	show("up", 1)
+	show("coingecko_up", 1)
+	show("coingecko_last_success_timestamp_seconds", polled)
+	show("coingecko_last_poll_timestamp_seconds", polled)
+	show("coingecko_poll_interval_seconds", float64(f.poll))
+	show("coingecko_rates_max_age_seconds", float64(max(600, 3*f.poll)))
+	return errors.Join(errs...)
 }
 
 func day(t int64) string { return time.Unix(t, 0).UTC().Format(time.DateOnly) }
