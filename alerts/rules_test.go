@@ -3,14 +3,11 @@
 package alerts
 
 import (
-	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -263,48 +260,5 @@ func TestNoAlertHoldsBackAnotherThingsAlertInKubePrometheusStack(t *testing.T) {
 		if all["info"] {
 			t.Errorf("%s has severity info: kube-prometheus-stack's InfoInhibitor holds it back", name)
 		}
-	}
-}
-
-// The chart writes this file from its values, so its form is fixed.
-func TestSettingsAreRegular(t *testing.T) {
-	t.Parallel()
-	ranks := map[string]bool{}
-	coins := map[string]bool{}
-	seen := map[string]bool{}
-	for _, g := range readRules(t)["store.rules.yaml"] {
-		for _, r := range g.Rules {
-			id := fmt.Sprint(r.Record, r.Labels)
-			if seen[id] {
-				t.Errorf("set twice: %s", id)
-			}
-			seen[id] = true
-			value, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimPrefix(r.Expr, "vector("), ")"), 64)
-			if err != nil || value <= 0 {
-				t.Errorf("%s is %q, not vector() of a number above 0", id, r.Expr)
-			}
-			labels := slices.Sorted(maps.Keys(r.Labels))
-			switch strings.Join(labels, " ") + " " + r.Record {
-			case "quote rank coingecko:store_quote:info":
-				if n, err := strconv.Atoi(r.Labels["rank"]); err != nil || n < 1 || n > 6 || ranks[r.Labels["rank"]] {
-					t.Errorf("%s: ranks are 1 to 6, each once", id)
-				}
-				ranks[r.Labels["rank"]] = true
-			case "currency rank coingecko:store_coin:info":
-				if n, err := strconv.Atoi(r.Labels["rank"]); err != nil || n < 1 || coins[r.Labels["rank"]] {
-					t.Errorf("%s: ranks of coins are numbers from 1, each once", id)
-				}
-				coins[r.Labels["rank"]] = true
-			case "kind severity window coingecko:swing_threshold:ratio", "currency severity window coingecko:swing_threshold:ratio":
-				if !slices.Contains([]string{"15m", "1h", "24h", "7d"}, r.Labels["window"]) || !slices.Contains([]string{"warning", "critical"}, r.Labels["severity"]) {
-					t.Errorf("%s: no rule reads this window and severity", id)
-				}
-			default:
-				t.Errorf("%s: no rule reads a setting with these labels", id)
-			}
-		}
-	}
-	if !ranks["1"] {
-		t.Error("no quote has rank 1, in which coins are watched")
 	}
 }
