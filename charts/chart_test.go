@@ -3,9 +3,9 @@ package charts
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -13,13 +13,15 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.yaml.in/yaml/v2"
 
 	"github.com/heycard/coingecko-exporter/exporter"
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 const chart = "coingecko-exporter"
@@ -101,32 +103,30 @@ func parse(t *testing.T, file string) object {
 	return o
 }
 
-// TestFiles: the packaged files are copies of the originals, not links, which Flux omits from what it fetches.
-func TestFiles(t *testing.T) {
-	wanted := map[string]string{}
-	for folder, pattern := range map[string]string{"rules": "../alerts/*.rules.yaml", "dashboards": "../dashboards/*.json"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) < 3 {
-			t.Fatalf("found %s, %v", files, err)
-		}
-		for _, file := range files {
-			if filepath.Base(file) != "store.rules.yaml" { // which the chart generates from its values
-				wanted[chart+"/files/"+folder+"/"+filepath.Base(file)] = file
-			}
-		}
-	}
-	files, err := filepath.Glob(chart + "/files/*/*")
+// regular returns the texts of the files that match a pattern, by name. None may be a link.
+func regular(t *testing.T, pattern string) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil {
 		t.Fatal(err)
 	}
+	texts := map[string]string{}
 	for _, file := range files {
-		if wanted[file] == "" {
-			t.Errorf("%s has no original: make chart-files", file)
+		if info, err := os.Lstat(file); err != nil || !info.Mode().IsRegular() {
+			t.Errorf("%s is not a regular file (%v)", file, err)
 		}
+		texts[filepath.Base(file)] = string(read(t, file))
 	}
-	for file, original := range wanted {
-		if info, err := os.Lstat(file); err != nil || !info.Mode().IsRegular() || !bytes.Equal(read(t, file), read(t, original)) {
-			t.Errorf("%s is not a copy of %s: make chart-files (%v)", file, original, err)
+	return texts
+}
+
+// TestFiles: the packaged files are copies of the originals, not links, which Flux omits from what it fetches.
+func TestFiles(t *testing.T) {
+	for folder, pattern := range map[string]string{"rules": "../alerts/*.rules.yaml", "dashboards": "../dashboards/*.json"} {
+		originals, copies := regular(t, pattern), regular(t, chart+"/files/"+folder+"/*")
+		delete(originals, "store.rules.yaml") // which the chart generates from its values
+		if diff := cmp.Diff(originals, copies); len(originals) < 3 || diff != "" {
+			t.Errorf("files/%s differs from the %d files %s: make chart-files\n%s", folder, len(originals), pattern, diff)
 		}
 	}
 }
@@ -135,14 +135,14 @@ func TestFiles(t *testing.T) {
 // the settings of alerts/store.rules.yaml.
 func TestRules(t *testing.T) {
 	objects := render(t, "--set=prometheusRule.enabled=true")
-	files, err := filepath.Glob("../alerts/*.rules.yaml")
-	if err != nil || len(files) < 4 {
-		t.Fatalf("found %s, %v", files, err)
+	files := regular(t, "../alerts/*.rules.yaml")
+	if len(files) < 4 {
+		t.Fatalf("found %d files", len(files))
 	}
 	scoped := strings.NewReplacer(`namespace="rates",`, "", `{namespace="rates"}`, "", "-rates", "")
-	for _, file := range files {
-		topic := strings.TrimSuffix(filepath.Base(file), ".rules.yaml")
-		got, want := named(t, objects, "PrometheusRule", chart+"-"+topic)["spec"].(object), parse(t, file)
+	for file := range files {
+		topic := strings.TrimSuffix(file, ".rules.yaml")
+		got, want := named(t, objects, "PrometheusRule", chart+"-"+topic)["spec"].(object), parse(t, "../alerts/"+file)
 		for _, group := range got["groups"].([]any) {
 			for _, rule := range group.(object)["rules"].([]any) {
 				rule := rule.(object)
@@ -158,30 +158,15 @@ func TestRules(t *testing.T) {
 				}
 			}
 		}
+		var options cmp.Options
 		if topic == "store" { // the order of settings is irrelevant
-			for _, o := range []object{got, want} {
-				sortRules(o)
-			}
+			options = append(options, cmpopts.SortSlices(func(a, b any) bool { return fmt.Sprint(a) < fmt.Sprint(b) }))
 		}
-		if !reflect.DeepEqual(got, want) {
-			inChart, inFile := texts(got), texts(want)
-			only := func(a, b []string) []string {
-				return slices.DeleteFunc(slices.Clone(a), func(rule string) bool { return slices.Contains(b, rule) })
-			}
-			t.Errorf("%s and the chart's rules differ: set store in the chart's values.yaml as in store.rules.yaml, or run make chart-files\nonly in the chart: %v\nonly in the file: %v",
-				file, only(inChart, inFile), only(inFile, inChart))
+		if diff := cmp.Diff(want, got, options); diff != "" {
+			t.Errorf("%s and the chart's rules differ: set store in the chart's values.yaml as in store.rules.yaml, or run make chart-files\n- only in the file, + only in the chart:\n%s",
+				file, diff)
 		}
 	}
-}
-
-// texts returns a text for each rule of a file.
-func texts(file object) (rules []string) {
-	for _, group := range file["groups"].([]any) {
-		for _, rule := range group.(object)["rules"].([]any) {
-			rules = append(rules, fmt.Sprint(rule))
-		}
-	}
-	return rules
 }
 
 var (
@@ -221,16 +206,6 @@ func TestScope(t *testing.T) {
 	}
 	if selectors < 100 {
 		t.Errorf("only %d selectors were found", selectors)
-	}
-}
-
-func sortRules(rules object) {
-	for _, group := range rules["groups"].([]any) {
-		slices.SortFunc(group.(object)["rules"].([]any), func(a, b any) int {
-			x, _ := yaml.Marshal(a)
-			y, _ := yaml.Marshal(b)
-			return bytes.Compare(x, y)
-		})
 	}
 }
 
@@ -363,10 +338,10 @@ func TestSchema(t *testing.T) {
 	for _, key := range []string{"global", "enabled", "tags"} { // a parent chart's
 		delete(schema["properties"].(map[string]any), key)
 	}
-	compareSchema(t, "", schema, values)
+	compareSchema(t, "", schema, schema["$defs"].(map[string]any), values)
 }
 
-func compareSchema(t *testing.T, path string, schema map[string]any, values object) {
+func compareSchema(t *testing.T, path string, schema, definitions map[string]any, values object) {
 	t.Helper()
 	if schema["additionalProperties"] != false {
 		t.Errorf("the schema of %q is open", path)
@@ -383,8 +358,13 @@ func compareSchema(t *testing.T, path string, schema map[string]any, values obje
 			t.Errorf("values.yaml has %s.%s, the schema has not", path, key)
 			continue
 		}
-		if inner, ok := value.(object); ok && property["properties"] != nil && property["type"] == "object" && path+"."+key.(string) != ".store.thresholds.kinds" {
-			compareSchema(t, path+"."+key.(string), property, inner)
+		if ref, ok := property["$ref"].(string); ok {
+			property = definitions[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
+		}
+		inner := path + "." + key.(string)
+		optional := key == "resources" || inner == ".store.thresholds.kinds" // have properties without a default
+		if value, ok := value.(object); ok && property["properties"] != nil && !optional {
+			compareSchema(t, inner, property, definitions, value)
 		}
 	}
 }
@@ -411,42 +391,31 @@ func TestVersions(t *testing.T) {
 func TestPackage(t *testing.T) {
 	render(t)
 	dir := t.TempDir()
-	if out, err := exec.Command(os.Getenv("HELM"), "package", chart, "--destination", dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	testbed.Run(t, os.Getenv("HELM"), "package", chart, "--version=0.0.1", "--destination", dir)
+	testbed.Run(t, "tar", "-xzf", dir+"/"+chart+"-0.0.1.tgz", "-C", dir)
+	want, got := tree(t, chart), tree(t, dir+"/"+chart)
+	maps.DeleteFunc(want, func(name, _ string) bool { return regexp.MustCompile(`^(ci|tests)/|\.(gotmpl|orig|swp|DS_Store)$|~$`).MatchString(name) })
+	delete(want, "Chart.yaml") // rewritten by Helm
+	delete(got, "Chart.yaml")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("- missing, + not wanted in the package:\n%s", diff)
 	}
-	archives, err := filepath.Glob(dir + "/*.tgz")
-	if err != nil || len(archives) != 1 {
-		t.Fatalf("%s, %v", archives, err)
-	}
-	if out, err := exec.Command("tar", "-xzf", archives[0], "-C", dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	packed := map[string][]byte{}
-	err = filepath.Walk(dir+"/"+chart, func(path string, info os.FileInfo, err error) error {
-		if err == nil && !info.IsDir() {
-			packed[strings.TrimPrefix(path, dir+"/"+chart+"/")], err = os.ReadFile(path)
+}
+
+// tree returns the texts of all files in a folder, by path.
+func tree(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	err := fs.WalkDir(os.DirFS(folder), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			texts[path] = string(read(t, folder+"/"+path))
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := slices.SortedFunc(maps.Keys(packed), cmp.Compare)
-	for _, name := range names {
-		if strings.HasPrefix(name, "ci/") || strings.HasPrefix(name, "tests/") || strings.HasSuffix(name, ".gotmpl") {
-			t.Errorf("%s is packed", name)
-		}
-	}
-	for _, name := range []string{"README.md", "values.schema.json", "values-production.yaml", "templates/tests/rates.yaml"} {
-		if packed[name] == nil {
-			t.Errorf("%s is missing among %s", name, names)
-		}
-	}
-	for _, name := range []string{"files/rules/prices.rules.yaml", "files/dashboards/coingecko-wall.json"} {
-		if !bytes.Equal(packed[name], read(t, chart+"/"+name)) {
-			t.Errorf("%s is packed as something else", name)
-		}
-	}
+	return texts
 }
 
 // TestIncomplete: an incomplete copy of the chart fails with an error, and is not installed without alerts or dashboards.
@@ -683,22 +652,21 @@ func TestTwoShops(t *testing.T) {
 			}
 		}
 	}
-	for expr, want := range map[string][]string{
+	for expr, want := range map[string]map[string]float64{
 		`count by (namespace, quote) (currency_quote:coingecko_price:ratio{currency="btc"})`: {
-			`{namespace="one", quote="eur"} 1`, `{namespace="one", quote="usd"} 1`, `{namespace="two", quote="eur"} 1`, `{namespace="two", quote="usd"} 1`,
+			`{namespace="one", quote="eur"}`: 1, `{namespace="one", quote="usd"}`: 1, `{namespace="two", quote="eur"}`: 1, `{namespace="two", quote="usd"}`: 1,
 		},
 		`count by (namespace, currency) (currency:coingecko_watched:info{kind="crypto"})`: {
-			`{namespace="one", currency="btc"} 1`, `{namespace="one", currency="eth"} 1`, `{namespace="two", currency="btc"} 1`, `{namespace="two", currency="sol"} 1`,
+			`{namespace="one", currency="btc"}`: 1, `{namespace="one", currency="eth"}`: 1, `{namespace="two", currency="btc"}`: 1, `{namespace="two", currency="sol"}`: 1,
 		},
-		`max by (namespace) (coingecko:swing_threshold:ratio{kind="crypto",window="1h",severity="warning"})`: {`{namespace="one"} 0.07`, `{namespace="two"} 0.02`},
-		`count by (namespace) (coingecko:store_coin:info)`:                                                   {`{namespace="one"} 2`, `{namespace="two"} 2`},
+		`max by (namespace) (coingecko:swing_threshold:ratio{kind="crypto",window="1h",severity="warning"})`: {`{namespace="one"}`: 0.07, `{namespace="two"}`: 0.02},
+		`count by (namespace) (coingecko:store_coin:info)`:                                                   {`{namespace="one"}`: 2, `{namespace="two"}`: 2},
 		`count ({__name__=~".*coingecko.*", namespace=""})`:                                                  nil,
 		`count by (alertname) (ALERTS{alertstate="firing"})`:                                                 nil,
 	} {
 		samples := []any{}
-		for _, sample := range want {
-			labels, value, _ := strings.Cut(sample, "} ")
-			samples = append(samples, object{"labels": labels + "}", "value": yamlNumber(t, value)})
+		for labels, value := range want {
+			samples = append(samples, object{"labels": labels, "value": value})
 		}
 		checks = append(checks, object{"expr": expr, "eval_time": "10m", "exp_samples": samples})
 	}
@@ -715,13 +683,4 @@ func TestTwoShops(t *testing.T) {
 	if out, err := exec.Command(promtool, "test", "rules", test).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-}
-
-func yamlNumber(t *testing.T, text string) float64 {
-	t.Helper()
-	number, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return number
 }
