@@ -394,7 +394,9 @@ func TestPackage(t *testing.T) {
 	testbed.Run(t, os.Getenv("HELM"), "package", chart, "--version=0.0.1", "--destination", dir)
 	testbed.Run(t, "tar", "-xzf", dir+"/"+chart+"-0.0.1.tgz", "-C", dir)
 	want, got := tree(t, chart), tree(t, dir+"/"+chart)
-	maps.DeleteFunc(want, func(name, _ string) bool { return regexp.MustCompile(`^(ci|tests)/|\.(gotmpl|orig|swp|DS_Store)$|~$`).MatchString(name) })
+	maps.DeleteFunc(want, func(name, _ string) bool {
+		return regexp.MustCompile(`^(ci|tests)/|\.(gotmpl|orig|swp|DS_Store)$|~$`).MatchString(name)
+	})
 	delete(want, "Chart.yaml") // rewritten by Helm
 	delete(got, "Chart.yaml")
 	if diff := cmp.Diff(want, got); diff != "" {
