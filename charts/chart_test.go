@@ -512,6 +512,49 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestMetadata: each resource has the labels and annotations that the values have for it.
+func TestMetadata(t *testing.T) {
+	resources := []struct{ values, kind, suffix string }{
+		{"poller", "Deployment", "-poller"},
+		{"relay", "Deployment", "-relay"},
+		{"relay.autoscaling", "HorizontalPodAutoscaler", "-relay"},
+		{"relay.podDisruptionBudget", "PodDisruptionBudget", "-relay"},
+		{"wall", "Deployment", "-wall"},
+		{"wall.service", "Service", "-wall"},
+		{"wall.ingress", "Ingress", "-wall"},
+		{"service", "Service", ""},
+		{"serviceAccount", "ServiceAccount", ""},
+		{"ingress", "Ingress", ""},
+		{"httpRoute", "HTTPRoute", ""},
+		{"networkPolicy", "NetworkPolicy", "-poller"},
+		{"networkPolicy", "NetworkPolicy", "-wall"},
+		{"serviceMonitor", "ServiceMonitor", ""},
+		{"prometheusRule", "PrometheusRule", "-data"},
+		{"prometheusRule", "PrometheusRule", "-store"},
+		{"dashboards", "ConfigMap", "-wall-dashboard"},
+		{"coingecko.apiKey", "Secret", "-api-key"},
+		{"coingecko.apiKey", "ExternalSecret", "-api-key"},
+		{"web", "Secret", "-web"},
+		{"web", "ConfigMap", "-web"},
+		{"web", "ConfigMap", "-client"},
+		{"web", "Certificate", ""},
+	}
+	args := []string{"--values=" + chart + "/ci/pods-values.yaml", "--set=networkPolicy.enabled=true,coingecko.plan=demo"}
+	for _, r := range resources {
+		args = append(args, fmt.Sprintf("--set=%[1]s.labels.of=%[1]s,%[1]s.annotations.of=%[1]s", r.values))
+	}
+	objects := slices.Concat(
+		render(t, append(args, "--set=coingecko.apiKey.value=x")...),
+		render(t, append(args, "--values="+chart+"/ci/external-secret-values.yaml", "--set=web.basicAuth.enabled=true,web.basicAuth.password=x,"+
+			"web.tls.existingSecret=,web.tls.certManager.enabled=true,web.tls.certManager.issuerRef.name=internal")...))
+	for _, r := range resources {
+		metadata := at(named(t, objects, r.kind, chart+r.suffix), "metadata")
+		if at(metadata, "labels", "of") != r.values || at(metadata, "annotations", "of") != r.values {
+			t.Errorf("the %s for %s has other labels or annotations: %v", r.kind, r.values, metadata)
+		}
+	}
+}
+
 // TestUmbrella: as a dependency, the chart respects condition and tags, and uses the parent's global values.
 func TestUmbrella(t *testing.T) {
 	render(t)
@@ -530,22 +573,14 @@ func TestUmbrella(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	helm := func(args ...string) string {
-		t.Helper()
-		out, err := exec.Command(os.Getenv("HELM"), args...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("helm %s: %v\n%s", args, err, out)
-		}
-		return string(out)
-	}
-	helm("dependency", "build", dir)
+	testbed.Run(t, os.Getenv("HELM"), "dependency", "build", dir)
 	for _, tc := range []struct {
 		set  string
 		want bool
 	}{
 		{"tags.rates=true", true}, {"tags.rates=false", false}, {"coingecko-exporter.enabled=true", true}, {"coingecko-exporter.enabled=false", false},
 	} {
-		out := helm("template", "shop", dir, "--set", tc.set)
+		out := testbed.Run(t, os.Getenv("HELM"), "template", "shop", dir, "--set", tc.set)
 		if strings.Contains(out, "kind: Deployment") != tc.want {
 			t.Errorf("with %s: %.300s", tc.set, out)
 		}
