@@ -6,16 +6,9 @@
 
 {{- /* Truncated to leave room for the longest suffix, -analysis-dashboard. */}}
 {{- define "coingecko-exporter.fullname" -}}
-{{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 44 | trimSuffix "-" }}
-{{- else }}
 {{- $name := default .Chart.Name .Values.nameOverride }}
-{{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 44 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 44 | trimSuffix "-" }}
-{{- end }}
-{{- end }}
+{{- $fullname := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- default $fullname .Values.fullnameOverride | trunc 44 | trimSuffix "-" }}
 {{- end }}
 
 {{- /* The namespace of all resources without a namespace setting. */}}
@@ -24,11 +17,7 @@
 {{- end }}
 
 {{- define "coingecko-exporter.serviceAccountName" -}}
-{{- if .Values.serviceAccount.create }}
-{{- default (include "coingecko-exporter.fullname" .) .Values.serviceAccount.name }}
-{{- else }}
-{{- default "default" .Values.serviceAccount.name }}
-{{- end }}
+{{- default (ternary (include "coingecko-exporter.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
 {{- end }}
 
 {{- define "coingecko-exporter.selectorLabels" -}}
@@ -115,39 +104,36 @@ annotations:
 {{- else if .enabled }}yes{{ end }}
 {{- end }}
 
+{{- /* Fields of an object, in order, without those that are empty: a list of names and values. */}}
+{{- define "coingecko-exporter.fields" -}}
+{{- $fields := list }}
+{{- range $field := . }}
+{{- with last $field }}
+{{- $nested := or (kindIs "map" .) (kindIs "slice" .) }}
+{{- $fields = append $fields (printf "%s:%s" (first $field) (ternary (toYaml . | nindent 2) (printf " %v" .) $nested)) }}
+{{- end }}
+{{- end }}
+{{- join "\n" $fields }}
+{{- end }}
+
 {{- /* The spec of a Service without its selector: dict service (values), appProtocol. */}}
 {{- define "coingecko-exporter.service" -}}
 {{- $service := .service -}}
-type: {{ $service.type }}
-{{- with $service.ipFamilyPolicy }}
-ipFamilyPolicy: {{ . }}
-{{- end }}
-{{- with $service.ipFamilies }}
-ipFamilies:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- if ne $service.type "ClusterIP" }}
-{{- with $service.externalTrafficPolicy }}
-externalTrafficPolicy: {{ . }}
-{{- end }}
-{{- end }}
-{{- if eq $service.type "LoadBalancer" }}
-{{- with $service.loadBalancerClass }}
-loadBalancerClass: {{ . }}
-{{- end }}
-{{- with $service.loadBalancerSourceRanges }}
-loadBalancerSourceRanges:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end }}
+{{- $public := ne $service.type "ClusterIP" -}}
+{{- $balanced := eq $service.type "LoadBalancer" -}}
+{{ include "coingecko-exporter.fields" (list
+  (list "type" $service.type)
+  (list "ipFamilyPolicy" $service.ipFamilyPolicy)
+  (list "ipFamilies" $service.ipFamilies)
+  (list "externalTrafficPolicy" (and $public $service.externalTrafficPolicy))
+  (list "loadBalancerClass" (and $balanced $service.loadBalancerClass))
+  (list "loadBalancerSourceRanges" (and $balanced $service.loadBalancerSourceRanges))) }}
 ports:
   - name: http
     port: {{ $service.port }}
     targetPort: http
     appProtocol: {{ .appProtocol }}
-    {{- if ne $service.type "ClusterIP" }}
-    {{- with $service.nodePort }}
+    {{- with and $public $service.nodePort }}
     nodePort: {{ . }}
-    {{- end }}
     {{- end }}
 {{- end }}

@@ -14,50 +14,28 @@ annotations:
 {{- define "coingecko-exporter.podSpec" -}}
 {{- $common := .root.Values -}}
 {{- $values := .values -}}
-{{- $pullSecrets := dict }}
+{{- $pullSecrets := list }}
 {{- range concat ($common.imagePullSecrets | default list) (get ($common.global | default dict) "imagePullSecrets" | default list) }}
-{{- if kindIs "string" . }}
-{{- $_ := set $pullSecrets . true }}
-{{- else }}
-{{- $_ := set $pullSecrets .name true }}
-{{- end }}
+{{- $pullSecrets = append $pullSecrets (kindIs "string" . | ternary (dict "name" .) .).name }}
 {{- end -}}
 automountServiceAccountToken: false
 enableServiceLinks: false # a Service's variables could be mistaken for the exporter's settings
-{{- with keys $pullSecrets | sortAlpha }}
+{{- with $pullSecrets | uniq | sortAlpha }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
   {{- end }}
 {{- end }}
-{{- with $values.priorityClassName | default $common.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with $common.runtimeClassName }}
-runtimeClassName: {{ . }}
-{{- end }}
-{{- with $common.dnsPolicy }}
-dnsPolicy: {{ . }}
-{{- end }}
-{{- with $common.dnsConfig }}
-dnsConfig:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $common.hostAliases }}
-hostAliases:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with include "coingecko-exporter.strings" ($values.nodeSelector | default $common.nodeSelector) | fromYaml }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with concat ($values.tolerations | default list) ($common.tolerations | default list) }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.affinity | default $common.affinity | default .affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
+{{- with include "coingecko-exporter.fields" (list
+  (list "priorityClassName" ($values.priorityClassName | default $common.priorityClassName))
+  (list "runtimeClassName" $common.runtimeClassName)
+  (list "dnsPolicy" $common.dnsPolicy)
+  (list "dnsConfig" $common.dnsConfig)
+  (list "hostAliases" $common.hostAliases)
+  (list "nodeSelector" (include "coingecko-exporter.strings" ($values.nodeSelector | default $common.nodeSelector) | fromYaml))
+  (list "tolerations" (concat ($values.tolerations | default list) ($common.tolerations | default list)))
+  (list "affinity" ($values.affinity | default $common.affinity | default .affinity))) }}
+{{ . }}
 {{- end }}
 {{- $own := include "coingecko-exporter.componentLabels" . | fromYaml }}
 {{- with $values.topologySpreadConstraints | default $common.topologySpreadConstraints | default .topologySpreadConstraints }}
@@ -78,7 +56,30 @@ topologySpreadConstraints:
 {{- toYaml (merge (dict) (omit (.values | default dict) "httpGet") .default) }}
 {{- end }}
 
-{{- /* The pod of poller and relays: dict root, component (poller or relay). */}}
+{{- /* The Deployment of poller or relays: dict root, component (poller or relay), replicas (absent if an autoscaler sets them). */}}
+{{- define "coingecko-exporter.deployment" -}}
+{{- $name := printf "%s-%s" (include "coingecko-exporter.fullname" .root) .component -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  {{- include "coingecko-exporter.metadata" (dict "root" .root "name" $name "component" .component "of" (index .root.Values .component)) | nindent 2 }}
+spec:
+  revisionHistoryLimit: {{ .root.Values.revisionHistoryLimit }}
+  {{- with .replicas }}
+  replicas: {{ . }}
+  {{- end }}
+  # The old pod serves until the new pod has rates. For the poller, this costs one more poll.
+  strategy:
+    type: RollingUpdate
+    rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
+  selector:
+    matchLabels:
+      {{- include "coingecko-exporter.componentLabels" . | nindent 6 }}
+  template:
+    {{- include "coingecko-exporter.pod" . | nindent 4 }}
+{{- end }}
+
+{{- /* The pod of poller and relays: dict root, component. */}}
 {{- define "coingecko-exporter.pod" -}}
 {{- $root := .root -}}
 {{- $common := $root.Values -}}
@@ -115,13 +116,10 @@ spec:
   {{- include "coingecko-exporter.podSpec" (dict "root" $root "component" $component "values" $values "affinity" $affinity "topologySpreadConstraints" $spread) | nindent 2 }}
   # Shutdown delay and timeout, plus 5 s.
   terminationGracePeriodSeconds: {{ add 5 (include "coingecko-exporter.seconds" $common.shutdown.delay | int) (include "coingecko-exporter.seconds" $common.shutdown.timeout | int) }}
-  {{- with $common.podSecurityContext }}
-  securityContext:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $common.extraInitContainers }}
-  initContainers:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "coingecko-exporter.fields" (list
+    (list "securityContext" $common.podSecurityContext)
+    (list "initContainers" $common.extraInitContainers)) }}
+  {{- . | nindent 2 }}
   {{- end }}
   containers:
     - name: exporter
@@ -222,27 +220,15 @@ spec:
         {{- include "coingecko-exporter.probe" (dict "values" $common.livenessProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" "health"))) | nindent 8 }}
       readinessProbe:
         {{- include "coingecko-exporter.probe" (dict "values" $common.readinessProbe "default" (dict "httpGet" (dict "path" "/-/ready" "port" "health"))) | nindent 8 }}
-      {{- with $resources }}
-      resources:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-      {{- with $common.securityContext }}
-      securityContext:
-        {{- toYaml . | nindent 8 }}
+      {{- with include "coingecko-exporter.fields" (list (list "resources" $resources) (list "securityContext" $common.securityContext)) }}
+      {{- . | nindent 6 }}
       {{- end }}
       {{- if or $web $keySecret $httpSecret $common.extraVolumeMounts }}
       volumeMounts:
-        {{- if $keySecret }}
-        - {name: api-key, mountPath: /etc/api-key, readOnly: true}
+        {{- range list (list "api-key" $keySecret) (list "client" (or $httpSecret $client)) (list "web" $web) (list "tls" $tls) }}
+        {{- if last . }}
+        - {name: {{ first . }}, mountPath: /etc/{{ first . }}, readOnly: true}
         {{- end }}
-        {{- if or $httpSecret $client }}
-        - {name: client, mountPath: /etc/client, readOnly: true}
-        {{- end }}
-        {{- if $web }}
-        - {name: web, mountPath: /etc/web, readOnly: true}
-        {{- end }}
-        {{- if $tls }}
-        - {name: tls, mountPath: /etc/tls, readOnly: true}
         {{- end }}
         {{- with $common.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
