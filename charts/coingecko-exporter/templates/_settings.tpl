@@ -108,73 +108,68 @@ tls_server_config:
 {{- $sources := len (compact (list $key.value $key.existingSecret.name (ternary "yes" "" $key.externalSecret.enabled))) }}
 {{- $interval := include "coingecko-exporter.interval" . | int }}
 {{- $maxAge := include "coingecko-exporter.maxAge" . | int }}
-{{- if .Values.simulate }}
-  {{- if or $c.urls $sources (ne $c.plan "keyless") $c.httpConfig.existingSecret }}
-    {{- fail "simulate=true cannot be combined with coingecko.plan, coingecko.apiKey, coingecko.urls or coingecko.httpConfig: remove them or set simulate=false" }}
-  {{- end }}
-{{- else }}
-  {{- if gt $sources 1 }}
-    {{- fail "coingecko.apiKey has more than one source: set only one of value, existingSecret.name and externalSecret" }}
-  {{- else if and (eq $c.plan "keyless") $sources }}
-    {{- fail "coingecko.plan=keyless does not use an API key: set coingecko.plan to demo or pro, or remove coingecko.apiKey" }}
-  {{- else if and (ne $c.plan "keyless") (not $sources) }}
-    {{- fail (printf "coingecko.plan=%s requires an API key: set coingecko.apiKey.existingSecret.name (or externalSecret, or value for a trial)" $c.plan) }}
-  {{- end }}
-  {{- if and $key.externalSecret.enabled (not (and $key.externalSecret.secretStoreRef.name $key.externalSecret.remoteRef.key)) }}
-    {{- fail "coingecko.apiKey.externalSecret.enabled=true requires secretStoreRef.name and remoteRef.key: set both" }}
-  {{- end }}
-  {{- if lt $interval 10 }}
-    {{- fail (printf "coingecko.interval=%s is below the minimum of 10s" $c.interval) }}
-  {{- end }}
-  {{- if gt (include "coingecko-exporter.seconds" $c.timeout | int) $maxAge }}
-    {{- fail (printf "coingecko.timeout=%s is longer than the maximum age of %ds, so rates would expire during a poll: set coingecko.timeout to %ds or less" $c.timeout $maxAge $maxAge) }}
-  {{- end }}
-  {{- if include "coingecko-exporter.spendsQuota" . }}
-    {{- $perMonth := $c.quotaPerMonth | default (get (dict "keyless" 0 "demo" 10000 "pro" 100000) $c.plan) | int }}
-    {{- $polls := div (sub (add 2678400 $interval) 1) $interval | int }}
-    {{- if and $perMonth (gt $polls $perMonth) }}
-      {{- $least := add 1 (div 2678399 $perMonth) }}
-      {{- fail (printf "coingecko.interval=%ds exceeds the quota: 2,678,400 s / %d s = %d polls in a month of 31 days, but the %s plan allows %d. Set coingecko.interval to %ds or more, or coingecko.quotaPerMonth to the quota of your plan" $interval $interval $polls $c.plan $perMonth $least) }}
-    {{- end }}
-    {{- if and (eq $c.plan "keyless") (lt $interval 12) }}
-      {{- fail (printf "coingecko.interval=%ds makes %d polls a minute, but keyless access allows 5 to 15, shared by all clients behind one IP address: set coingecko.interval to 12s or more" $interval (div (add 59 $interval) $interval)) }}
-    {{- end }}
-  {{- end }}
-{{- end }}
-{{- if lt $maxAge $interval }}
-  {{- fail (printf "rates.maxAge=%s is shorter than the polling interval of %ds, so rates would expire before the next poll: set rates.maxAge to %ds or more" .Values.rates.maxAge $interval $interval) }}
-{{- end }}
-{{- with .Values.rates.maxJump }}
-  {{- if le (float64 .) 1.0 }}
-    {{- fail (printf "rates.maxJump=%v is not above 1: set a factor such as 1.5, or 0 to withhold no rate" .) }}
-  {{- end }}
-{{- end }}
-{{- with .Values.relay }}
-  {{- if and .autoscaling.enabled (not .enabled) }}
-    {{- fail "relay.autoscaling.enabled=true requires relay.enabled=true: the poller is never scaled, because each poller uses the quota" }}
-  {{- end }}
-  {{- if gt (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas) }}
-    {{- fail (printf "relay.autoscaling.minReplicas=%d is above relay.autoscaling.maxReplicas=%d" (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas)) }}
-  {{- end }}
-{{- end }}
-{{- with .Values.web }}
-  {{- if and .tls.enabled (eq (empty .tls.existingSecret) (not .tls.certManager.enabled)) }}
-    {{- fail "web.tls.enabled=true requires one certificate: set either web.tls.existingSecret or web.tls.certManager.enabled" }}
-  {{- end }}
-  {{- if and .tls.enabled .tls.certManager.enabled (not .tls.certManager.issuerRef.name) }}
-    {{- fail "web.tls.certManager.enabled=true requires an issuer: set web.tls.certManager.issuerRef.name" }}
-  {{- end }}
-  {{- if and .basicAuth.enabled (eq (empty .basicAuth.existingSecret) (empty .basicAuth.password)) }}
-    {{- fail "web.basicAuth.enabled=true requires one password: set either web.basicAuth.existingSecret or, for a trial, web.basicAuth.password" }}
+{{- $scaling := .Values.relay.autoscaling }}
+{{- $tls := .Values.web.tls }}
+{{- $auth := .Values.web.basicAuth }}
+{{- $monitor := .Values.serviceMonitor }}
+{{- $namespace := include "coingecko-exporter.namespace" . }}
+{{- /* Prometheus' lookback is five minutes: with more than two, one failed scrape leaves a gap, and alerts start over. */}}
+{{- $scrapeInterval := include "coingecko-exporter.seconds" $monitor.interval | int }}
+{{- range list
+  (list (and .Values.simulate (or $c.urls $sources (ne $c.plan "keyless") $c.httpConfig.existingSecret))
+    "simulate=true cannot be combined with coingecko.plan, coingecko.apiKey, coingecko.urls or coingecko.httpConfig: remove them or set simulate=false")
+  (list (gt $sources 1)
+    "coingecko.apiKey has more than one source: set only one of value, existingSecret.name and externalSecret")
+  (list (and (eq $c.plan "keyless") $sources)
+    "coingecko.plan=keyless does not use an API key: set coingecko.plan to demo or pro, or remove coingecko.apiKey")
+  (list (and (ne $c.plan "keyless") (not $sources))
+    (printf "coingecko.plan=%s requires an API key: set coingecko.apiKey.existingSecret.name (or externalSecret, or value for a trial)" $c.plan))
+  (list (and $key.externalSecret.enabled (not (and $key.externalSecret.secretStoreRef.name $key.externalSecret.remoteRef.key)))
+    "coingecko.apiKey.externalSecret.enabled=true requires secretStoreRef.name and remoteRef.key: set both")
+  (list (and (not .Values.simulate) (lt $interval 10))
+    (printf "coingecko.interval=%s is below the minimum of 10s" $c.interval))
+  (list (and (not .Values.simulate) (gt (include "coingecko-exporter.seconds" $c.timeout | int) $maxAge))
+    (printf "coingecko.timeout=%s is longer than the maximum age of %ds, so rates would expire during a poll: set coingecko.timeout to %ds or less" $c.timeout $maxAge $maxAge))
+  (list (lt $maxAge $interval)
+    (printf "rates.maxAge=%s is shorter than the polling interval of %ds, so rates would expire before the next poll: set rates.maxAge to %ds or more" .Values.rates.maxAge $interval $interval))
+  (list (and .Values.rates.maxJump (le (float64 .Values.rates.maxJump) 1.0))
+    (printf "rates.maxJump=%v is not above 1: set a factor such as 1.5, or 0 to withhold no rate" .Values.rates.maxJump))
+  (list (and $scaling.enabled (not .Values.relay.enabled))
+    "relay.autoscaling.enabled=true requires relay.enabled=true: the poller is never scaled, because each poller uses the quota")
+  (list (gt (int $scaling.minReplicas) (int $scaling.maxReplicas))
+    (printf "relay.autoscaling.minReplicas=%d is above relay.autoscaling.maxReplicas=%d" (int $scaling.minReplicas) (int $scaling.maxReplicas)))
+  (list (and $tls.enabled (eq (empty $tls.existingSecret) (not $tls.certManager.enabled)))
+    "web.tls.enabled=true requires one certificate: set either web.tls.existingSecret or web.tls.certManager.enabled")
+  (list (and $tls.enabled $tls.certManager.enabled (not $tls.certManager.issuerRef.name))
+    "web.tls.certManager.enabled=true requires an issuer: set web.tls.certManager.issuerRef.name")
+  (list (and $auth.enabled (eq (empty $auth.existingSecret) (empty $auth.password)))
+    "web.basicAuth.enabled=true requires one password: set either web.basicAuth.existingSecret or, for a trial, web.basicAuth.password")
+  (list (and $monitor.namespace (ne $monitor.namespace $namespace) (include "coingecko-exporter.webConfig" .))
+    (printf "serviceMonitor.namespace=%s cannot be combined with web.tls or web.basicAuth: the ServiceMonitor must be in the namespace of its Secrets, %s. Remove serviceMonitor.namespace, or web.tls and web.basicAuth" $monitor.namespace $namespace))
+  (list (not (dig "enabled" true (omit .Values "global")))
+    "enabled=false works only in a parent chart: set condition: coingecko-exporter.enabled on the dependency")
+  (list (gt (include "coingecko-exporter.seconds" $monitor.scrapeTimeout | int) $scrapeInterval)
+    (printf "serviceMonitor.scrapeTimeout=%s is longer than serviceMonitor.interval=%s, which Prometheus rejects: shorten the timeout" $monitor.scrapeTimeout $monitor.interval))
+  (list (gt $scrapeInterval 120)
+    (printf "serviceMonitor.interval=%s is longer than 2m, so that one failed scrape could interrupt alerts: shorten the interval" $monitor.interval))
+  (list (and .Values.wall.enabled (not .Values.wall.prometheusURL))
+    "wall.enabled=true requires wall.prometheusURL: set the URL of the Prometheus that scrapes this exporter and evaluates its rules, such as http://kube-prometheus-stack-prometheus.monitoring:9090")
+  (list (and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs))
+    "httpRoute.enabled=true requires httpRoute.parentRefs: set at least one Gateway") }}
+  {{- if first . }}
+    {{- fail (last .) }}
   {{- end }}
 {{- end }}
-{{- with .Values.serviceMonitor.namespace }}
-  {{- if and (ne . (include "coingecko-exporter.namespace" $)) (include "coingecko-exporter.webConfig" $) }}
-    {{- fail (printf "serviceMonitor.namespace=%s cannot be combined with web.tls or web.basicAuth: the ServiceMonitor must be in the namespace of its Secrets, %s. Remove serviceMonitor.namespace, or web.tls and web.basicAuth" . (include "coingecko-exporter.namespace" $)) }}
+{{- if include "coingecko-exporter.spendsQuota" . }}
+  {{- $perMonth := $c.quotaPerMonth | default (get (dict "keyless" 0 "demo" 10000 "pro" 100000) $c.plan) | int }}
+  {{- $polls := div (sub (add 2678400 $interval) 1) $interval | int }}
+  {{- if and $perMonth (gt $polls $perMonth) }}
+    {{- $least := add 1 (div 2678399 $perMonth) }}
+    {{- fail (printf "coingecko.interval=%ds exceeds the quota: 2,678,400 s / %d s = %d polls in a month of 31 days, but the %s plan allows %d. Set coingecko.interval to %ds or more, or coingecko.quotaPerMonth to the quota of your plan" $interval $interval $polls $c.plan $perMonth $least) }}
   {{- end }}
-{{- end }}
-{{- if not (dig "enabled" true (omit .Values "global")) }}
-  {{- fail "enabled=false works only in a parent chart: set condition: coingecko-exporter.enabled on the dependency" }}
+  {{- if and (eq $c.plan "keyless") (lt $interval 12) }}
+    {{- fail (printf "coingecko.interval=%ds makes %d polls a minute, but keyless access allows 5 to 15, shared by all clients behind one IP address: set coingecko.interval to 12s or more" $interval (div (add 59 $interval) $interval)) }}
+  {{- end }}
 {{- end }}
 {{- range $path, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "poller.podLabels" .Values.poller.podLabels "relay.podLabels" .Values.relay.podLabels "wall.podLabels" .Values.wall.podLabels "service.labels" .Values.service.labels }}
   {{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/managed-by" }}
@@ -199,24 +194,9 @@ tls_server_config:
     {{- end }}
   {{- end }}
 {{- end }}
-{{- with .Values.serviceMonitor }}
-  {{- if gt (include "coingecko-exporter.seconds" .scrapeTimeout | int) (include "coingecko-exporter.seconds" .interval | int) }}
-    {{- fail (printf "serviceMonitor.scrapeTimeout=%s is longer than serviceMonitor.interval=%s, which Prometheus rejects: shorten the timeout" .scrapeTimeout .interval) }}
-  {{- end }}
-  {{- /* Prometheus' lookback is five minutes: with more than two, one failed scrape leaves a gap, and alerts start over. */}}
-  {{- if gt (include "coingecko-exporter.seconds" .interval | int) 120 }}
-    {{- fail (printf "serviceMonitor.interval=%s is longer than 2m, so that one failed scrape could interrupt alerts: shorten the interval" .interval) }}
-  {{- end }}
-{{- end }}
 {{- range $path, $image := dict "image" .Values.image "wall.image" .Values.wall.image }}
   {{- if eq (toString $image.tag) "latest" }}
     {{- fail (printf "%s.tag=latest is not a fixed version: set a version or a digest" $path) }}
   {{- end }}
-{{- end }}
-{{- if and .Values.wall.enabled (not .Values.wall.prometheusURL) }}
-  {{- fail "wall.enabled=true requires wall.prometheusURL: set the URL of the Prometheus that scrapes this exporter and evaluates its rules, such as http://kube-prometheus-stack-prometheus.monitoring:9090" }}
-{{- end }}
-{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
-  {{- fail "httpRoute.enabled=true requires httpRoute.parentRefs: set at least one Gateway" }}
 {{- end }}
 {{- end }}
