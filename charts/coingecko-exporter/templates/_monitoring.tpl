@@ -40,11 +40,7 @@
 {{- $added := merge (dict) (get $change $field | default dict) ($all | default dict) }}
 {{- $_ := set $rule $field (merge (include "coingecko-exporter.strings" $added | fromYaml) (get $rule $field)) }}
 {{- end }}
-{{- range $field := list "for" "keep_firing_for" }}
-{{- with get $change $field }}
-{{- $_ := set $rule $field . }}
-{{- end }}
-{{- end }}
+{{- $rule = merge (pick $change "for" "keep_firing_for") $rule }}
 {{- end }}
 {{- if ne (toString $change.enabled) "false" }}
 {{- $rules = append $rules $rule }}

@@ -51,11 +51,6 @@ topologySpreadConstraints:
 {{ ternary "0440" "0444" (hasKey (.Values.podSecurityContext | default dict) "fsGroup") }}
 {{- end }}
 
-{{- /* A probe: dict values, default. */}}
-{{- define "coingecko-exporter.probe" -}}
-{{- toYaml (merge (dict) (omit (.values | default dict) "httpGet") .default) }}
-{{- end }}
-
 {{- /* The Deployment of poller or relays: dict root, component (poller or relay), replicas (absent if an autoscaler sets them). */}}
 {{- define "coingecko-exporter.deployment" -}}
 {{- $name := printf "%s-%s" (include "coingecko-exporter.fullname" .root) .component -}}
@@ -144,29 +139,23 @@ spec:
         - --web.shutdown-timeout={{ $common.shutdown.timeout }}
         {{- if not $poller }}
         - --coingecko.url={{ include "coingecko-exporter.scheme" $root }}://{{ $fullname }}-poller.{{ $namespace }}.svc:{{ $common.service.port }}{{ include "coingecko-exporter.prefix" $root }}/api/v3
-        {{- if $client }}
-        - --coingecko.http-config-file=/etc/client/http-config.yaml
-        {{- end }}
-        {{- else if $common.simulate }}
-        - --simulate
-        {{- with $common.coingecko.interval }}
-        - --coingecko.interval={{ . }}
-        {{- end }}
         {{- else }}
-        - --coingecko.plan={{ $common.coingecko.plan }}
+        - {{ $common.simulate | ternary "--simulate" (printf "--coingecko.plan=%s" $common.coingecko.plan) }}
         {{- with $common.coingecko.interval }}
         - --coingecko.interval={{ . }}
         {{- end }}
+        {{- if not $common.simulate }}
         - --coingecko.timeout={{ $common.coingecko.timeout }}
+        {{- end }}
         {{- range $common.coingecko.urls }}
         - --coingecko.url={{ . }}
         {{- end }}
         {{- if $keySecret }}
         - --coingecko.api-key-file=/etc/api-key/api-key
         {{- end }}
-        {{- if $httpSecret }}
-        - --coingecko.http-config-file=/etc/client/http-config.yaml
         {{- end }}
+        {{- if or $httpSecret $client }}
+        - --coingecko.http-config-file=/etc/client/http-config.yaml
         {{- end }}
         - --rates.max-age={{ include "coingecko-exporter.maxAge" $root }}s
         {{- if not (kindIs "invalid" $common.rates.maxJump) }}
@@ -214,12 +203,11 @@ spec:
       ports:
         - {name: http, containerPort: 9880}
         - {name: health, containerPort: 9881} # probes work without TLS and password, and do not compete with readers
-      startupProbe:
-        {{- include "coingecko-exporter.probe" (dict "values" $common.startupProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" "health"))) | nindent 8 }}
-      livenessProbe:
-        {{- include "coingecko-exporter.probe" (dict "values" $common.livenessProbe "default" (dict "httpGet" (dict "path" "/-/healthy" "port" "health"))) | nindent 8 }}
-      readinessProbe:
-        {{- include "coingecko-exporter.probe" (dict "values" $common.readinessProbe "default" (dict "httpGet" (dict "path" "/-/ready" "port" "health"))) | nindent 8 }}
+      {{- range list (list "startupProbe" "/-/healthy") (list "livenessProbe" "/-/healthy") (list "readinessProbe" "/-/ready") }}
+      {{ first . }}:
+        {{- $settings := omit (index $common (first .) | default dict) "httpGet" }}
+        {{- toYaml (merge (dict "httpGet" (dict "path" (last .) "port" "health")) $settings) | nindent 8 }}
+      {{- end }}
       {{- with include "coingecko-exporter.fields" (list (list "resources" $resources) (list "securityContext" $common.securityContext)) }}
       {{- . | nindent 6 }}
       {{- end }}
