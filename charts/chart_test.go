@@ -555,25 +555,32 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// TestUmbrella: as a dependency, the chart respects condition and tags, and uses the parent's global values.
-func TestUmbrella(t *testing.T) {
-	render(t)
-	parent, err := filepath.Abs(chart)
+// umbrella makes a chart of which this one is a dependency, and returns its folder.
+func umbrella(t *testing.T, values string) string {
+	t.Helper()
+	own, err := filepath.Abs(chart)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies:\n" +
-			"  - {name: coingecko-exporter, version: '*', repository: 'file://" + parent + "', condition: coingecko-exporter.enabled, tags: [rates]}\n",
-		"values.yaml": "global: {imageRegistry: mirror.example.com, imagePullSecrets: [one, {name: two}], storageClass: fast}\ntags: {rates: true}\n" +
-			"coingecko-exporter: {imagePullSecrets: [{name: three}], wall: {enabled: true, prometheusURL: 'http://prometheus'}}\n",
+			"  - {name: coingecko-exporter, version: '*', repository: 'file://" + own + "', condition: coingecko-exporter.enabled, tags: [rates]}\n",
+		"values.yaml": values,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	testbed.Run(t, os.Getenv("HELM"), "dependency", "build", dir)
+	return dir
+}
+
+// TestUmbrella: as a dependency, the chart respects condition and tags, and uses the parent's global values.
+func TestUmbrella(t *testing.T) {
+	render(t)
+	dir := umbrella(t, "global: {imageRegistry: mirror.example.com, imagePullSecrets: [one, {name: two}], storageClass: fast}\ntags: {rates: true}\n"+
+		"coingecko-exporter: {imagePullSecrets: [{name: three}], wall: {enabled: true, prometheusURL: 'http://prometheus'}}\n")
 	for _, tc := range []struct {
 		set  string
 		want bool

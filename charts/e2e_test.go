@@ -70,6 +70,14 @@ func (c *cluster) helm(args ...string) string {
 	return c.run(os.Getenv("HELM"), append(args, "--namespace", c.namespace)...)
 }
 
+// helmTest wants the test of a release to succeed.
+func (c *cluster) helmTest(release string) {
+	c.Helper()
+	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
+		c.Errorf("helm test: %s", out)
+	}
+}
+
 // install installs or upgrades; the image is the one under test.
 func (c *cluster) install(args ...string) string {
 	c.Helper()
@@ -125,18 +133,7 @@ func (c *cluster) serviceURL(name string, port int) string {
 		return "http://" + address
 	}
 	c.Logf("%s cannot be reached from here: through the API server", address)
-	cmd := exec.Command("kubectl", "proxy", "--port=0")
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		c.Fatal(err)
-	}
-	c.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	line := make([]byte, 200)
-	n, _ := out.Read(line)
-	proxy := regexp.MustCompile(`127\.0\.0\.1:[0-9]+`).FindString(string(line[:n]))
+	proxy := testbed.Start(c.T, exec.Command("kubectl", "proxy", "--port=0")).Says(c.T, `127\.0\.0\.1:[0-9]+`)[0]
 	return fmt.Sprintf("http://%s/api/v1/namespaces/%s/services/http:%s:%d/proxy", proxy, c.namespace, name, port)
 }
 
@@ -268,25 +265,16 @@ func TestNoValues(t *testing.T) {
 	c.install()
 	operator := c.hasAPI("monitoring.coreos.com/v1")
 	t.Logf("with the operator's API: %v", operator)
-	want := 0
 	if operator {
-		want = 4
-	}
-	if got := len(strings.Fields(c.rules())); got != want {
-		t.Errorf("there are %d PrometheusRules", got)
+		if got := len(strings.Fields(c.kubectl("get", "prometheusrules", "--output=name"))); got != 4 {
+			t.Errorf("there are %d PrometheusRules", got)
+		}
 	}
 	status, body, err := get(c.serviceURL(release, 9880) + "/metrics")
 	if err != nil || status != http.StatusOK || !strings.Contains(body, "coingecko_polls_total") {
 		t.Errorf("%d %v", status, err)
 	}
 	c.uninstall()
-}
-
-func (c *cluster) rules() string {
-	if !c.hasAPI("monitoring.coreos.com/v1") {
-		return ""
-	}
-	return c.kubectl("get", "prometheusrules", "--output=name")
 }
 
 // uninstall wants nothing to be left.
@@ -309,9 +297,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("the notes do not say that the rates are simulated:\n%s", out)
 	}
 	base := c.serviceURL(release, 9880)
-	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
-		t.Errorf("helm test: %s", out)
-	}
+	c.helmTest(release)
 
 	t.Run("PrometheusSeesIt", func(t *testing.T) { c.prometheus(t, 3) })
 
@@ -407,13 +393,8 @@ func (c *cluster) prometheus(t *testing.T, pods int) {
 		notRun(t, "Prometheus with the operator", "set E2E_PROMETHEUS=NAMESPACE/SERVICE:PORT, such as monitoring/prometheus-operated:9090")
 	}
 	c.eventually("all pods are scraped", 10*time.Minute, func() bool {
-		var answer struct {
-			Data struct {
-				Result []struct{ Value [2]any }
-			}
-		}
-		text := c.query("query", fmt.Sprintf(`count(up{job="coingecko-exporter", namespace=%q} == 1)`, c.namespace))
-		return json.Unmarshal([]byte(text), &answer) == nil && len(answer.Data.Result) == 1 && answer.Data.Result[0].Value[1] == strconv.Itoa(pods)
+		answer := c.query("query", fmt.Sprintf(`count(up{job="coingecko-exporter", namespace=%q} == 1)`, c.namespace))
+		return strings.Contains(answer, fmt.Sprintf(`,"%d"]`, pods))
 	})
 	c.eventually("the rules are loaded and make prices", 10*time.Minute, func() bool {
 		loaded := c.query("rules", "")
@@ -434,9 +415,7 @@ func TestWeb(t *testing.T) {
 	c.certificate()
 	c.auth("tls_server_config: {cert_file: /etc/tls/tls.crt, key_file: /etc/tls/tls.key}\n")
 	c.install("--set", "simulate=true,relay.enabled=true,web.tls.enabled=true,web.tls.existingSecret=tls,web.basicAuth.enabled=true,web.basicAuth.existingSecret=auth")
-	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
-		t.Errorf("helm test: %s", out)
-	}
+	c.helmTest(release)
 	t.Run("PrometheusSeesIt", func(t *testing.T) { c.prometheus(t, 3) })
 	status, body, err := get(c.serviceURL(release, 9880) + "/metrics")
 	if err != nil || status < 400 || strings.Contains(body, "coingecko_exchange_rate{") {
@@ -607,31 +586,17 @@ func TestGivenUsers(t *testing.T) {
 	}
 	c.install("--set", fmt.Sprintf("simulate=true,relay.enabled=true,web.basicAuth.enabled=true,web.basicAuth.existingSecret=auth,"+
 		"podSecurityContext.runAsUser=%d,podSecurityContext.runAsGroup=null,podSecurityContext.fsGroup=null", user.Int64()+1_000_000_000))
-	if out := c.helm("test", release); !strings.Contains(out, "Phase:          Succeeded") {
-		t.Errorf("helm test: %s", out)
-	}
+	c.helmTest(release)
 	c.uninstall()
 }
 
 // TestDependency: the chart as a dependency of another, which then has it switched off.
 func TestDependency(t *testing.T) {
 	c := newCluster(t)
-	dir, parent := c.TempDir(), "shop"
-	own, err := filepath.Abs(chart)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies:\n" +
-		"  - {name: coingecko-exporter, version: '*', repository: 'file://" + own + "', condition: coingecko-exporter.enabled}\n"
-	if err := os.WriteFile(filepath.Join(dir, "Chart.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.run(os.Getenv("HELM"), "dependency", "build", dir)
-	upgrade := []string{"upgrade", "--install", parent, dir, "--wait", "--timeout=10m", "--set", image(t, "coingecko-exporter.image", "E2E_IMAGE")}
+	const parent = "shop"
+	upgrade := []string{"upgrade", "--install", parent, umbrella(t, ""), "--wait", "--timeout=10m", "--set", image(t, "coingecko-exporter.image", "E2E_IMAGE")}
 	c.helm(append(upgrade, "--set", "coingecko-exporter.simulate=true")...)
-	if out := c.helm("test", parent); !strings.Contains(out, "Phase:          Succeeded") {
-		t.Errorf("helm test: %s", out)
-	}
+	c.helmTest(parent)
 	c.helm(append(upgrade, "--set", "coingecko-exporter.enabled=false")...)
 	c.eventually("nothing of it is left", 5*time.Minute, func() bool {
 		return !strings.Contains(c.kubectl("get", "deployments,services,configmaps", "--output=name", "--selector=app.kubernetes.io/instance="+parent), "/")

@@ -84,8 +84,7 @@ func collect(name string, all map[string]schema, used schema) {
 	if used[name] != nil {
 		return
 	}
-	switch {
-	case strings.HasSuffix(name, ".resource.Quantity"), strings.HasSuffix(name, ".intstr.IntOrString"):
+	if strings.HasSuffix(name, ".resource.Quantity") || strings.HasSuffix(name, ".intstr.IntOrString") {
 		used[name] = schema{"type": []any{"string", "number"}}
 		return
 	}
