@@ -74,11 +74,11 @@ $(HELM_UNITTEST): # Built in its module, because go install rejects modules with
 		GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/helm-unittest
 
 $(TOOLS)/schemas-v%:
-	@mkdir -p $(TOOLS) && go run ./charts/schemas $@.new kubernetes \
+	@mkdir -p $(TOOLS) && go run ./charts/schemas $@.new \
 		"$(call module,k8s.io/kubernetes@v$*)/api/openapi-spec/swagger.json" && mv $@.new $@
 $(TOOLS)/schemas-crds: charts/targets.mk
 	@rm -rf $@ && for crd in $(CRDS); do \
-		folder="$(call module,"$${crd%%:*}")" && go run ./charts/schemas $@.new crds "$$folder"/$${crd#*:} || exit 1; \
+		folder="$(call module,"$${crd%%:*}")" && go run ./charts/schemas $@.new "$$folder"/$${crd#*:} || exit 1; \
 	done && mv $@.new $@
 
 .PHONY: chart-files chart-docs lint-chart test-chart e2e verify-e2e

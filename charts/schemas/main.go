@@ -1,8 +1,7 @@
 // Command schemas writes JSON schemas for kubeconform: those of Kubernetes from its OpenAPI description, and those
 // of custom resources from their definitions. All are strict, so a field that the API does not know is an error.
 //
-//	schemas OUT kubernetes SWAGGER.json
-//	schemas OUT crds CRD.yaml...
+//	schemas OUT SWAGGER.json|CRD.yaml...
 //
 // kubeconform finds them by -schema-location 'OUT/{{.ResourceKind}}{{.KindSuffix}}.json'.
 package main
@@ -28,10 +27,10 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) < 3 {
-		return errors.New("usage: schemas OUT kubernetes SWAGGER.json | OUT crds CRD.yaml")
+	if len(args) < 2 {
+		return errors.New("usage: schemas OUT SWAGGER.json|CRD.yaml")
 	}
-	out, files := args[0], args[2:]
+	out, files := args[0], args[1:]
 	if err := os.MkdirAll(out, 0o750); err != nil {
 		return err
 	}
@@ -40,15 +39,11 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
-		switch args[1] {
-		case "kubernetes":
-			err = kubernetes(out, text)
-		case "crds":
-			err = crds(out, text)
-		default:
-			err = fmt.Errorf("%q is neither kubernetes nor crds", args[1])
+		convert := crds
+		if filepath.Ext(file) == ".json" {
+			convert = kubernetes
 		}
-		if err != nil {
+		if err := convert(out, text); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}

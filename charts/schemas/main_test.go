@@ -45,10 +45,8 @@ spec:
                 size: {x-kubernetes-int-or-string: true}
 `)
 	out := filepath.Join(dir, "out")
-	for _, args := range [][]string{{out, "kubernetes", swagger}, {out, "crds", crd}} {
-		if err := run(args); err != nil {
-			t.Fatal(err)
-		}
+	if err := run([]string{out, swagger, crd}); err != nil {
+		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
 		"tree-wood-v1.json": `{"$ref": "#/definitions/v1.Tree", "definitions": {
@@ -79,7 +77,7 @@ spec:
 			t.Errorf("%s:\n%s", name, d)
 		}
 	}
-	for _, args := range [][]string{nil, {out, "kubernetes", crd}, {out, "trees", crd}, {out, "crds", filepath.Join(dir, "none")}} {
+	for _, args := range [][]string{nil, {out}, {out, file("broken.json", "{")}, {out, file("broken.yaml", "{")}, {out, filepath.Join(dir, "none")}} {
 		if run(args) == nil {
 			t.Errorf("%q is taken", args)
 		}

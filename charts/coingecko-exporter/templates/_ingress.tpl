@@ -6,12 +6,8 @@ kind: Ingress
 metadata:
   {{- include "coingecko-exporter.metadata" (dict "root" .root "name" .name "component" .component "of" .ingress) | nindent 2 }}
 spec:
-  {{- with .ingress.className }}
-  ingressClassName: {{ . }}
-  {{- end }}
-  {{- with .ingress.tls }}
-  tls:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "coingecko-exporter.fields" (list (list "ingressClassName" .ingress.className) (list "tls" .ingress.tls)) }}
+  {{- . | nindent 2 }}
   {{- end }}
   rules:
     {{- range .ingress.hosts }}
