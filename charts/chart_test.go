@@ -4,6 +4,7 @@ package charts
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -195,62 +196,31 @@ func TestScope(t *testing.T) {
 }
 
 // TestDashboards: the dashboards are the generated files, except for the file name, UID, title, links and selected namespace, which
-// distinguish shops.
+// distinguish shops: a sidecar writes the files of all namespaces to one folder.
 func TestDashboards(t *testing.T) {
-	board := func(namespace, name string) (dashboard map[string]any) {
-		objects := render(t, "--namespace="+namespace, "--set=wall.enabled=true,wall.prometheusURL=http://prometheus")
-		file := "coingecko-" + name
-		text := at(named(t, objects, "ConfigMap", chart+"-"+name+"-dashboard"), "data", file+"-"+namespace+".json").(string)
+	objects := render(t, "--set=wall.enabled=true,wall.prometheusURL=http://prometheus")
+	for _, name := range []string{"wall", "analysis", "exporter"} {
+		text := at(named(t, objects, "ConfigMap", chart+"-"+name+"-dashboard"), "data", "coingecko-"+name+"-rates.json").(string)
 		if dedicated := at(named(t, objects, "ConfigMap", chart+"-wall"), "data", "coingecko-wall.json"); name == "wall" && dedicated != text {
 			t.Error("the dedicated Grafana has another wall")
 		}
-		text = strings.ReplaceAll(text, "/d/"+file+"-"+namespace, "/d/"+file)
-		if err := json.Unmarshal([]byte(text), &dashboard); err != nil {
+		original := regexp.MustCompile(`/d/coingecko-[a-z]+`).ReplaceAll(read(t, "../dashboards/coingecko-"+name+".json"), []byte("$0-rates"))
+		var got, want map[string]any
+		if err := errors.Join(json.Unmarshal([]byte(text), &got), json.Unmarshal(original, &want)); err != nil {
 			t.Fatal(err)
 		}
-		return dashboard
-	}
-	for _, name := range []string{"wall", "analysis", "exporter"} {
-		got, other := board("rates", name), board("shop-two", name)
-		var want map[string]any
-		if err := json.Unmarshal(read(t, "../dashboards/coingecko-"+name+".json"), &want); err != nil {
-			t.Fatal(err)
-		}
-		for _, key := range []string{"uid", "title"} {
-			if got[key] == want[key] || got[key] == other[key] {
-				t.Errorf("%s: two shops have the %s %v", name, key, got[key])
-			}
-			got[key] = want[key]
-		}
-		scoped := false
+		want["uid"], want["title"] = fmt.Sprint(want["uid"], "-rates"), fmt.Sprint(want["title"], " (rates)")
 		list := func(dashboard map[string]any) []any { return dashboard["templating"].(map[string]any)["list"].([]any) }
-		for i, variable := range list(got) {
-			if v := variable.(map[string]any); v["name"] == "namespace" {
-				scoped = v["type"] == "custom" && v["current"].(map[string]any)["value"] == "rates"
-				list(got)[i] = list(want)[i]
-			}
+		namespace := slices.IndexFunc(list(want), func(variable any) bool { return variable.(map[string]any)["name"] == "namespace" })
+		scoped := list(got)[namespace].(map[string]any)
+		if scoped["name"] != "namespace" || scoped["type"] != "custom" || scoped["current"].(map[string]any)["value"] != "rates" {
+			t.Errorf("%s does not begin with the release's namespace: %v", name, scoped)
 		}
-		if !scoped {
-			t.Errorf("%s does not begin with the release's namespace", name)
-		}
-		for _, link := range regexp.MustCompile(`/d/coingecko-[a-z-]+`).FindAllString(toJSON(t, got), -1) {
-			if !strings.HasSuffix(link, "-rates") && link != "/d/coingecko-"+name {
-				t.Errorf("%s has a link to the dashboards of all shops: %s", name, link)
-			}
-		}
-		if regexp.MustCompile(`(/d/coingecko-[a-z]+)-rates`).ReplaceAllString(toJSON(t, got), "$1") != toJSON(t, want) {
-			t.Errorf("%s is not the file of dashboards/", name)
+		list(want)[namespace] = scoped
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s is not the file of dashboards/:\n%s", name, diff)
 		}
 	}
-}
-
-func toJSON(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // TestNothingMoreThanNeeded: with any values, no object grants permissions, no pod has a token, and all pods comply with the

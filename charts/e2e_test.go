@@ -8,7 +8,6 @@ package charts
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/big"
@@ -510,9 +509,6 @@ func TestNeighbours(t *testing.T) {
 	shops := map[string]*cluster{"store.coins={btc,eth}": newCluster(t), "store.quotes={eur},store.coins={btc,sol}": newCluster(t)}
 	for settings, c := range shops {
 		c.install("--set", "simulate=true", "--set", settings)
-		if got := c.kubectl("get", "configmap", release+"-wall-dashboard", "--output=jsonpath={.data}"); !strings.Contains(got, "coingecko-wall-"+c.namespace+".json") {
-			t.Errorf("the wall's file is not called after %s", c.namespace)
-		}
 	}
 	for settings, c := range shops {
 		t.Run(settings, func(t *testing.T) {
@@ -526,53 +522,8 @@ func TestNeighbours(t *testing.T) {
 			}
 		})
 	}
-	sidecar(t, shops)
 	for _, c := range shops {
 		c.uninstall()
-	}
-}
-
-// sidecar reads dashboards as the sidecar of Grafana's charts does: by label, in all namespaces, each file in the folder
-// that the annotation names. Files of two shops in one place would replace each other, and so would two equal uids.
-func sidecar(t *testing.T, shops map[string]*cluster) {
-	t.Helper()
-	var found struct {
-		Items []struct {
-			Metadata struct {
-				Namespace   string
-				Annotations map[string]string
-			}
-			Data map[string]string
-		}
-	}
-	out, err := exec.Command("kubectl", "get", "configmaps", "--all-namespaces", "--output=json", "--selector=grafana_dashboard=1,app.kubernetes.io/instance="+release).Output()
-	if err == nil {
-		err = json.Unmarshal(out, &found)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	dashboards, owners := map[string]int{}, map[string]string{}
-	for _, item := range found.Items {
-		for file, text := range item.Data {
-			var dashboard struct{ UID, Title string }
-			if err := json.Unmarshal([]byte(text), &dashboard); err != nil || dashboard.UID == "" {
-				t.Errorf("%s of %s is no dashboard: %v", file, item.Metadata.Namespace, err)
-			}
-			dashboards[item.Metadata.Namespace]++
-			folder := item.Metadata.Annotations["grafana_folder"]
-			for _, key := range []string{"file " + folder + "/" + file, "uid " + dashboard.UID, "title " + folder + "/" + dashboard.Title} {
-				if other := owners[key]; other != "" {
-					t.Errorf("%s and %s both have the %s", other, item.Metadata.Namespace, key)
-				}
-				owners[key] = item.Metadata.Namespace
-			}
-		}
-	}
-	for _, c := range shops {
-		if dashboards[c.namespace] != 3 {
-			t.Errorf("a sidecar finds %d dashboards of %s", dashboards[c.namespace], c.namespace)
-		}
 	}
 }
 
