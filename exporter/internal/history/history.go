@@ -91,11 +91,11 @@ func (h *History) Remember(at time.Time, rates []coingecko.Rate, drift time.Dura
 	}
 	h.drift = drift
 
-	var last Sample // without one, of the year 1
+	var last Sample
 	if n := len(h.samples); n > 0 {
 		last = h.samples[n-1]
 	}
-	if !at.Truncate(time.Minute).After(last.minute()) {
+	if len(h.samples) > 0 && !at.Truncate(time.Minute).After(last.minute()) {
 		return
 	}
 	s := NewSample(at, rates, last)
