@@ -95,52 +95,29 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
   depends_on = [aws_s3_bucket_versioning.state]
 }
 
-data "aws_iam_policy_document" "bucket" {
-  for_each = local.buckets
-
-  statement {
-    sid       = "TLS"
-    effect    = "Deny"
-    actions   = ["s3:*"]
-    resources = [aws_s3_bucket.state[each.key].arn, "${aws_s3_bucket.state[each.key].arn}/*"]
-
-    principals {
-      type        = "*"
-      identifiers = ["*"]
-    }
-
-    condition {
-      test     = "Bool"
-      variable = "aws:SecureTransport"
-      values   = ["false"]
-    }
-  }
-
-  # A backend with encrypt = true and without kms_key_id requests an S3-managed key instead of the bucket's default key.
-  statement {
-    sid       = "OwnKey"
-    effect    = "Deny"
-    actions   = ["s3:PutObject"]
-    resources = ["${aws_s3_bucket.state[each.key].arn}/*"]
-
-    principals {
-      type        = "*"
-      identifiers = ["*"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "s3:x-amz-server-side-encryption"
-      values   = ["AES256"]
-    }
-  }
-}
-
 resource "aws_s3_bucket_policy" "state" {
   for_each = local.buckets
 
   bucket = aws_s3_bucket.state[each.key].bucket
-  policy = data.aws_iam_policy_document.bucket[each.key].json
+  policy = jsonencode({ Version = "2012-10-17", Statement = [
+    {
+      Sid       = "TLS"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [aws_s3_bucket.state[each.key].arn, "${aws_s3_bucket.state[each.key].arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    },
+    # A backend with encrypt = true and without kms_key_id requests an S3-managed key instead of the bucket's default key.
+    {
+      Sid       = "OwnKey"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:PutObject"
+      Resource  = "${aws_s3_bucket.state[each.key].arn}/*"
+      Condition = { StringEquals = { "s3:x-amz-server-side-encryption" = "AES256" } }
+    },
+  ] })
 
   depends_on = [aws_s3_bucket_public_access_block.state]
 }

@@ -22,19 +22,23 @@ locals {
   others = { for environment in var.environments : environment => setsubtract(["bootstrap", "dev", "staging", "production"], [environment]) }
 
   # Conditions for what belongs to an environment: an existing resource, by its tags, and one that is created, which has no tags yet.
-  is_own = { for environment in var.environments : environment => [
-    for tag, value in { Project = var.name, Environment = environment } :
-    { test = "StringEquals", variable = "aws:ResourceTag/${tag}", values = [value] }
-  ] }
-  creates_own = { for environment in var.environments : environment => flatten([
-    for tag, value in { Project = var.name, Environment = environment } : [
-      { test = "StringEquals", variable = "aws:RequestTag/${tag}", values = [value] },
-      { test = "StringEqualsIfExists", variable = "aws:ResourceTag/${tag}", values = [value] },
-    ]
-  ]) }
+  is_own = { for environment in var.environments : environment => {
+    StringEquals = { "aws:ResourceTag/Project" = var.name, "aws:ResourceTag/Environment" = environment }
+  } }
+  creates_own = { for environment in var.environments : environment => {
+    StringEquals         = { "aws:RequestTag/Project" = var.name, "aws:RequestTag/Environment" = environment }
+    StringEqualsIfExists = { "aws:ResourceTag/Project" = var.name, "aws:ResourceTag/Environment" = environment }
+  } }
+  is_others = { for environment in var.environments : environment => {
+    StringEquals = { "aws:ResourceTag/Project" = var.name, "aws:ResourceTag/Environment" = local.others[environment] }
+  } }
+  in_region = { StringEquals = { "aws:RequestedRegion" = var.region } }
 
-  # Tags that EKS sets on the nodes, volumes, network interfaces, load balancers and security groups of a cluster. They have no Environment tag.
-  eks_tags = { EKS = "aws:eks:cluster-name", AutoMode = "eks:eks-cluster-name" }
+  # By tags that EKS sets on the nodes, volumes, network interfaces, load balancers and security groups of a cluster. They have no Environment tag.
+  is_other_clusters = { for environment in var.environments : environment => {
+    for kind, tag in { EKS = "aws:eks:cluster-name", AutoMode = "eks:eks-cluster-name" } :
+    kind => { StringEquals = { "aws:ResourceTag/${tag}" = [for other in local.others[environment] : "${var.name}-${other}"] } }
+  } }
 
   # The cluster of an environment with what belongs to it, and its log groups.
   clusters = { for environment in var.environments : environment => [
@@ -67,51 +71,18 @@ resource "aws_iam_openid_connect_provider" "github" {
   client_id_list = ["sts.amazonaws.com"]
 }
 
-data "aws_iam_policy_document" "trust" {
-  for_each = merge(
-    { plan = "pull_request" },
-    { for environment in var.environments : environment => "environment:${environment}" },
-  )
-
-  statement {
-    actions = ["sts:AssumeRoleWithWebIdentity"]
-
-    principals {
-      type        = "Federated"
-      identifiers = [local.github]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "${local.issuer}:aud"
-      values   = ["sts.amazonaws.com"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "${local.issuer}:sub"
-      values   = [for subject in local.subjects : "${subject}:${each.value}"]
-    }
-  }
-}
-
-data "aws_iam_policy_document" "plan" {
-  statement {
-    sid       = "Reads"
-    actions   = local.reads
-    resources = ["*"]
-  }
-
-  statement {
-    sid       = "States"
-    actions   = ["s3:GetObject", "s3:ListBucket"]
-    resources = flatten([for e in var.environments : [aws_s3_bucket.state[e].arn, "${aws_s3_bucket.state[e].arn}/*"]])
-  }
-
-  statement {
-    sid       = "StateKey"
-    actions   = ["kms:Decrypt"]
-    resources = [aws_kms_key.state.arn]
+# Who can assume a role: workflows of the repository, for one environment or for pull requests.
+locals {
+  trust = { for role, claim in merge({ plan = "pull_request" }, { for environment in var.environments : environment => "environment:${environment}" }) :
+    role => jsonencode({ Version = "2012-10-17", Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = local.github }
+      Condition = { StringEquals = {
+        "${local.issuer}:aud" = "sts.amazonaws.com"
+        "${local.issuer}:sub" = [for subject in local.subjects : "${subject}:${claim}"]
+      } }
+    }] })
   }
 }
 
@@ -120,446 +91,116 @@ resource "aws_iam_role" "plan" {
   name               = "${var.name}-plan"
   path               = "/pipeline/"
   description        = "Plans pull requests of ${var.github_repository}"
-  assume_role_policy = data.aws_iam_policy_document.trust["plan"].json
+  assume_role_policy = local.trust["plan"]
 }
 
 resource "aws_iam_role_policy" "plan" {
-  name   = "plan"
-  role   = aws_iam_role.plan.name
-  policy = data.aws_iam_policy_document.plan.json
+  name = "plan"
+  role = aws_iam_role.plan.name
+  policy = jsonencode({ Version = "2012-10-17", Statement = [for sid, statement in {
+    Reads = {
+      Action   = local.reads
+      Resource = "*"
+    }
+
+    States = {
+      Action   = ["s3:GetObject", "s3:ListBucket"]
+      Resource = flatten([for e in var.environments : [aws_s3_bucket.state[e].arn, "${aws_s3_bucket.state[e].arn}/*"]])
+    }
+
+    StateKey = {
+      Action   = ["kms:Decrypt"]
+      Resource = [aws_kms_key.state.arn]
+    }
+  } : merge({ Sid = sid, Effect = "Allow" }, statement)] })
 }
 
 # The permissions boundary of all roles that the pipeline of an environment creates. It limits them regardless of their policies, and denies
 # access to resources with the tag of another environment or of its cluster. In EC2, resources without such a tag are accessible: a separate
 # account for production is safer.
-data "aws_iam_policy_document" "boundary" {
-  for_each = var.environments
-
-  statement {
-    sid = "Nodes"
-    actions = [
-      "acm:DescribeCertificate", "acm:ListCertificates",
-      "autoscaling:*", "ec2:*", "elasticloadbalancing:*",
-      "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:BatchImportUpstreamImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer",
-      "logs:DescribeLogGroups",
-    ]
-    resources = ["*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestedRegion"
-      values   = [var.region]
-    }
-  }
-
-  statement {
-    sid       = "Cluster"
-    actions   = ["eks:*", "eks-auth:*"]
-    resources = local.clusters[each.key]
-  }
-
-  statement {
-    sid       = "Logs"
-    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    resources = local.log_groups[each.key]
-  }
-
-  statement {
-    sid       = "Keys"
-    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ListGrants", "kms:ReEncrypt*"]
-    resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
-
-    dynamic "condition" {
-      for_each = local.is_own[each.key]
-
-      content {
-        test     = condition.value.test
-        variable = condition.value.variable
-        values   = condition.value.values
-      }
-    }
-  }
-
-  # Volumes are encrypted with an AWS-managed key, which has no tag of this project.
-  statement {
-    sid       = "VolumeKeys"
-    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"]
-    resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:ViaService"
-      values   = ["ec2.${var.region}.amazonaws.com"]
-    }
-  }
-
-  statement {
-    sid       = "Metrics"
-    actions   = ["aps:RemoteWrite"]
-    resources = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
-
-    dynamic "condition" {
-      for_each = local.is_own[each.key]
-
-      content {
-        test     = condition.value.test
-        variable = condition.value.variable
-        values   = condition.value.values
-      }
-    }
-  }
-
-  statement {
-    sid       = "Secrets"
-    actions   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
-    resources = ["${local.arn}:secretsmanager:${var.region}:${local.account}:secret:${var.name}-${each.key}/*"]
-  }
-
-  # Auto Mode creates the instance profile of its nodes and assigns the node role to it.
-  statement {
-    sid       = "InstanceProfiles"
-    actions   = ["iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:GetInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:TagInstanceProfile"]
-    resources = ["${local.arn}:iam::${local.account}:instance-profile/eks*"]
-  }
-
-  statement {
-    sid       = "NodeRole"
-    actions   = ["iam:GetRole", "iam:PassRole"]
-    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-node"]
-
-    condition {
-      test     = "StringEqualsIfExists"
-      variable = "iam:PassedToService"
-      values   = ["ec2.amazonaws.com"]
-    }
-  }
-
-  statement {
-    sid       = "ServiceLinkedRoles"
-    actions   = ["iam:CreateServiceLinkedRole"]
-    resources = ["${local.arn}:iam::${local.account}:role/aws-service-role/*"]
-  }
-
-  statement {
-    sid       = "OtherEnvironments"
-    effect    = "Deny"
-    actions   = ["autoscaling:*", "ec2:*", "elasticloadbalancing:*", "kms:*"]
-    resources = ["*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Project"
-      values   = [var.name]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = local.others[each.key]
-    }
-  }
-
-  dynamic "statement" {
-    for_each = local.eks_tags
-
-    content {
-      sid       = "OtherClusters${statement.key}"
-      effect    = "Deny"
-      actions   = ["autoscaling:*", "ec2:*", "elasticloadbalancing:*"]
-      resources = ["*"]
-
-      condition {
-        test     = "StringEquals"
-        variable = "aws:ResourceTag/${statement.value}"
-        values   = [for other in local.others[each.key] : "${var.name}-${other}"]
-      }
-    }
-  }
-}
-
 resource "aws_iam_policy" "boundary" {
   for_each = var.environments
 
   name        = "${var.name}-${each.key}-boundary"
   description = "Limits the roles that the pipeline of ${var.name} creates in ${each.key}"
-  policy      = data.aws_iam_policy_document.boundary[each.key].json
-}
-
-data "aws_iam_policy_document" "deploy" {
-  for_each = var.environments
-
-  statement {
-    sid       = "Reads"
-    actions   = local.reads
-    resources = ["*"]
-  }
-
-  # Most EC2 ARNs do not identify an environment. The region and tags below do.
-  statement {
-    sid = "Network"
-    actions = [
-      "ec2:AllocateAddress", "ec2:DisassociateAddress", "ec2:ReleaseAddress",
-      "ec2:AssociateRouteTable", "ec2:CreateRoute", "ec2:CreateRouteTable", "ec2:DeleteRoute", "ec2:DeleteRouteTable", "ec2:DisassociateRouteTable", "ec2:ReplaceRoute",
-      "ec2:AttachInternetGateway", "ec2:CreateInternetGateway", "ec2:DeleteInternetGateway", "ec2:DetachInternetGateway",
-      "ec2:AuthorizeSecurityGroup*", "ec2:CreateSecurityGroup", "ec2:DeleteSecurityGroup", "ec2:ModifySecurityGroupRules", "ec2:RevokeSecurityGroup*", "ec2:UpdateSecurityGroupRuleDescriptions*",
-      "ec2:CreateFlowLogs", "ec2:DeleteFlowLogs",
-      "ec2:CreateLaunchTemplate", "ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplate", "ec2:ModifyLaunchTemplate", "ec2:RunInstances",
-      "ec2:CreateNatGateway", "ec2:DeleteNatGateway",
-      "ec2:CreateSubnet", "ec2:DeleteSubnet", "ec2:ModifySubnetAttribute",
-      "ec2:CreateTags", "ec2:DeleteTags",
-      "ec2:CreateVpc", "ec2:DeleteVpc", "ec2:ModifyVpcAttribute",
-      "ec2:CreateVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:ModifyVpcEndpoint",
-    ]
-    resources = ["*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestedRegion"
-      values   = [var.region]
-    }
-  }
-
-  # The private DNS of interface endpoints. AWS owns the zones.
-  statement {
-    sid       = "PrivateDNS"
-    actions   = ["route53:AssociateVPCWithHostedZone"]
-    resources = ["*"]
-  }
-
-  statement {
-    sid         = "OtherEnvironments"
-    effect      = "Deny"
-    not_actions = concat(local.reads, ["kms:Decrypt", "kms:GenerateDataKey"]) # for the key of the states, see StateKey
-    resources   = ["*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Project"
-      values   = [var.name]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = local.others[each.key]
-    }
-  }
-
-  dynamic "statement" {
-    for_each = local.eks_tags
-
-    content {
-      sid       = "OtherClusters${statement.key}"
-      effect    = "Deny"
-      actions   = ["ec2:*", "iam:RemoveRoleFromInstanceProfile"]
-      resources = ["*"]
-
-      condition {
-        test     = "StringEquals"
-        variable = "aws:ResourceTag/${statement.value}"
-        values   = [for other in local.others[each.key] : "${var.name}-${other}"]
+  policy = jsonencode({ Version = "2012-10-17", Statement = [for sid, statement in merge(
+    {
+      Nodes = {
+        Action = [
+          "acm:DescribeCertificate", "acm:ListCertificates",
+          "autoscaling:*", "ec2:*", "elasticloadbalancing:*",
+          "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:BatchImportUpstreamImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer",
+          "logs:DescribeLogGroups",
+        ]
+        Resource  = "*"
+        Condition = local.in_region
       }
-    }
-  }
 
-  # A cluster that does not exist yet has no ARN for IAM to match.
-  statement {
-    sid       = "NewCluster"
-    actions   = ["eks:CreateCluster"]
-    resources = ["*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/Environment"
-      values   = [each.key]
-    }
-  }
-
-  statement {
-    sid       = "Cluster"
-    actions   = ["eks:*"]
-    resources = local.clusters[each.key]
-  }
-
-  statement {
-    sid       = "RolesWithBoundary"
-    actions   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
-    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PermissionsBoundary"
-      values   = [aws_iam_policy.boundary[each.key].arn]
-    }
-  }
-
-  statement {
-    sid       = "Roles"
-    actions   = ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"]
-    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
-  }
-
-  # When a cluster of Auto Mode is deleted, its instance profile may remain for some time. The provider removes the node role from it before
-  # it deletes the role.
-  statement {
-    sid       = "InstanceProfiles"
-    actions   = ["iam:RemoveRoleFromInstanceProfile"]
-    resources = ["${local.arn}:iam::${local.account}:instance-profile/eks*"]
-  }
-
-  statement {
-    sid       = "PassRoles"
-    actions   = ["iam:PassRole"]
-    resources = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PassedToService"
-      values   = ["ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com", "vpc-flow-logs.amazonaws.com"]
-    }
-  }
-
-  statement {
-    sid       = "ServiceLinkedRoles"
-    actions   = ["iam:CreateServiceLinkedRole"]
-    resources = ["${local.arn}:iam::${local.account}:role/aws-service-role/*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "iam:AWSServiceName"
-      values   = ["autoscaling.amazonaws.com", "eks-nodegroup.amazonaws.com", "eks.amazonaws.com", "elasticloadbalancing.amazonaws.com", "spot.amazonaws.com"]
-    }
-  }
-
-  statement {
-    sid       = "Logs"
-    actions   = ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DisassociateKmsKey", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
-    resources = local.log_groups[each.key]
-  }
-
-  # EC2 and EKS need these to deliver logs.
-  statement {
-    sid       = "LogDelivery"
-    actions   = ["logs:CreateLogDelivery", "logs:DeleteLogDelivery"]
-    resources = ["*"]
-  }
-
-  # New resources have no tags yet, so the conditions check the tags of the request. Tags give access to a key, so those of a key that
-  # belongs to somebody else, which has other tags or an alias, must not be changed.
-  statement {
-    sid       = "NewKeys"
-    actions   = ["kms:CreateKey", "kms:TagResource"]
-    resources = ["*"]
-
-    dynamic "condition" {
-      for_each = local.creates_own[each.key]
-
-      content {
-        test     = condition.value.test
-        variable = condition.value.variable
-        values   = condition.value.values
+      Cluster = {
+        Action   = ["eks:*", "eks-auth:*"]
+        Resource = local.clusters[each.key]
       }
-    }
 
-    condition {
-      test     = "Null"
-      variable = "kms:ResourceAliases"
-      values   = ["true"]
-    }
-  }
-
-  # KMS may take five minutes to recognize the tags of a new key in conditions, but the provider enables rotation at once, and replaces a
-  # key whose rotation it could not enable.
-  statement {
-    sid       = "Rotation"
-    actions   = ["kms:EnableKeyRotation"]
-    resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
-  }
-
-  statement {
-    sid       = "OwnKeys"
-    actions   = ["kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription"]
-    resources = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
-
-    dynamic "condition" {
-      for_each = local.is_own[each.key]
-
-      content {
-        test     = condition.value.test
-        variable = condition.value.variable
-        values   = condition.value.values
+      Logs = {
+        Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        Resource = local.log_groups[each.key]
       }
-    }
-  }
 
-  statement {
-    sid       = "Aliases"
-    actions   = ["kms:CreateAlias", "kms:DeleteAlias"]
-    resources = ["${local.arn}:kms:${var.region}:${local.account}:alias/eks/${var.name}-${each.key}"]
-  }
-
-  statement {
-    sid       = "Registry"
-    actions   = ["ecr:CreateRepository", "ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository", "ecr:PutImageScanningConfiguration", "ecr:PutImageTagMutability", "ecr:PutLifecyclePolicy", "ecr:TagResource", "ecr:UntagResource"]
-    resources = ["${local.arn}:ecr:${var.region}:${local.account}:repository/${each.key}/*"]
-  }
-
-  statement {
-    sid       = "NewWorkspace"
-    actions   = ["aps:CreateWorkspace", "aps:TagResource"]
-    resources = ["*"]
-
-    dynamic "condition" {
-      for_each = local.creates_own[each.key]
-
-      content {
-        test     = condition.value.test
-        variable = condition.value.variable
-        values   = condition.value.values
+      Keys = {
+        Action    = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ListGrants", "kms:ReEncrypt*"]
+        Resource  = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
+        Condition = local.is_own[each.key]
       }
-    }
-  }
 
-  statement {
-    sid       = "Workspace"
-    actions   = ["aps:DeleteWorkspace", "aps:TagResource", "aps:UntagResource", "aps:UpdateWorkspaceAlias"]
-    resources = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
-
-    dynamic "condition" {
-      for_each = local.is_own[each.key]
-
-      content {
-        test     = condition.value.test
-        variable = condition.value.variable
-        values   = condition.value.values
+      # Volumes are encrypted with an AWS-managed key, which has no tag of this project.
+      VolumeKeys = {
+        Action    = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"]
+        Resource  = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
+        Condition = { StringEquals = { "kms:ViaService" = ["ec2.${var.region}.amazonaws.com"] } }
       }
-    }
-  }
 
-  statement {
-    sid       = "Budget"
-    actions   = ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"]
-    resources = ["${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}", "${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}-account"]
-  }
+      Metrics = {
+        Action    = ["aps:RemoteWrite"]
+        Resource  = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
+        Condition = local.is_own[each.key]
+      }
 
-  # Manages the secret, but cannot read its value.
-  statement {
-    sid       = "Secret"
-    actions   = ["secretsmanager:CreateSecret", "secretsmanager:DeleteSecret", "secretsmanager:TagResource", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret"]
-    resources = ["${local.arn}:secretsmanager:${var.region}:${local.account}:secret:${var.name}-${each.key}/*"]
-  }
+      Secrets = {
+        Action   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
+        Resource = ["${local.arn}:secretsmanager:${var.region}:${local.account}:secret:${var.name}-${each.key}/*"]
+      }
 
-  statement {
-    sid       = "State"
-    actions   = ["s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"]
-    resources = [aws_s3_bucket.state[each.key].arn, "${aws_s3_bucket.state[each.key].arn}/*"]
-  }
+      # Auto Mode creates the instance profile of its nodes and assigns the node role to it.
+      InstanceProfiles = {
+        Action   = ["iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:GetInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:TagInstanceProfile"]
+        Resource = ["${local.arn}:iam::${local.account}:instance-profile/eks*"]
+      }
 
-  statement {
-    sid       = "StateKey"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [aws_kms_key.state.arn]
-  }
+      NodeRole = {
+        Action    = ["iam:GetRole", "iam:PassRole"]
+        Resource  = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-node"]
+        Condition = { StringEqualsIfExists = { "iam:PassedToService" = ["ec2.amazonaws.com"] } }
+      }
+
+      ServiceLinkedRoles = {
+        Action   = ["iam:CreateServiceLinkedRole"]
+        Resource = ["${local.arn}:iam::${local.account}:role/aws-service-role/*"]
+      }
+
+      OtherEnvironments = {
+        Effect    = "Deny"
+        Action    = ["autoscaling:*", "ec2:*", "elasticloadbalancing:*", "kms:*"]
+        Resource  = "*"
+        Condition = local.is_others[each.key]
+      }
+    },
+    { for kind, condition in local.is_other_clusters[each.key] : "OtherClusters${kind}" => {
+      Effect    = "Deny"
+      Action    = ["autoscaling:*", "ec2:*", "elasticloadbalancing:*"]
+      Resource  = "*"
+      Condition = condition
+    } },
+  ) : merge({ Sid = sid, Effect = "Allow" }, statement)] })
 }
 
 resource "aws_iam_role" "deploy" {
@@ -568,7 +209,7 @@ resource "aws_iam_role" "deploy" {
   name                 = "${var.name}-${each.key}-deploy"
   path                 = "/pipeline/"
   description          = "Applies ${each.key} from ${var.github_repository}"
-  assume_role_policy   = data.aws_iam_policy_document.trust[each.key].json
+  assume_role_policy   = local.trust[each.key]
   max_session_duration = 7200
 
   tags = { Environment = each.key }
@@ -577,7 +218,171 @@ resource "aws_iam_role" "deploy" {
 resource "aws_iam_role_policy" "deploy" {
   for_each = var.environments
 
-  name   = "deploy"
-  role   = aws_iam_role.deploy[each.key].name
-  policy = data.aws_iam_policy_document.deploy[each.key].json
+  name = "deploy"
+  role = aws_iam_role.deploy[each.key].name
+  policy = jsonencode({ Version = "2012-10-17", Statement = [for sid, statement in merge(
+    {
+      Reads = {
+        Action   = local.reads
+        Resource = "*"
+      }
+
+      # Most EC2 ARNs do not identify an environment. The region and tags below do.
+      Network = {
+        Action = [
+          "ec2:AllocateAddress", "ec2:DisassociateAddress", "ec2:ReleaseAddress",
+          "ec2:AssociateRouteTable", "ec2:CreateRoute", "ec2:CreateRouteTable", "ec2:DeleteRoute", "ec2:DeleteRouteTable", "ec2:DisassociateRouteTable", "ec2:ReplaceRoute",
+          "ec2:AttachInternetGateway", "ec2:CreateInternetGateway", "ec2:DeleteInternetGateway", "ec2:DetachInternetGateway",
+          "ec2:AuthorizeSecurityGroup*", "ec2:CreateSecurityGroup", "ec2:DeleteSecurityGroup", "ec2:ModifySecurityGroupRules", "ec2:RevokeSecurityGroup*", "ec2:UpdateSecurityGroupRuleDescriptions*",
+          "ec2:CreateFlowLogs", "ec2:DeleteFlowLogs",
+          "ec2:CreateLaunchTemplate", "ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplate", "ec2:ModifyLaunchTemplate", "ec2:RunInstances",
+          "ec2:CreateNatGateway", "ec2:DeleteNatGateway",
+          "ec2:CreateSubnet", "ec2:DeleteSubnet", "ec2:ModifySubnetAttribute",
+          "ec2:CreateTags", "ec2:DeleteTags",
+          "ec2:CreateVpc", "ec2:DeleteVpc", "ec2:ModifyVpcAttribute",
+          "ec2:CreateVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:ModifyVpcEndpoint",
+        ]
+        Resource  = "*"
+        Condition = local.in_region
+      }
+
+      # The private DNS of interface endpoints. AWS owns the zones.
+      PrivateDNS = {
+        Action   = ["route53:AssociateVPCWithHostedZone"]
+        Resource = "*"
+      }
+
+      OtherEnvironments = {
+        Effect    = "Deny"
+        NotAction = concat(local.reads, ["kms:Decrypt", "kms:GenerateDataKey"]) # for the key of the states, see StateKey
+        Resource  = "*"
+        Condition = local.is_others[each.key]
+      }
+
+      # A cluster that does not exist yet has no ARN for IAM to match.
+      NewCluster = {
+        Action    = ["eks:CreateCluster"]
+        Resource  = "*"
+        Condition = { StringEquals = { "aws:RequestTag/Environment" = [each.key] } }
+      }
+
+      Cluster = {
+        Action   = ["eks:*"]
+        Resource = local.clusters[each.key]
+      }
+
+      RolesWithBoundary = {
+        Action    = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
+        Resource  = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
+        Condition = { StringEquals = { "iam:PermissionsBoundary" = [aws_iam_policy.boundary[each.key].arn] } }
+      }
+
+      Roles = {
+        Action   = ["iam:DeleteRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:TagRole", "iam:UntagRole", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:UpdateRoleDescription"]
+        Resource = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
+      }
+
+      # When a cluster of Auto Mode is deleted, its instance profile may remain for some time. The provider removes the node role from it before
+      # it deletes the role.
+      InstanceProfiles = {
+        Action   = ["iam:RemoveRoleFromInstanceProfile"]
+        Resource = ["${local.arn}:iam::${local.account}:instance-profile/eks*"]
+      }
+
+      PassRoles = {
+        Action    = ["iam:PassRole"]
+        Resource  = ["${local.arn}:iam::${local.account}:role/${var.name}-${each.key}-*"]
+        Condition = { StringEquals = { "iam:PassedToService" = ["ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com", "vpc-flow-logs.amazonaws.com"] } }
+      }
+
+      ServiceLinkedRoles = {
+        Action   = ["iam:CreateServiceLinkedRole"]
+        Resource = ["${local.arn}:iam::${local.account}:role/aws-service-role/*"]
+        Condition = { StringEquals = {
+          "iam:AWSServiceName" = ["autoscaling.amazonaws.com", "eks-nodegroup.amazonaws.com", "eks.amazonaws.com", "elasticloadbalancing.amazonaws.com", "spot.amazonaws.com"]
+        } }
+      }
+
+      Logs = {
+        Action   = ["logs:AssociateKmsKey", "logs:CreateLogGroup", "logs:DeleteLogGroup", "logs:DisassociateKmsKey", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"]
+        Resource = local.log_groups[each.key]
+      }
+
+      # EC2 and EKS need these to deliver logs.
+      LogDelivery = {
+        Action   = ["logs:CreateLogDelivery", "logs:DeleteLogDelivery"]
+        Resource = "*"
+      }
+
+      # New resources have no tags yet, so the conditions check the tags of the request. Tags give access to a key, so those of a key that
+      # belongs to somebody else, which has other tags or an alias, must not be changed.
+      NewKeys = {
+        Action    = ["kms:CreateKey", "kms:TagResource"]
+        Resource  = "*"
+        Condition = merge(local.creates_own[each.key], { Null = { "kms:ResourceAliases" = ["true"] } })
+      }
+
+      # KMS may take five minutes to recognize the tags of a new key in conditions, but the provider enables rotation at once, and replaces a
+      # key whose rotation it could not enable.
+      Rotation = {
+        Action   = ["kms:EnableKeyRotation"]
+        Resource = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
+      }
+
+      OwnKeys = {
+        Action    = ["kms:CreateAlias", "kms:CreateGrant", "kms:DeleteAlias", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription"]
+        Resource  = ["${local.arn}:kms:${var.region}:${local.account}:key/*"]
+        Condition = local.is_own[each.key]
+      }
+
+      Aliases = {
+        Action   = ["kms:CreateAlias", "kms:DeleteAlias"]
+        Resource = ["${local.arn}:kms:${var.region}:${local.account}:alias/eks/${var.name}-${each.key}"]
+      }
+
+      Registry = {
+        Action   = ["ecr:CreateRepository", "ecr:DeleteLifecyclePolicy", "ecr:DeleteRepository", "ecr:PutImageScanningConfiguration", "ecr:PutImageTagMutability", "ecr:PutLifecyclePolicy", "ecr:TagResource", "ecr:UntagResource"]
+        Resource = ["${local.arn}:ecr:${var.region}:${local.account}:repository/${each.key}/*"]
+      }
+
+      NewWorkspace = {
+        Action    = ["aps:CreateWorkspace", "aps:TagResource"]
+        Resource  = "*"
+        Condition = local.creates_own[each.key]
+      }
+
+      Workspace = {
+        Action    = ["aps:DeleteWorkspace", "aps:TagResource", "aps:UntagResource", "aps:UpdateWorkspaceAlias"]
+        Resource  = ["${local.arn}:aps:${var.region}:${local.account}:workspace/*"]
+        Condition = local.is_own[each.key]
+      }
+
+      Budget = {
+        Action   = ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"]
+        Resource = ["${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}", "${local.arn}:budgets::${local.account}:budget/${var.name}-${each.key}-account"]
+      }
+
+      # Manages the secret, but cannot read its value.
+      Secret = {
+        Action   = ["secretsmanager:CreateSecret", "secretsmanager:DeleteSecret", "secretsmanager:TagResource", "secretsmanager:UntagResource", "secretsmanager:UpdateSecret"]
+        Resource = ["${local.arn}:secretsmanager:${var.region}:${local.account}:secret:${var.name}-${each.key}/*"]
+      }
+
+      State = {
+        Action   = ["s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject"]
+        Resource = [aws_s3_bucket.state[each.key].arn, "${aws_s3_bucket.state[each.key].arn}/*"]
+      }
+
+      StateKey = {
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = [aws_kms_key.state.arn]
+      }
+    },
+    { for kind, condition in local.is_other_clusters[each.key] : "OtherClusters${kind}" => {
+      Effect    = "Deny"
+      Action    = ["ec2:*", "iam:RemoveRoleFromInstanceProfile"]
+      Resource  = "*"
+      Condition = condition
+    } },
+  ) : merge({ Sid = sid, Effect = "Allow" }, statement)] })
 }

@@ -1,17 +1,45 @@
 mock_provider "aws" {
   source = "../mocks"
 
-  mock_resource "aws_s3_bucket" {
-    defaults = { arn = "arn:aws:s3:::mocked" }
-  }
-
   mock_resource "aws_iam_openid_connect_provider" {
     defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
   }
+}
 
-  mock_resource "aws_iam_policy" {
-    defaults = { arn = "arn:aws:iam::123456789012:policy/coingecko-exporter-boundary" }
-  }
+# rights/rights.mjs evaluates the policies of the first run, which name these.
+override_resource {
+  target = aws_s3_bucket.state["bootstrap"]
+  values = { arn = "arn:aws:s3:::state-bootstrap" }
+}
+
+override_resource {
+  target = aws_s3_bucket.state["dev"]
+  values = { arn = "arn:aws:s3:::state-dev" }
+}
+
+override_resource {
+  target = aws_s3_bucket.state["staging"]
+  values = { arn = "arn:aws:s3:::state-staging" }
+}
+
+override_resource {
+  target = aws_s3_bucket.state["production"]
+  values = { arn = "arn:aws:s3:::state-production" }
+}
+
+override_resource {
+  target = aws_iam_policy.boundary["dev"]
+  values = { arn = "arn:aws:iam::123456789012:policy/coingecko-exporter-dev-boundary" }
+}
+
+override_resource {
+  target = aws_iam_policy.boundary["staging"]
+  values = { arn = "arn:aws:iam::123456789012:policy/coingecko-exporter-staging-boundary" }
+}
+
+override_resource {
+  target = aws_iam_policy.boundary["production"]
+  values = { arn = "arn:aws:iam::123456789012:policy/coingecko-exporter-production-boundary" }
 }
 
 run "one_account_for_all" {
@@ -40,17 +68,14 @@ run "one_account_for_all" {
 
   # Trust policies.
   assert {
-    condition = { for role, doc in data.aws_iam_policy_document.trust : role => [for c in doc.statement[0].condition : c.values[0] if endswith(c.variable, ":sub")] } == {
-      dev        = ["repo:heycard/coingecko-exporter:environment:dev"]
-      staging    = ["repo:heycard/coingecko-exporter:environment:staging"]
-      production = ["repo:heycard/coingecko-exporter:environment:production"]
-      plan       = ["repo:heycard/coingecko-exporter:pull_request"]
+    condition = { for role, policy in local.trust : role => jsondecode(policy).Statement[0].Condition } == {
+      for role, claim in { dev = "environment:dev", staging = "environment:staging", production = "environment:production", plan = "pull_request" } :
+      role => { StringEquals = {
+        "token.actions.githubusercontent.com:aud" = "sts.amazonaws.com"
+        "token.actions.githubusercontent.com:sub" = ["repo:heycard/coingecko-exporter:${claim}"]
+      } }
     }
-    error_message = "A role is for one GitHub environment, and the planning one for pull requests."
-  }
-  assert {
-    condition     = alltrue(flatten([for doc in data.aws_iam_policy_document.trust : [for c in doc.statement[0].condition : c.test == "StringEquals"]]))
-    error_message = "Trust is exact: a wildcard would let other repositories in."
+    error_message = "A role is for one GitHub environment, and the planning one for pull requests. Trust is exact: a wildcard would let other repositories in."
   }
 
   # rights/ evaluates the permissions of the roles.
@@ -77,7 +102,7 @@ run "repository_made_in_2026" {
   }
 
   assert {
-    condition     = toset(flatten([for c in data.aws_iam_policy_document.trust["dev"].statement[0].condition : c.values if endswith(c.variable, ":sub")])) == toset(["repo:heycard/coingecko-exporter:environment:dev", "repo:heycard@123456/coingecko-exporter@456789:environment:dev"])
+    condition     = jsondecode(local.trust["dev"]).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:heycard/coingecko-exporter:environment:dev", "repo:heycard@123456/coingecko-exporter@456789:environment:dev"]
     error_message = "With the ids both forms of GitHub's subject are trusted, and no other."
   }
 }
@@ -92,7 +117,7 @@ run "only_tokens_with_ids" {
   }
 
   assert {
-    condition     = flatten([for c in data.aws_iam_policy_document.trust["dev"].statement[0].condition : c.values if endswith(c.variable, ":sub")]) == ["repo:heycard@123456/coingecko-exporter@456789:environment:dev"]
+    condition     = jsondecode(local.trust["dev"]).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:heycard@123456/coingecko-exporter@456789:environment:dev"]
     error_message = "A name that somebody else took over later gets nothing."
   }
 }
@@ -118,7 +143,7 @@ run "an_account_for_production_alone" {
     error_message = "One environment, and the provider that is there already."
   }
   assert {
-    condition     = contains(one(data.aws_iam_policy_document.trust["production"].statement[0].principals).identifiers, "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com")
+    condition     = jsondecode(local.trust["production"]).Statement[0].Principal == { Federated = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
     error_message = "Trust goes to the account's provider."
   }
 }

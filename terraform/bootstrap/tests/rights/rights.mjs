@@ -1,6 +1,6 @@
 // Evaluates the policies of bootstrap/ as IAM does: every request of a plan, an apply and a destroy must be allowed for the
 // role of its environment, and every access to another environment or beyond the boundary must be denied.
-// usage: terraform test -json -verbose -filter=tests/policies.tftest.hcl -var-file=tests/settings.tfvars | node rights.mjs
+// usage: terraform test -json -verbose -filter=tests/bootstrap.tftest.hcl -var-file=tests/settings.tfvars | node rights.mjs
 //
 // The simulator uses AWS's service authorization reference: it drops context keys that an action does not support,
 // and rejects unknown actions and resources.
@@ -19,11 +19,10 @@ if (!state) {
   console.error(states.filter((line) => line['@level'] === 'error').map((line) => line['@message']).join('\n') || 'No state on standard input: run terraform test with -json -verbose.')
   process.exit(2)
 }
-const policies = Object.fromEntries(
-  state.test_state.root_module.resources
-    .filter((resource) => resource.type === 'aws_iam_policy_document')
-    .map((resource) => [resource.address.replace('data.aws_iam_policy_document.', ''), JSON.parse(resource.values.json)]),
-)
+const resources = state.test_state.root_module.resources.filter(({ type }) => type.startsWith('aws_iam_'))
+const written = (attribute) => Object.fromEntries(
+  resources.filter(({ values }) => values[attribute]).map(({ address, values }) => [address.split('.')[1], JSON.parse(values[attribute])]))
+const policies = written('policy')
 const stateBucket = (environment) => `arn:aws:s3:::state-${environment}`
 const stateKey = `arn:aws:kms:${region}:${account}:key/${'1'.repeat(8)}-2222-3333-4444-555555555555`
 
@@ -287,8 +286,8 @@ for (const environment of environments) {
 }
 
 // IAM's limits of characters, with the longest name that variables.tf accepts.
-for (const [address, policy] of Object.entries(policies)) {
-  const limit = { boundary: 6144, deploy: 10240, plan: 10240, trust: 2048 }[address.split('[')[0]]
+for (const [address, policy] of [...Object.entries(policies), ...Object.entries(written('assume_role_policy')).map(([role, policy]) => [`trust of ${role}`, policy])]) {
+  const limit = { boundary: 6144, deploy: 10240, plan: 10240, trust: 2048 }[address.split(/[[ ]/)[0]]
   const size = JSON.stringify(policy).replaceAll(name, 'n'.repeat(30)).length
   if (size > limit) wrong.push(`${address} has ${size} characters, and IAM allows ${limit}`)
 }
