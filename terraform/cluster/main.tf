@@ -1,4 +1,4 @@
-# All AWS resources of one environment. ../platform contains the workloads of the cluster.
+# The network and the cluster of one environment. ../platform contains the workloads of the cluster.
 
 data "aws_partition" "current" {}
 data "aws_caller_identity" "current" {}
@@ -9,8 +9,6 @@ locals {
 
   # Namespace and service account of kube-prometheus-stack's Prometheus, as in ../platform.
   prometheus = { namespace = "monitoring", service_account = "prometheus" }
-  # The defaults of the External Secrets Operator's chart.
-  external_secrets = { namespace = "external-secrets", service_account = "external-secrets" }
 }
 
 module "network" {
@@ -46,47 +44,4 @@ module "eks" {
   cloudwatch_log_group_retention_in_days = var.kubernetes.log_retention_in_days
   create_kms_key                         = var.kubernetes.create_kms_key
   permissions_boundary                   = local.boundary
-}
-
-module "registry" {
-  source = "../modules/registry"
-
-  repositories = ["${var.environment}/${var.name}"]
-  force_delete = var.environment != "production"
-}
-
-module "metrics" {
-  source = "../modules/metrics"
-  count  = var.services.managed_prometheus ? 1 : 0
-
-  name                 = local.name
-  cluster_name         = module.eks.cluster_name
-  cluster_arn          = module.eks.cluster_arn
-  namespace            = local.prometheus.namespace
-  service_account      = local.prometheus.service_account
-  permissions_boundary = local.boundary
-}
-
-module "api_key" {
-  source = "../modules/secret"
-
-  name                    = "${local.name}/coingecko-api-key"
-  description             = "API key of CoinGecko's demo or pro plan"
-  recovery_window_in_days = var.environment == "production" ? 7 : 0
-  role_name               = "${local.name}-external-secrets"
-  permissions_boundary    = local.boundary
-  reader = var.services.external_secrets ? merge(local.external_secrets, {
-    cluster_name = module.eks.cluster_name
-    cluster_arn  = module.eks.cluster_arn
-  }) : null
-}
-
-module "budget" {
-  source = "../modules/budget"
-
-  name          = local.name
-  limit         = var.budget.limit
-  account_limit = var.budget.account_limit
-  emails        = var.budget.emails
-  tag           = { key = "Environment", value = var.environment }
 }

@@ -8,10 +8,10 @@ output "platform" {
       endpoint                   = module.eks.cluster_endpoint
       certificate_authority_data = module.eks.cluster_certificate_authority_data
       compute_mode               = var.kubernetes.compute_mode
-      image_repository           = one(values(module.registry.repository_urls))
-      remote_write_url           = one(module.metrics[*].remote_write_url)
+      image_repository           = aws_ecr_repository.exporter.repository_url
+      remote_write_url           = one([for workspace in aws_prometheus_workspace.this : "${workspace.prometheus_endpoint}api/v1/remote_write"])
       prometheus                 = local.prometheus
-      api_key_secret             = module.api_key.name
+      api_key_secret             = aws_secretsmanager_secret.api_key.name
     }
   }
 }
@@ -23,7 +23,7 @@ output "kubeconfig" {
 
 output "image_repository" {
   description = "Image repository that exporter.image_from_registry uses."
-  value       = one(values(module.registry.repository_urls))
+  value       = aws_ecr_repository.exporter.repository_url
 }
 
 output "vpc_id" {
@@ -48,5 +48,5 @@ output "nat_public_ips" {
 
 output "query_url" {
   description = "Query URL of Amazon Managed Prometheus, or null if it is disabled."
-  value       = one(module.metrics[*].query_url)
+  value       = one(aws_prometheus_workspace.this[*].prometheus_endpoint)
 }

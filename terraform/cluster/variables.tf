@@ -7,8 +7,8 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,28}[a-z0-9]$", var.name))
-    error_message = "name is ${var.name}. Use 3 to 30 lower-case letters, digits and hyphens, beginning with a letter: it is the prefix of role names, which have at most 64 characters."
+    condition     = can(regex("^[a-z][a-z0-9-]{1,28}[a-z0-9]$", var.name)) && !strcontains(var.name, "--")
+    error_message = "name is ${var.name}. Use 3 to 30 lower-case letters, digits and single hyphens, beginning with a letter: it is the prefix of role names, which have at most 64 characters."
   }
 }
 
@@ -134,6 +134,26 @@ variable "budget" {
     emails        = list(string)
   })
   nullable = false
+
+  validation {
+    condition     = var.budget.limit > 0
+    error_message = "budget.limit is ${var.budget.limit}. Set a monthly amount in US dollars above 0."
+  }
+
+  validation {
+    condition     = var.budget.account_limit == null ? true : var.budget.account_limit >= var.budget.limit
+    error_message = "budget.account_limit is ${coalesce(var.budget.account_limit, 0)}, which is less than budget.limit. Set at least ${var.budget.limit}."
+  }
+
+  validation {
+    condition     = length(var.budget.emails) > 0 && length(var.budget.emails) <= 10
+    error_message = "budget.emails has ${length(var.budget.emails)} addresses. Set between 1 and 10."
+  }
+
+  validation {
+    condition     = alltrue([for e in var.budget.emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", e))])
+    error_message = "budget.emails has invalid addresses: ${join(", ", [for e in var.budget.emails : e if !can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", e))])}."
+  }
 }
 
 # Both roots read the same settings file. These variables are used in platform/.

@@ -34,22 +34,15 @@ locals {
   )
 }
 
-data "aws_iam_policy_document" "cluster_trust" {
-  statement {
-    actions = local.auto ? ["sts:AssumeRole", "sts:TagSession"] : ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["eks.amazonaws.com"]
-    }
-  }
-}
-
 resource "aws_iam_role" "cluster" {
   name                 = "${var.name}-cluster"
   description          = "Control plane of ${var.name}"
-  assume_role_policy   = data.aws_iam_policy_document.cluster_trust.json
   permissions_boundary = var.permissions_boundary
+  assume_role_policy = jsonencode({ Version = "2012-10-17", Statement = [{
+    Effect    = "Allow"
+    Action    = local.auto ? ["sts:AssumeRole", "sts:TagSession"] : ["sts:AssumeRole"]
+    Principal = { Service = "eks.amazonaws.com" }
+  }] })
 }
 
 resource "aws_iam_role_policy_attachment" "cluster" {
@@ -61,43 +54,31 @@ resource "aws_iam_role_policy_attachment" "cluster" {
   policy_arn = "${local.iam}/${each.key}"
 }
 
-data "aws_iam_policy_document" "key" {
-  statement {
-    sid       = "Administration"
-    actions   = ["kms:*"]
-    resources = ["*"]
-
-    principals {
-      type        = "AWS"
-      identifiers = ["arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"]
-    }
-  }
-
-  statement {
-    sid       = "Logs"
-    actions   = ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
-    resources = ["*"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["logs.${data.aws_region.current.id}.amazonaws.com"]
-    }
-
-    condition {
-      test     = "ArnEquals"
-      variable = "kms:EncryptionContext:aws:logs:arn"
-      values   = ["arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:log-group:/aws/eks/${var.name}/cluster"]
-    }
-  }
-}
-
 resource "aws_kms_key" "this" {
   count = var.create_kms_key ? 1 : 0
 
   description             = "Secrets and control plane logs of the EKS cluster ${var.name}"
   enable_key_rotation     = true
   deletion_window_in_days = 7
-  policy                  = data.aws_iam_policy_document.key.json
+  policy = jsonencode({ Version = "2012-10-17", Statement = [
+    {
+      Sid       = "Administration"
+      Effect    = "Allow"
+      Principal = { AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
+      Action    = "kms:*"
+      Resource  = "*"
+    },
+    {
+      Sid       = "Logs"
+      Effect    = "Allow"
+      Principal = { Service = "logs.${data.aws_region.current.id}.amazonaws.com" }
+      Action    = ["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
+      Resource  = "*"
+      Condition = { ArnEquals = {
+        "kms:EncryptionContext:aws:logs:arn" = "arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:log-group:/aws/eks/${var.name}/cluster"
+      } }
+    },
+  ] })
 }
 
 resource "aws_kms_alias" "this" {

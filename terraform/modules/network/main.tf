@@ -195,46 +195,35 @@ resource "aws_cloudwatch_log_group" "flow" {
   retention_in_days = var.flow_log_retention_in_days
 }
 
-data "aws_iam_policy_document" "flow_trust" {
-  statement {
-    actions = ["sts:AssumeRole"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["vpc-flow-logs.amazonaws.com"]
-    }
-  }
-}
-
-data "aws_iam_policy_document" "flow" {
-  count = var.flow_log_retention_in_days > 0 ? 1 : 0
-
-  statement {
-    actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-    resources = ["${aws_cloudwatch_log_group.flow[0].arn}:*"]
-  }
-
-  statement {
-    actions   = ["logs:DescribeLogGroups"]
-    resources = ["*"]
-  }
-}
-
 resource "aws_iam_role" "flow" {
   count = var.flow_log_retention_in_days > 0 ? 1 : 0
 
   name                 = "${var.name}-flow-log"
   description          = "Writes the VPC's flow logs to CloudWatch"
-  assume_role_policy   = data.aws_iam_policy_document.flow_trust.json
   permissions_boundary = var.permissions_boundary
+  assume_role_policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "vpc-flow-logs.amazonaws.com" } }]
+  })
 }
 
 resource "aws_iam_role_policy" "flow" {
   count = var.flow_log_retention_in_days > 0 ? 1 : 0
 
-  name   = "cloudwatch"
-  role   = aws_iam_role.flow[0].name
-  policy = data.aws_iam_policy_document.flow[0].json
+  name = "cloudwatch"
+  role = aws_iam_role.flow[0].name
+  policy = jsonencode({ Version = "2012-10-17", Statement = [
+    {
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+      Resource = "${aws_cloudwatch_log_group.flow[0].arn}:*"
+    },
+    {
+      Effect   = "Allow"
+      Action   = "logs:DescribeLogGroups"
+      Resource = "*"
+    },
+  ] })
 }
 
 resource "aws_flow_log" "this" {

@@ -1,40 +1,20 @@
 # A role for the pods of one service account, through EKS Pod Identity.
 
-data "aws_iam_policy_document" "trust" {
-  statement {
-    actions = ["sts:AssumeRole", "sts:TagSession"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["pods.eks.amazonaws.com"]
-    }
-
-    # Without these conditions, anybody who can write associations could assign the role to any pod.
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/eks-cluster-arn"
-      values   = [var.cluster_arn]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/kubernetes-namespace"
-      values   = [var.namespace]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/kubernetes-service-account"
-      values   = [var.service_account]
-    }
-  }
-}
-
 resource "aws_iam_role" "this" {
   name                 = var.name
   description          = "For pods of ${var.namespace}/${var.service_account} in ${var.cluster_name}"
-  assume_role_policy   = data.aws_iam_policy_document.trust.json
   permissions_boundary = var.permissions_boundary
+  assume_role_policy = jsonencode({ Version = "2012-10-17", Statement = [{
+    Effect    = "Allow"
+    Action    = ["sts:AssumeRole", "sts:TagSession"]
+    Principal = { Service = "pods.eks.amazonaws.com" }
+    # Without these conditions, anybody who can write associations could assign the role to any pod.
+    Condition = { StringEquals = {
+      "aws:RequestTag/eks-cluster-arn"            = var.cluster_arn
+      "aws:RequestTag/kubernetes-namespace"       = var.namespace
+      "aws:RequestTag/kubernetes-service-account" = var.service_account
+    } }
+  }] })
 }
 
 resource "aws_iam_role_policy_attachment" "this" {

@@ -18,16 +18,17 @@ run "managed_policies" {
   }
 
   assert {
-    condition     = data.aws_iam_policy_document.trust.statement[0].actions == toset(["sts:AssumeRole", "sts:TagSession"])
-    error_message = "Pod Identity needs both actions."
-  }
-  assert {
-    condition = { for c in data.aws_iam_policy_document.trust.statement[0].condition : c.variable => c.values[0] } == {
-      "aws:RequestTag/eks-cluster-arn"            = "arn:aws:eks:eu-central-1:123456789012:cluster/shop-test"
-      "aws:RequestTag/kubernetes-namespace"       = "kube-system"
-      "aws:RequestTag/kubernetes-service-account" = "ebs-csi-controller-sa"
-    }
-    error_message = "The role is for one service account of one cluster."
+    condition = jsondecode(aws_iam_role.this.assume_role_policy).Statement == [{
+      Effect    = "Allow"
+      Action    = ["sts:AssumeRole", "sts:TagSession"]
+      Principal = { Service = "pods.eks.amazonaws.com" }
+      Condition = { StringEquals = {
+        "aws:RequestTag/eks-cluster-arn"            = "arn:aws:eks:eu-central-1:123456789012:cluster/shop-test"
+        "aws:RequestTag/kubernetes-namespace"       = "kube-system"
+        "aws:RequestTag/kubernetes-service-account" = "ebs-csi-controller-sa"
+      } }
+    }]
+    error_message = "The role is for one service account of one cluster, and Pod Identity needs both actions."
   }
   assert {
     condition     = length(aws_iam_role_policy.this) == 0 && keys(aws_iam_role_policy_attachment.this) == ["ebs"]

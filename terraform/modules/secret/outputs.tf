@@ -1,4 +1,0 @@
-output "name" {
-  description = "Name of the secret."
-  value       = aws_secretsmanager_secret.this.name
-}
