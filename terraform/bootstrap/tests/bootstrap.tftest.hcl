@@ -122,14 +122,6 @@ run "only_tokens_with_ids" {
   }
 }
 
-run "an_id_that_is_none" {
-  command = plan
-  variables {
-    github_repository_ids = { owner = 0, repository = 456789 }
-  }
-  expect_failures = [var.github_repository_ids]
-}
-
 run "an_account_for_production_alone" {
   command = plan
 
@@ -148,34 +140,21 @@ run "an_account_for_production_alone" {
   }
 }
 
-run "unknown_environment" {
+run "refused" {
   command = plan
   variables {
-    environments = ["test"]
-  }
-  expect_failures = [var.environments]
-}
-
-run "bucket_name_that_s3_refuses" {
-  command = plan
-  variables {
+    name                = "a-name-that-is-much-too-long-for-roles"
+    environments        = ["test"]
     state_bucket_prefix = "HeyCard_state"
+    github_repository   = "heycard/*"
   }
-  expect_failures = [var.state_bucket_prefix]
+  expect_failures = [var.name, var.environments, var.state_bucket_prefix, var.github_repository]
 }
 
-run "any_repository" {
+run "an_id_that_is_none" {
   command = plan
   variables {
-    github_repository = "heycard/*"
+    github_repository_ids = { owner = 0, repository = 456789 }
   }
-  expect_failures = [var.github_repository]
-}
-
-run "name_too_long" {
-  command = plan
-  variables {
-    name = "a-name-that-is-much-too-long-for-roles"
-  }
-  expect_failures = [var.name]
+  expect_failures = [var.github_repository_ids]
 }
