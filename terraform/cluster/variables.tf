@@ -155,26 +155,3 @@ variable "budget" {
     error_message = "budget.emails has invalid addresses: ${join(", ", [for e in var.budget.emails : e if !can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", e))])}."
   }
 }
-
-# Both roots read the same settings file. These variables are used in platform/.
-
-# tflint-ignore: terraform_unused_declarations
-variable "monitoring" {
-  description = "Used in platform/."
-  type        = any
-  default     = null
-}
-
-# tflint-ignore: terraform_unused_declarations
-variable "exporter" {
-  description = "Used in platform/."
-  type        = any
-  default     = null
-}
-
-# tflint-ignore: terraform_unused_declarations
-variable "chart_repositories" {
-  description = "Used in platform/."
-  type        = any
-  default     = null
-}
