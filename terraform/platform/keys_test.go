@@ -24,10 +24,10 @@ func TestKeys(t *testing.T) {
 	text += grafanaText
 	// Subcharts accept more values than the stack lists. The values.yaml of these two are not available; both have had
 	// resources since their first versions.
-	merge(known, map[string]any{
+	merge(known, map[any]any{
 		"grafana":                  grafanaKnown,
-		"kube-state-metrics":       map[string]any{"resources": map[string]any{}},
-		"prometheus-node-exporter": map[string]any{"resources": map[string]any{}},
+		"kube-state-metrics":       map[any]any{"resources": map[any]any{}},
+		"prometheus-node-exporter": map[any]any{"resources": map[any]any{}},
 	})
 	files, err := filepath.Glob("tests/golden/*.monitoring.yaml")
 	if err != nil || len(files) != 4 {
@@ -39,20 +39,21 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s: the chart knows no %s", file, key)
 		}
 	}
-	if got := unknown(map[string]any{"prometheus": map[string]any{"prometheusSpec": map[string]any{"retentoin": "1d"}}}, known, text, ""); fmt.Sprint(got) != "[prometheus.prometheusSpec.retentoin]" {
+	if got := unknown(map[any]any{"prometheus": map[any]any{"prometheusSpec": map[any]any{"retentoin": "1d"}}}, known, text, ""); fmt.Sprint(got) != "[prometheus.prometheusSpec.retentoin]" {
 		t.Errorf("a misspelt key was not found: %v", got)
 	}
 }
 
 // unknown lists the paths of given that the chart does not have. Below an empty map, a list or a scalar of the chart, every key
 // is accepted, because Kubernetes or Prometheus defines it.
-func unknown(given, known map[string]any, text, path string) []string {
+func unknown(given, known map[any]any, text, path string) []string {
 	var out []string
-	for key, value := range given {
+	for name, value := range given {
+		key := fmt.Sprint(name)
 		if path+key == "grafana.grafana.ini" {
 			continue // its contents are Grafana's
 		}
-		chart, ok := known[key]
+		chart, ok := known[name]
 		if !ok {
 			// values.yaml lists optional keys in comments.
 			if !regexp.MustCompile(`(?m)^\s*# ?` + regexp.QuoteMeta(key) + `:`).MatchString(text) {
@@ -60,8 +61,8 @@ func unknown(given, known map[string]any, text, path string) []string {
 			}
 			continue
 		}
-		given, both := value.(map[string]any)
-		known, isMap := chart.(map[string]any)
+		given, both := value.(map[any]any)
+		known, isMap := chart.(map[any]any)
 		if both && isMap && len(known) > 0 {
 			out = append(out, unknown(given, known, text, path+key+".")...)
 		}
@@ -70,10 +71,10 @@ func unknown(given, known map[string]any, text, path string) []string {
 }
 
 // merge adds the missing keys of the other map, at any depth.
-func merge(to, from map[string]any) {
+func merge(to, from map[any]any) {
 	for key, value := range from {
-		here, isMap := to[key].(map[string]any)
-		there, both := value.(map[string]any)
+		here, isMap := to[key].(map[any]any)
+		there, both := value.(map[any]any)
 		if isMap && both {
 			merge(here, there)
 		} else if _, ok := to[key]; !ok {
@@ -82,28 +83,15 @@ func merge(to, from map[string]any) {
 	}
 }
 
-func read(t *testing.T, file string) (map[string]any, string) {
+func read(t *testing.T, file string) (map[any]any, string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Clean(file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out any
+	var out map[any]any
 	if err := yaml.Unmarshal(text, &out); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
-	return tree(out).(map[string]any), string(text)
-}
-
-// tree converts the maps of a YAML document to maps with string keys.
-func tree(value any) any {
-	fields, ok := value.(map[any]any)
-	if !ok {
-		return value
-	}
-	out := map[string]any{}
-	for key, field := range fields {
-		out[fmt.Sprint(key)] = tree(field)
-	}
-	return out
+	return out, string(text)
 }

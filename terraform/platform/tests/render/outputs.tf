@@ -1,14 +1,7 @@
-output "objects" {
-  description = "KIND NAME of each object."
-  value       = toset([for d in local.documents : "${d.kind} ${d.metadata.name}"])
-}
-
-output "services" {
-  description = "Spec and annotations of each Service, by name."
-  value       = { for d in local.documents : d.metadata.name => { spec = jsonencode(d.spec), annotations = try(d.metadata.annotations, {}) } if d.kind == "Service" }
-}
-
-output "wall_service" {
-  description = "The wall's Service in the golden file."
-  value       = yamldecode(file("${path.module}/../golden/${var.environment}.exporter.yaml")).wall.service
+output "walls" {
+  description = "The wall's Service with each golden file, in the form of the chart's values."
+  value = { for golden, documents in local.documents : golden => one([
+    for d in documents : merge(d.spec, { port = d.spec.ports[0].port, annotations = try(d.metadata.annotations, {}) })
+    if d.kind == "Service" && d.metadata.name == "coingecko-exporter-wall"
+  ]) }
 }

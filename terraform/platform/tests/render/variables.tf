@@ -1,4 +1,5 @@
-variable "environment" {
-  description = "Name of the golden file."
-  type        = string
+variable "goldens" {
+  description = "Names of the golden files."
+  type        = set(string)
+  default     = ["all", "dev", "staging", "production"]
 }
