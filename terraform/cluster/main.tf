@@ -35,7 +35,6 @@ module "eks" {
   addons                                 = var.kubernetes.addons
   compute_mode                           = var.kubernetes.compute_mode
   node_groups                            = var.kubernetes.node_groups
-  endpoint_public_access                 = var.kubernetes.endpoint_public_access || length(var.temporary_api_cidrs) > 0
   endpoint_public_access_cidrs           = distinct(concat(var.kubernetes.endpoint_public_access_cidrs, var.temporary_api_cidrs))
   endpoint_private_access_cidrs          = var.kubernetes.endpoint_private_access_cidrs
   admin_principal_arns                   = var.kubernetes.admin_principal_arns

@@ -77,7 +77,6 @@ variable "kubernetes" {
     addons                        = map(string)
     compute_mode                  = string
     node_groups                   = map(object({ instance_types = list(string), capacity_type = string, min_size = number, max_size = number, disk_size = number, labels = map(string) }))
-    endpoint_public_access        = bool
     endpoint_public_access_cidrs  = list(string)
     endpoint_private_access_cidrs = set(string)
     admin_principal_arns          = set(string)
@@ -90,7 +89,7 @@ variable "kubernetes" {
 
   validation {
     condition     = var.environment != "production" || alltrue([for c in var.kubernetes.endpoint_public_access_cidrs : try(split("/", c)[1] >= 16, true)])
-    error_message = "The Kubernetes API of production is open to ${join(", ", var.kubernetes.endpoint_public_access_cidrs)}. Set kubernetes.endpoint_public_access = false and use endpoint_private_access_cidrs, or limit kubernetes.endpoint_public_access_cidrs to your networks, none wider than /16."
+    error_message = "The Kubernetes API of production is open to ${join(", ", var.kubernetes.endpoint_public_access_cidrs)}. Use kubernetes.endpoint_private_access_cidrs instead, or limit kubernetes.endpoint_public_access_cidrs to your networks, none wider than /16."
   }
 
   validation {

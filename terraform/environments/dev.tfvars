@@ -39,7 +39,6 @@ kubernetes = {
     metrics-server         = "v0.8.1-eksbuild.10"
   }
   # Networks of the people and pipelines that use the Kubernetes API. Replace the example.
-  endpoint_public_access        = true
   endpoint_public_access_cidrs  = ["203.0.113.0/24"]
   endpoint_private_access_cidrs = []
   admin_principal_arns          = []

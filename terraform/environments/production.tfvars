@@ -21,7 +21,6 @@ kubernetes = {
   compute_mode                 = "auto"
   node_groups                  = {}
   addons                       = { metrics-server = "v0.8.1-eksbuild.10" }
-  endpoint_public_access       = false
   endpoint_public_access_cidrs = []
   # Networks of the people and pipelines that use the Kubernetes API. Replace the example with your VPN and your runners.
   endpoint_private_access_cidrs = ["10.99.0.0/24"]

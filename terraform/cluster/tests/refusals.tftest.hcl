@@ -10,7 +10,7 @@ run "refused_1" {
   variables {
     name                = "CoinGecko"
     budget              = merge(var.budget, { limit = 0 })
-    kubernetes          = merge(var.kubernetes, { endpoint_public_access = true, endpoint_public_access_cidrs = ["0.0.0.0/0"] })
+    kubernetes          = merge(var.kubernetes, { endpoint_public_access_cidrs = ["0.0.0.0/0"] })
     temporary_api_cidrs = ["0.0.0.0/0"]
   }
   expect_failures = [var.name, var.budget, var.kubernetes, var.temporary_api_cidrs]
@@ -54,7 +54,7 @@ run "zones_of_another_region" {
 run "production_open_to_half_the_internet" {
   command = plan
   variables {
-    kubernetes = merge(var.kubernetes, { endpoint_public_access = true, endpoint_public_access_cidrs = ["0.0.0.0/1", "128.0.0.0/1"] })
+    kubernetes = merge(var.kubernetes, { endpoint_public_access_cidrs = ["0.0.0.0/1", "128.0.0.0/1"] })
   }
   expect_failures = [var.kubernetes]
 }

@@ -110,23 +110,11 @@ variable "addons" {
   }
 }
 
-variable "endpoint_public_access" {
-  description = "Whether endpoint_public_access_cidrs can reach the API server from the internet. The private endpoint is always enabled."
-  type        = bool
-  default     = false
-  nullable    = false
-}
-
 variable "endpoint_public_access_cidrs" {
-  description = "Networks that can reach the public endpoint."
+  description = "Networks that can reach the API server from the internet. If empty, it is private. The private endpoint is always enabled."
   type        = list(string)
   default     = []
   nullable    = false
-
-  validation {
-    condition     = var.endpoint_public_access == (length(var.endpoint_public_access_cidrs) > 0)
-    error_message = "endpoint_public_access is ${var.endpoint_public_access}, but endpoint_public_access_cidrs has ${length(var.endpoint_public_access_cidrs)} network(s). Set at least one network with a public endpoint, and none without."
-  }
 
   validation {
     condition     = alltrue([for c in var.endpoint_public_access_cidrs : can(cidrnetmask(c))])

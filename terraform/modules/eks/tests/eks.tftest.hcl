@@ -109,7 +109,6 @@ run "auto" {
     admin_principal_arns          = ["arn:aws:iam::123456789012:role/deploy"]
     viewer_principal_arns         = ["arn:aws:iam::123456789012:role/team"]
     planner_principal_arns        = ["arn:aws:iam::123456789012:role/plan"]
-    endpoint_public_access        = true
     endpoint_public_access_cidrs  = ["203.0.113.7/32"]
     endpoint_private_access_cidrs = ["10.99.0.0/24"]
     addons                        = { metrics-server = "v0.8.1-eksbuild.10" }
@@ -141,7 +140,7 @@ run "auto" {
     error_message = "The named administrators, viewers and planners, and nobody else."
   }
   assert {
-    condition     = aws_eks_cluster.this.vpc_config[0].public_access_cidrs == toset(["203.0.113.7/32"])
+    condition     = aws_eks_cluster.this.vpc_config[0].endpoint_public_access && aws_eks_cluster.this.vpc_config[0].public_access_cidrs == toset(["203.0.113.7/32"])
     error_message = "The public endpoint is for the given networks."
   }
   assert {
@@ -181,12 +180,11 @@ run "refused_1" {
 run "refused_2" {
   command = plan
   variables {
-    kubernetes_version     = "1.33" # out of support: EKS upgrades such clusters
-    node_groups            = {}
-    endpoint_public_access = true                                               # for no network
-    viewer_principal_arns  = ["arn:aws:sts::123456789012:assumed-role/team/me"] # a session
+    kubernetes_version    = "1.33" # out of support: EKS upgrades such clusters
+    node_groups           = {}
+    viewer_principal_arns = ["arn:aws:sts::123456789012:assumed-role/team/me"] # a session
   }
-  expect_failures = [var.kubernetes_version, var.node_groups, var.endpoint_public_access_cidrs, var.viewer_principal_arns]
+  expect_failures = [var.kubernetes_version, var.node_groups, var.viewer_principal_arns]
 }
 
 run "refused_3" {
@@ -194,7 +192,6 @@ run "refused_3" {
   variables {
     node_groups                  = { general = { instance_types = ["m7g.large"], capacity_type = "CHEAP", min_size = 1, max_size = 2 } }
     addons                       = merge(var.addons, { coredns = "latest" })
-    endpoint_public_access       = true
     endpoint_public_access_cidrs = ["office"]
     admin_principal_arns         = ["arn:aws:iam::123456789012:role/a"]
     viewer_principal_arns        = ["arn:aws:iam::123456789012:role/a"] # the administrator
