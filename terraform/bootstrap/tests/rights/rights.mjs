@@ -56,6 +56,14 @@ async function decide(role, action, resource, context, { boundary } = {}) {
   return overallResult === 'Allowed'
 }
 
+// Collects requests: each action on each resource, with the contexts together.
+function table(rows = []) {
+  const row = (actions, resources, ...contexts) => {
+    for (const action of [actions].flat()) for (const resource of [resources].flat()) rows.push([action, resource, Object.assign({}, ...contexts)])
+  }
+  return { rows, row }
+}
+
 // The requests of Terraform when it creates, tags, changes and deletes each resource of cluster/: actions, with the resources and tags of
 // their evaluation. Sources: AWS's service authorization reference, and the API calls in the log of the emulator test.
 function work(environment) {
@@ -70,10 +78,7 @@ function work(environment) {
   const groups = [arn('logs', `log-group:/aws/eks/${cluster}/cluster`), arn('logs', `log-group:/aws/vpc-flow-log/${cluster}`)]
   const repository = arn('ecr', `repository/${environment}/${name}`)
   const budget = [`arn:aws:budgets::${account}:budget/${cluster}`, `arn:aws:budgets::${account}:budget/${cluster}-account`]
-  const rows = []
-  const row = (actions, resources, ...contexts) => {
-    for (const action of [actions].flat()) for (const resource of [resources].flat()) rows.push([action, resource, Object.assign({}, ...contexts)])
-  }
+  const { rows, row } = table()
 
   // Network. New resources only have the tags of the request; their parents have their own.
   row('ec2:CreateVpc', ec2('vpc/vpc-1'), make)
@@ -149,20 +154,16 @@ function work(environment) {
 // Everything that a role may do in its own environment must be denied in another, and so must the values of secrets.
 function foreign(environment, other) {
   const key = arn('kms', 'key/77777777-2222-3333-4444-555555555555')
-  const rows = work(other).filter(([action, resource, context]) =>
+  const { rows, row } = table(work(other).filter(([action, resource, context]) =>
     // Existing resources of the other environment, and new resources with its tags; without reads and actions that are always allowed.
-    resource !== '*' && !/^(?:[a-z0-9]+:(?:Describe|Get|List|View))/.test(action) && (context['aws:ResourceTag/Environment'] === other || resource.includes(`${name}-${other}`) || resource.includes(`/${other}/`) || resource.includes(`state-${other}`)))
-  const row = (actions, resource, ...contexts) => {
-    for (const action of [actions].flat()) rows.push([action, resource, Object.assign({}, ...contexts)])
-  }
+    resource !== '*' && !/^(?:[a-z0-9]+:(?:Describe|Get|List|View))/.test(action) && (context['aws:ResourceTag/Environment'] === other || resource.includes(`${name}-${other}`) || resource.includes(`/${other}/`) || resource.includes(`state-${other}`))))
   row('secretsmanager:GetSecretValue', arn('secretsmanager', `secret:${name}-${other}/coingecko-api-key-AbCdEf`), tagged(other))
   row('secretsmanager:GetSecretValue', arn('secretsmanager', `secret:${name}-${environment}/coingecko-api-key-AbCdEf`), tagged(environment))
   // Changing the tags of another environment's resource would give access to it.
   row('kms:TagResource', key, { ...tagged(other), ...tagging(environment) })
   row('kms:TagResource', stateKey, { ...tagged('bootstrap'), ...tagging(environment) })
   row('kms:UntagResource', key, tagged(other))
-  row('kms:ScheduleKeyDeletion', stateKey, tagged('bootstrap'))
-  row('kms:PutKeyPolicy', stateKey, tagged('bootstrap'))
+  row(['kms:ScheduleKeyDeletion', 'kms:PutKeyPolicy'], stateKey, tagged('bootstrap'))
   row('ec2:CreateTags', ec2('vpc/vpc-9'), { ...tagged(other), ...tagging(environment) })
   row('aps:TagResource', arn('aps', 'workspace/ws-9'), { ...tagged(other), ...tagging(environment) })
   // Resources of others in the account: with tags of another project, or without tags, which could be added.
@@ -178,29 +179,23 @@ function foreign(environment, other) {
     row('ec2:CreateTags', ec2('instance/i-9'), tag, tagging(environment))
     row('iam:RemoveRoleFromInstanceProfile', iam('instance-profile/eks-9'), tag)
   }
-  row('s3:GetObject', `${stateBucket('bootstrap')}/bootstrap.tfstate`)
-  row('s3:PutObject', `${stateBucket('bootstrap')}/bootstrap.tfstate`)
+  row(['s3:GetObject', 's3:PutObject'], `${stateBucket('bootstrap')}/bootstrap.tfstate`)
   return rows
 }
 
 // Privilege escalation.
 function escalations(environment, other) {
-  const rows = []
-  const row = (action, resource, context = {}) => rows.push([action, resource, context])
+  const { rows, row } = table()
   const role = iam(`role/${name}-${environment}-admin`)
   row('iam:CreateRole', role)
   row('iam:CreateRole', role, { 'iam:PermissionsBoundary': iam(`policy/${name}-${other}-boundary`) })
   row('iam:CreateRole', role, { 'iam:PermissionsBoundary': iam('policy/mine') })
   row('iam:AttachRolePolicy', role, { 'iam:PolicyARN': 'arn:aws:iam::aws:policy/AdministratorAccess' })
   row('iam:PutRolePolicy', iam(`role/pipeline/${name}-${environment}-deploy`), { 'iam:PermissionsBoundary': iam(`policy/${name}-${environment}-boundary`) })
-  row('iam:UpdateAssumeRolePolicy', iam(`role/pipeline/${name}-${environment}-deploy`))
-  row('iam:UpdateAssumeRolePolicy', iam(`role/pipeline/${name}-${other}-deploy`))
+  row('iam:UpdateAssumeRolePolicy', [iam(`role/pipeline/${name}-${environment}-deploy`), iam(`role/pipeline/${name}-${other}-deploy`)])
   row('iam:DeleteRolePermissionsBoundary', role, { 'iam:PermissionsBoundary': iam(`policy/${name}-${environment}-boundary`) })
-  row('iam:CreatePolicyVersion', iam(`policy/${name}-${environment}-boundary`))
-  row('iam:SetDefaultPolicyVersion', iam(`policy/${name}-${environment}-boundary`))
-  row('iam:DeletePolicy', iam(`policy/${name}-${environment}-boundary`))
-  row('iam:CreateUser', iam('user/me'))
-  row('iam:CreateAccessKey', iam('user/me'))
+  row(['iam:CreatePolicyVersion', 'iam:SetDefaultPolicyVersion', 'iam:DeletePolicy'], iam(`policy/${name}-${environment}-boundary`))
+  row(['iam:CreateUser', 'iam:CreateAccessKey'], iam('user/me'))
   row('iam:UpdateOpenIDConnectProviderThumbprint', iam('oidc-provider/token.actions.githubusercontent.com'))
   row('iam:PassRole', iam(`role/${name}-${other}-node`), { 'iam:PassedToService': 'ec2.amazonaws.com' })
   row('iam:PassRole', role, { 'iam:PassedToService': 'lambda.amazonaws.com' })
