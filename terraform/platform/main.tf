@@ -23,6 +23,16 @@ locals {
     data       = { enable-network-policy-controller = "true" }
   }
 
+  volumes = { for owner, size in { prometheus = var.monitoring.volume_size, alertmanager = 2 } : owner => {
+    volumeClaimTemplate = {
+      spec = {
+        storageClassName = "gp3"
+        accessModes      = ["ReadWriteOnce"]
+        resources        = { requests = { storage = "${size}Gi" } }
+      }
+    }
+  } }
+
   volume_claim_retention = {
     whenDeleted = var.monitoring.keep_volumes ? "Retain" : "Delete"
     whenScaled  = "Retain"
@@ -65,17 +75,9 @@ locals {
         # A full disk stops Prometheus, so old samples are deleted first.
         retentionSize                        = "${floor(var.monitoring.volume_size * 0.85 * 1024)}MB"
         persistentVolumeClaimRetentionPolicy = local.volume_claim_retention
-        storageSpec = {
-          volumeClaimTemplate = {
-            spec = {
-              storageClassName = "gp3"
-              accessModes      = ["ReadWriteOnce"]
-              resources        = { requests = { storage = "${var.monitoring.volume_size}Gi" } }
-            }
-          }
-        }
-        resources      = { requests = { cpu = "250m", memory = "1Gi" }, limits = { memory = "2Gi" } }
-        externalLabels = { cluster = var.cluster.name, environment = var.environment }
+        storageSpec                          = local.volumes.prometheus
+        resources                            = { requests = { cpu = "250m", memory = "1Gi" }, limits = { memory = "2Gi" } }
+        externalLabels                       = { cluster = var.cluster.name, environment = var.environment }
         }, { for key, value in {
           # Amazon Managed Prometheus uses this label to deduplicate the samples of replicas.
           replicaExternalLabelName = "__replica__"
@@ -94,16 +96,8 @@ locals {
       alertmanagerSpec = merge({
         replicas                             = var.monitoring.replicas
         persistentVolumeClaimRetentionPolicy = local.volume_claim_retention
-        storage = {
-          volumeClaimTemplate = {
-            spec = {
-              storageClassName = "gp3"
-              accessModes      = ["ReadWriteOnce"]
-              resources        = { requests = { storage = "2Gi" } }
-            }
-          }
-        }
-        resources = { requests = { cpu = "10m", memory = "64Mi" }, limits = { memory = "128Mi" } }
+        storage                              = local.volumes.alertmanager
+        resources                            = { requests = { cpu = "10m", memory = "64Mi" }, limits = { memory = "128Mi" } }
         }, { for key, value in {
           useExistingSecret = true
           configSecret      = var.monitoring.alertmanager_secret

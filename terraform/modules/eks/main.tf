@@ -203,23 +203,11 @@ resource "aws_eks_access_entry" "creator" {
   }
 }
 
-resource "aws_eks_access_policy_association" "creator" {
-  count = length(var.admin_principal_arns) == 0 ? 1 : 0
-
-  cluster_name  = aws_eks_cluster.this.name
-  principal_arn = aws_eks_access_entry.creator[0].principal_arn
-  policy_arn    = "${local.access}/AmazonEKSClusterAdminPolicy"
-
-  access_scope {
-    type = "cluster"
-  }
-}
-
 resource "aws_eks_access_policy_association" "this" {
-  for_each = local.entries
+  for_each = merge(local.entries, { for entry in aws_eks_access_entry.creator : "creator" => "${local.access}/AmazonEKSClusterAdminPolicy" })
 
   cluster_name  = aws_eks_cluster.this.name
-  principal_arn = aws_eks_access_entry.this[each.key].principal_arn
+  principal_arn = each.key == "creator" ? aws_eks_access_entry.creator[0].principal_arn : aws_eks_access_entry.this[each.key].principal_arn
   policy_arn    = each.value
 
   access_scope {

@@ -1,4 +1,5 @@
 # Run with the settings of each environment: terraform test -filter=tests/environment.tftest.hcl -var-file=../environments/NAME.tfvars -var-file=tests/cluster.NAME.json
+# terraform/test makes the other clusters from that of production.
 
 mock_provider "helm" {}
 

@@ -44,7 +44,7 @@ run "managed" {
     error_message = "With nobody named, whoever runs Terraform is the administrator: the role, and not its session."
   }
   assert {
-    condition     = aws_eks_access_policy_association.creator[0].policy_arn == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+    condition     = { for key, a in aws_eks_access_policy_association.this : key => a.policy_arn } == { creator = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy" }
     error_message = "The deployer administers the cluster."
   }
   assert {
