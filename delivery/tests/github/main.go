@@ -156,7 +156,7 @@ func (s *server) update(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if was && !known.Draft {
-		if other := slices.IndexFunc(s.all, func(o *release) bool { return o != known && o.Tag == known.Tag && !o.Draft }); other >= 0 {
+		if slices.ContainsFunc(s.all, func(o *release) bool { return o != known && o.Tag == known.Tag && !o.Draft }) {
 			known.Draft = true
 			refuse(w, http.StatusUnprocessableEntity, "already_exists")
 			return
@@ -173,10 +173,7 @@ func (s *server) write(r *release) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(folder, "notes"), []byte(r.Body), 0o644); err != nil {
-		return err
-	}
-	for _, a := range r.Assets {
+	for _, a := range append(r.Assets, asset{Name: "notes", data: []byte(r.Body)}) {
 		if err := os.WriteFile(filepath.Join(folder, filepath.Base(a.Name)), a.data, 0o644); err != nil {
 			return err
 		}
