@@ -54,16 +54,12 @@ run "one_account_for_all" {
     error_message = "A state that was spoilt must be there in an older version."
   }
   assert {
-    condition     = alltrue([for e in aws_s3_bucket_server_side_encryption_configuration.state : one(one(e.rule).apply_server_side_encryption_by_default).sse_algorithm == "aws:kms"])
-    error_message = "States are encrypted with the own key."
+    condition     = alltrue([for e in aws_s3_bucket_server_side_encryption_configuration.state : one(one(e.rule).apply_server_side_encryption_by_default).sse_algorithm == "aws:kms"]) && aws_kms_key.state.enable_key_rotation
+    error_message = "States are encrypted with the own key, which rotates."
   }
   assert {
     condition     = alltrue([for b in aws_s3_bucket_public_access_block.state : b.block_public_acls && b.block_public_policy && b.ignore_public_acls && b.restrict_public_buckets])
     error_message = "Nothing of a state may ever be public."
-  }
-  assert {
-    condition     = aws_kms_key.state.enable_key_rotation
-    error_message = "The key rotates."
   }
 
   # Trust policies.

@@ -20,7 +20,6 @@ variable "kubernetes_version" {
   }
 }
 
-
 variable "subnet_ids" {
   description = "IDs of the private subnets, in at least two zones."
   type        = list(string)
