@@ -11,16 +11,11 @@ run "releases" {
   }
 
   assert {
-    condition     = helm_release.monitoring[0].repository == var.chart_repositories.kube_prometheus_stack && helm_release.monitoring[0].chart == "kube-prometheus-stack" && helm_release.monitoring[0].version == var.monitoring.chart_version
-    error_message = "kube-prometheus-stack is not what was pinned."
-  }
-  assert {
-    condition     = helm_release.monitoring[0].name == "kube-prometheus-stack" && helm_release.monitoring[0].namespace == "monitoring"
-    error_message = "The exporter's chart looks for the stack under this name."
-  }
-  assert {
-    condition     = helm_release.exporter.repository == var.chart_repositories.coingecko_exporter && helm_release.exporter.chart == "coingecko-exporter" && helm_release.exporter.version == var.exporter.chart_version
-    error_message = "The exporter's chart is not what was pinned."
+    condition = { for r in [helm_release.monitoring[0], helm_release.exporter] : r.name => [r.namespace, r.repository, r.chart, r.version] } == {
+      kube-prometheus-stack = ["monitoring", var.chart_repositories.kube_prometheus_stack, "kube-prometheus-stack", var.monitoring.chart_version]
+      coingecko-exporter    = [var.namespace, var.chart_repositories.coingecko_exporter, "coingecko-exporter", var.exporter.chart_version]
+    }
+    error_message = "A chart is not what was pinned, or not under the name by which the exporter's chart looks for the stack."
   }
   assert {
     condition     = alltrue([for r in [helm_release.monitoring[0], helm_release.exporter] : r.atomic && r.create_namespace])
