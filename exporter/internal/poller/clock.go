@@ -23,22 +23,6 @@ func (i instant) add(d time.Duration) instant {
 	return instant{wall: i.wall.Add(d), mono: i.mono + d}
 }
 
-// earlier returns the earlier instant on the monotonic clock, which timers use.
-func earlier(a, b instant) instant {
-	if a.mono < b.mono {
-		return a
-	}
-	return b
-}
-
-// later returns the later instant on the monotonic clock.
-func later(a, b instant) instant {
-	if a.mono < b.mono {
-		return b
-	}
-	return a
-}
-
 // since returns the larger difference of the two clocks, at least 0: a price may seem older than it is, never younger.
 func (i instant) since(then instant) time.Duration {
 	return max(i.wall.Sub(then.wall), i.mono-then.mono, 0)

@@ -97,7 +97,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		if err != nil {
 			return nil // the context was done during the poll, which is not a failure
 		}
-		timer.Reset(max(0, next.mono-p.options.clock().mono))
+		timer.Reset(next.mono - p.options.clock().mono)
 	}
 }
 
@@ -130,11 +130,11 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 		}
 	}
 	if err != nil {
-		after.err = asError(err)
+		after.err, _ = errors.AsType[*coingecko.Error](err) // the client returns no other
 		after.refused = before.refused || after.err.Reason == coingecko.Unauthorized
 		outcome.Err, outcome.Upstream = after.err, after.err.Upstream
 	}
-	after.next = p.nextPoll(begun, ended, answer, after.err)
+	after.next = ended.add(p.pause(outcome.Duration, answer, after.err) - outcome.Duration)
 	// Counters first: a reader that sees the end of a poll must see it counted, because answers are cached.
 	for _, o := range p.options.Observers {
 		o.Polled(outcome)
@@ -150,12 +150,4 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	}
 	p.log(outcome, after, ended)
 	return after.next, nil
-}
-
-func asError(err error) *coingecko.Error {
-	e, ok := errors.AsType[*coingecko.Error](err)
-	if !ok { // the client returns no other
-		panic("poller: not a *coingecko.Error: " + err.Error())
-	}
-	return e
 }

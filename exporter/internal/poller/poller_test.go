@@ -3,7 +3,6 @@ package poller
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -558,13 +557,4 @@ func TestSnapshotsAreNotChanged(t *testing.T) {
 			t.Error(d)
 		}
 	})
-}
-
-func TestForeignErrorsPanic(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("an error that is no *coingecko.Error went through")
-		}
-	}()
-	asError(errors.New("foreign"))
 }

@@ -17,41 +17,41 @@ const (
 	Retry = 10 * time.Second
 )
 
-// nextPoll returns when the next poll is due, after one that returned answer or err.
-func (p *Poller) nextPoll(begun, ended instant, answer coingecko.Answer, err *coingecko.Error) instant {
+// pause returns the time from the beginning of a poll to that of the next one, because the monthly quota counts polls. The poll took
+// some time, and returned answer or err.
+func (p *Poller) pause(took time.Duration, answer coingecko.Answer, err *coingecko.Error) time.Duration {
 	if err == nil {
 		p.backoff.Reset()
 	}
 	// The longest pause between polls of a relay leaves two more polls before the rates expire.
-	least, most := begun.add(p.options.MinInterval), begun.add(p.options.MaxAge/3)
+	least, most := p.options.MinInterval, p.options.MaxAge/3
 	if answer.SpentQuota { // the relay was tried after CoinGecko, and will be again
-		least = begun.add(p.options.Interval)
-		most = later(least, most)
+		least = p.options.Interval
+		most = max(least, most)
 	}
 	switch {
 	case err == nil && answer.Upstream == coingecko.Relay:
 		// One second after the upstream's next poll is due, so that it has ended. A cache or a poller that names an hour
 		// must not keep this exporter from polling a healthy replacement.
-		due := begun.add(p.options.Interval)
+		due := p.options.Interval
 		switch {
 		case answer.Age > p.options.MaxAge: // the same as no answer
 			due = least
 		case answer.MaxAge > 0:
-			due = later(least, ended.add(max(answer.MaxAge-answer.Age+time.Second, p.options.MinInterval)))
+			due = max(least, took+max(answer.MaxAge-answer.Age+time.Second, p.options.MinInterval))
 		}
-		return earlier(due, most)
+		return min(due, most)
 	case err != nil && err.Upstream == coingecko.Relay:
 		// Whatever the upstream requests: polls of another exporter use no quota.
-		return earlier(least, most)
+		return min(least, most)
 	case err == nil:
 	case err.Reason == coingecko.RateLimited && err.Wait > 0:
-		return ended.add(min(max(err.Wait, p.options.MinInterval), maxWait))
+		return took + min(max(err.Wait, p.options.MinInterval), maxWait)
 	case err.Reason == coingecko.RateLimited, err.Reason == coingecko.Unauthorized:
 		// The library's jitter may exceed the bounds by half.
-		return ended.add(min(max(p.backoff.NextBackOff(), p.options.BackoffMin), p.options.BackoffMax))
+		return took + min(max(p.backoff.NextBackOff(), p.options.BackoffMin), p.options.BackoffMax)
 	}
-	// From begin to begin, because the monthly quota counts polls.
-	return begun.add(p.options.Interval)
+	return p.options.Interval
 }
 
 // LeastMaxAge returns the maximum age, in whole seconds, at which one missed poll does not make the rates stale: the rules call rates
