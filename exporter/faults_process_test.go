@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -479,10 +478,7 @@ func TestStartsAndStops(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 	var goroutines, open int
 	begun := time.Now()
-	times := 200
-	if n, err := strconv.Atoi(os.Getenv("STARTS")); err == nil {
-		times = n
-	}
+	times := testbed.Setting(t, "STARTS", 200)
 	for i := range times {
 		e := start(t, "--coingecko.url="+u.url, "--web.health-listen-address=127.0.0.1:0")
 		if code := e.stop(); code != 0 {

@@ -3,6 +3,7 @@ package testbed
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,9 +11,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -50,6 +53,16 @@ func Until(t testing.TB, what string, ok func() bool) {
 		}
 		return errors.New("it has not happened")
 	})
+}
+
+// Setting returns a number from the environment.
+func Setting(t testing.TB, name string, otherwise int) int {
+	t.Helper()
+	n, err := strconv.Atoi(cmp.Or(os.Getenv(name), strconv.Itoa(otherwise)))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
 }
 
 // Tool finds a program by one of its names, or skips the test. Short tests need only Go.

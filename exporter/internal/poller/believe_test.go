@@ -151,14 +151,14 @@ func TestSimulatedMark(t *testing.T) {
 		is("fewer than half", false)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		p := start(t, &scripted{status: 500}, func(o *Options, _ *coingecko.Endpoint) { o.Simulated = true })
+		p := start(t, &scripted{status: 500}, func(o *Options, _ *coingecko.Options) { o.Simulated = true })
 		if !p.Status().Simulated {
 			t.Error("a simulation that has not answered is not marked")
 		}
 	})
 }
 
-func withJump(o *Options, _ *coingecko.Endpoint) { o.MaxJump = 1.5 }
+func withJump(o *Options, _ *coingecko.Options) { o.MaxJump = 1.5 }
 
 // A rate that jumps is shown once a second, different answer has a similar rate.
 func TestImplausibleRates(t *testing.T) {

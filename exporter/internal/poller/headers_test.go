@@ -2,16 +2,13 @@ package poller
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
-	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // Whatever the headers of an answer, a relay's age is never below the true one, and it never pauses longer than a third of max-age. A
@@ -33,19 +30,10 @@ func FuzzRelay(f *testing.F) {
 		for _, status := range []int{200, 401, 429, 503} {
 			now := instant{wall: time.Date(2026, 6, 15, 14, 3, 22, 0, time.UTC)}
 			header, code := http.Header{}, 200
-			client, err := coingecko.New(coingecko.Options{
-				Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream"}, Upstream: coingecko.Relay}}, Timeout: time.Minute,
-				Transport: testbed.RoundTripper(func(*http.Request) (*http.Response, error) {
-					return &http.Response{StatusCode: code, Header: header, Body: io.NopCloser(strings.NewReader(`{"rates":{"btc":{"value":1},"usd":{"value":5}}}`))}, nil
-				}),
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := New(Options{
-				Client: client, Interval: time.Minute, MinInterval: MinInterval, MaxAge: time.Duration(1+int(maxAge)) * time.Second,
-				MaxJump: 1.5, BackoffMin: time.Minute, BackoffMax: 15 * time.Minute, Logger: slog.New(slog.DiscardHandler),
-				clock: func() instant { return now },
+			p := newPoller(t, func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: code, Header: header, Body: io.NopCloser(strings.NewReader(`{"rates":{"btc":{"value":1},"usd":{"value":5}}}`))}, nil
+			}, asRelay, withJump, func(o *Options, _ *coingecko.Options) {
+				o.MaxAge, o.clock = time.Duration(1+int(maxAge))*time.Second, func() instant { return now }
 			})
 			ask := func() Status {
 				next, err := p.poll(t.Context())

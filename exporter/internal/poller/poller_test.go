@@ -2,9 +2,9 @@ package poller
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -57,51 +57,52 @@ func (r *rig) clock() instant {
 	return i
 }
 
-// start polls the upstream until the test ends. It must be called within a bubble.
-func start(t *testing.T, upstream http.Handler, change ...func(*Options, *coingecko.Endpoint)) *rig {
-	t.Helper()
-	return startWith(t, upstream, nil, change...)
-}
+type change = func(*Options, *coingecko.Options)
 
-// startWith does the same with upstreams that follow the first.
-func startWith(t *testing.T, upstream http.Handler, others []coingecko.Endpoint, change ...func(*Options, *coingecko.Endpoint)) *rig {
+func asRelay(_ *Options, c *coingecko.Options) { c.Endpoints[0].Upstream = coingecko.Relay }
+
+func newPoller(t *testing.T, upstream testbed.RoundTripper, changes ...change) *Poller {
 	t.Helper()
-	r := &rig{log: &bytes.Buffer{}}
 	o := Options{
 		Interval: time.Minute, MinInterval: MinInterval, MaxAge: 10 * time.Minute,
-		BackoffMin: time.Minute, BackoffMax: 15 * time.Minute,
-		Logger: logging.New(r.log, "info", "logfmt"), Observers: []Observer{r}, clock: r.clock,
+		BackoffMin: time.Minute, BackoffMax: 15 * time.Minute, Logger: slog.New(slog.DiscardHandler),
 	}
-	e := coingecko.Endpoint{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: coingecko.CoinGecko}
-	for _, f := range change {
-		f(&o, &e)
+	c := coingecko.Options{
+		Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: coingecko.CoinGecko}},
+		UserAgent: "coingecko-exporter/test", Timeout: 10 * time.Second, Transport: upstream,
+	}
+	for _, f := range changes {
+		f(&o, &c)
 	}
 	var err error
-	o.Client, err = coingecko.New(coingecko.Options{
-		Endpoints: slices.Concat([]coingecko.Endpoint{e}, others),
-		UserAgent: "coingecko-exporter/test",
-		Timeout:   10 * time.Second,
-		Transport: testbed.RoundTripper(func(req *http.Request) (*http.Response, error) {
-			takeTurn()
-			r.asked = append(r.asked, time.Now())
-			return testbed.Transport(upstream)(req)
-		}),
-	})
-	if err != nil {
+	if o.Client, err = coingecko.New(c); err != nil {
 		t.Fatal(err)
 	}
-	r.Poller = New(o)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	synctest.Wait()
+	return New(o)
+}
+
+// start polls the upstream until the test ends. It must be called within a bubble.
+func start(t *testing.T, upstream http.Handler, changes ...change) *rig {
+	t.Helper()
+	r := &rig{log: &bytes.Buffer{}}
+	r.Poller = newPoller(t, func(req *http.Request) (*http.Response, error) {
+		takeTurn()
+		r.asked = append(r.asked, time.Now())
+		return testbed.Transport(upstream)(req)
+	}, append(changes, func(o *Options, _ *coingecko.Options) {
+		o.Logger, o.Observers, o.clock = logging.New(r.log, "info", "logfmt"), []Observer{r}, r.clock
+	})...)
+	run(t, r.Poller)
 	return r
+}
+
+// run polls until the test ends.
+func run(t *testing.T, p *Poller) {
+	t.Helper()
+	var polls sync.WaitGroup
+	polls.Go(func() { p.Run(t.Context()) })
+	t.Cleanup(polls.Wait)
+	synctest.Wait()
 }
 
 func pass(d time.Duration) {
@@ -119,8 +120,6 @@ func (r *rig) pauses() []time.Duration {
 }
 
 const good = `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":75817.765,"type":"fiat"}}}`
-
-func asRelay(_ *Options, e *coingecko.Endpoint) { e.Upstream = coingecko.Relay }
 
 // A cached scrape must not have the rates of one poll and the counters of the previous one.
 func TestPollsAreCountedBeforeTheyShow(t *testing.T) {
@@ -232,7 +231,7 @@ func TestWaits(t *testing.T) {
 	for name, tc := range map[string]struct {
 		upstream http.Handler
 		ok       func(i int, pause time.Duration) bool
-		change   func(*Options, *coingecko.Endpoint)
+		change   change
 	}{
 		"429 with seconds": {upstream: says(429, "", "Retry-After: 119"), ok: exactly(119 * time.Second)},
 		"429 with a reset": {upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -258,19 +257,22 @@ func TestWaits(t *testing.T) {
 		"a relay whose poller must wait for an hour": {upstream: says(429, "", "Retry-After: 3600"), ok: exactly(MinInterval), change: asRelay},
 		"a relay that says 503 for an hour":          {upstream: says(503, "", "Retry-After: 3600", "Cache-Control: max-age=3600"), ok: exactly(MinInterval), change: asRelay},
 		"a relay that refuses access":                {upstream: says(401, ""), ok: exactly(MinInterval), change: asRelay},
-		"a relay and a long interval": {upstream: says(200, good), ok: exactly(200 * time.Second), change: func(o *Options, e *coingecko.Endpoint) {
-			o.Interval, e.Upstream = 10*time.Minute, coingecko.Relay
+		"a relay and a long interval": {upstream: says(200, good), ok: exactly(200 * time.Second), change: func(o *Options, c *coingecko.Options) {
+			asRelay(o, c)
+			o.Interval = 10 * time.Minute
 		}},
-		"a relay, long intervals and 503": {upstream: says(503, ""), ok: exactly(MinInterval), change: func(o *Options, e *coingecko.Endpoint) {
-			o.Interval, e.Upstream = 10*time.Minute, coingecko.Relay
+		"a relay, long intervals and 503": {upstream: says(503, ""), ok: exactly(MinInterval), change: func(o *Options, c *coingecko.Options) {
+			asRelay(o, c)
+			o.Interval = 10 * time.Minute
 		}},
-		"a relay and a short max-age": {upstream: says(503, ""), ok: exactly(4 * time.Second), change: func(o *Options, e *coingecko.Endpoint) {
-			o.MaxAge, e.Upstream = 12*time.Second, coingecko.Relay
+		"a relay and a short max-age": {upstream: says(503, ""), ok: exactly(4 * time.Second), change: func(o *Options, c *coingecko.Options) {
+			asRelay(o, c)
+			o.MaxAge = 12 * time.Second
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var change []func(*Options, *coingecko.Endpoint)
+				var change []func(*Options, *coingecko.Options)
 				if tc.change != nil {
 					change = append(change, tc.change)
 				}
@@ -291,20 +293,20 @@ func TestWaits(t *testing.T) {
 
 // CoinGecko's quota also counts the requests after which another upstream is tried.
 func TestFallbackKeepsTheQuota(t *testing.T) {
-	backup := []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "backup", Path: "/api/v3"}, Upstream: coingecko.Relay}}
+	backup := coingecko.Endpoint{URL: &url.URL{Scheme: "http", Host: "backup", Path: "/api/v3"}, Upstream: coingecko.Relay}
 	for name, answer := range map[string]http.HandlerFunc{
 		"the backup has rates":    testbed.Answers(200, good, "Cache-Control: max-age=10"),
 		"the backup is down, too": testbed.Answers(503, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := startWith(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				p := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if r.Host != "backup" {
 						<-r.Context().Done()
 						return
 					}
 					answer(w, r)
-				}), backup)
+				}), func(_ *Options, c *coingecko.Options) { c.Endpoints = append(c.Endpoints, backup) })
 				pass(9*time.Minute + 30*time.Second)
 				if n := len(p.asked); n != 20 { // both in each minute
 					t.Errorf("the two upstreams were asked %d times in ten minutes: %v", n, p.pauses())
@@ -440,7 +442,7 @@ func TestRelayCarriesTheAge(t *testing.T) {
 func TestRelayStartsInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := &relayed{left: time.Now().Add(-400 * time.Second), interval: time.Minute, price: 1}
-		p := start(t, up, asRelay, func(o *Options, _ *coingecko.Endpoint) { o.Interval = MinInterval })
+		p := start(t, up, asRelay, func(o *Options, _ *coingecko.Options) { o.Interval = MinInterval })
 		if s := p.Status(); s.Interval != MinInterval || !s.Up() || !s.Missed() || s.Snapshot == nil {
 			t.Errorf("in the outage: %+v", s)
 		}

@@ -2,20 +2,16 @@
 // is older than max-age, and no age is below the truth. With --rates.max-jump no value that is far from the one before
 // is shown unless a different answer confirmed it, and a true move is shown at the second answer.
 
-package poller_test
+package poller
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,28 +20,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/heycard/coingecko-exporter/exporter/internal/coingecko"
-	"github.com/heycard/coingecko-exporter/exporter/internal/collector"
-	"github.com/heycard/coingecko-exporter/exporter/internal/poller"
 	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
-
-// setting returns a number from the environment.
-func setting(t *testing.T, name string, otherwise int) int {
-	t.Helper()
-	s := os.Getenv(name)
-	if s == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		t.Fatalf("%s=%q is no number", name, s)
-	}
-	return n
-}
 
 // poison is the value of every entry that must not be used.
 const poison = 666.5
@@ -67,7 +44,7 @@ type world struct {
 	mu    sync.Mutex
 	slept time.Duration // time that passed while the monotonic clock stood still
 	set   time.Duration // by how much the wall clock is wrong
-	asked reading       // by the poller's clocks, when the poll began that is under way; zero when none is
+	asked instant       // by the poller's clocks, when the poll began that is under way; zero when none is
 	sent  []sent        // answers that were good, by number, which is the name of btc in them
 	level map[string]float64
 	taken *sent           // the last answer that the poller took
@@ -78,18 +55,7 @@ type world struct {
 	shown, none      int // what checks saw
 	withheld, wrong  int // values that were kept back, and those of them that were wrong
 	moved, confirmed int // values far from what was shown, and those of them that the answer before had confirmed
-	status           func() poller.Status
-}
-
-// reading is a reading of the two clocks.
-type reading struct {
-	wall time.Time
-	mono time.Duration
-}
-
-// since returns the age that the poller computes.
-func (r reading) since(then reading) time.Duration {
-	return max(r.wall.Sub(then.wall), r.mono-then.mono, 0)
+	status           func() Status
 }
 
 // sent is a good answer.
@@ -97,7 +63,7 @@ type sent struct {
 	number  int
 	content int           // the same for answers that have the same values
 	left    time.Duration // when the rates left CoinGecko, in true time
-	known   reading       // when they left as far as the poller can know
+	known   instant       // when they left as far as the poller can know
 	rates   map[string]float64
 	wrong   map[string]bool // of which values are not true
 	checked bool            // by who sent it
@@ -107,7 +73,7 @@ type sent struct {
 // shot is a shown value.
 type shot struct {
 	value float64
-	known reading
+	known instant
 }
 
 // truth returns the time that has really passed.
@@ -117,25 +83,20 @@ func (w *world) truth() time.Duration {
 	return time.Since(w.begun) + w.slept
 }
 
-func (w *world) clock() (time.Time, time.Duration) {
+func (w *world) clock() instant {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	mono := time.Since(w.begun)
-	return w.begun.Round(0).Add(mono + w.slept + w.set), mono
-}
-
-func (w *world) read() reading {
-	wall, mono := w.clock()
-	return reading{wall, mono}
+	return instant{w.begun.Round(0).Add(mono + w.slept + w.set), mono}
 }
 
 // Polled checks which rates of an accepted answer the poller believes. Status still returns the previous one.
-func (w *world) Polled(p poller.Poll) {
+func (w *world) Polled(p Poll) {
 	defer w.polls.Add(1)
-	before, now := w.status(), w.read()
+	before, now := w.status(), w.clock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.asked = reading{}
+	w.asked = instant{}
 	if p.Snapshot == nil {
 		return
 	}
@@ -171,7 +132,7 @@ func (w *world) Polled(p poller.Poll) {
 }
 
 // judge reports a value that is shown but must not be, or the reverse.
-func (w *world) judge(code string, value float64, s, last *sent, compared bool, now reading) {
+func (w *world) judge(code string, value float64, s, last *sent, compared bool, now instant) {
 	var confirmed, said, shownBefore bool
 	if compared {
 		var witness float64
@@ -212,9 +173,9 @@ func (w *world) upTo(d time.Duration) time.Duration {
 
 // transport delays answers before and after they are created, sometimes beyond the timeout.
 func (w *world) transport(r *http.Request) (*http.Response, error) {
-	now := w.read()
+	now := w.clock()
 	w.mu.Lock()
-	if w.asked == (reading{}) { // and not sent elsewhere within one poll
+	if w.asked == (instant{}) { // and not sent elsewhere within one poll
 		w.asked = now
 	}
 	w.mu.Unlock()
@@ -347,7 +308,7 @@ func (w *world) good(rec *httptest.ResponseRecorder) {
 			declared += w.IntN(100) // older than it is: no harm
 		}
 		d := time.Duration(declared) * time.Second
-		s.known = reading{s.known.wall.Add(-d), s.known.mono - d}
+		s.known = s.known.add(-d)
 		rec.Header().Set("Age", strconv.Itoa(declared))
 	}
 	if w.relay && w.chance(0.2) {
@@ -372,27 +333,15 @@ func (w *world) good(rec *httptest.ResponseRecorder) {
 }
 
 // check compares the shown rates with the truth.
-func (w *world) check(c *collector.Collector, isRate func(prometheus.Metric) bool) {
-	shown := map[string]float64{}
-	metrics := make(chan prometheus.Metric, 100)
-	go func() { c.Collect(metrics); close(metrics) }()
-	for m := range metrics {
-		if !isRate(m) {
-			continue
-		}
-		var d dto.Metric
-		if err := m.Write(&d); err != nil {
-			w.t.Fatal(err)
-		}
-		shown[d.GetLabel()[0].GetValue()] = d.GetGauge().GetValue()
-	}
+func (w *world) check() {
 	status := w.status()
-	if len(shown) == 0 {
+	if status.Snapshot == nil {
 		w.none++
-		if status.Snapshot != nil {
-			w.t.Fatal("there are rates, and none are shown")
-		}
 		return
+	}
+	shown := map[string]float64{}
+	for _, r := range status.Snapshot.Rates {
+		shown[r.Code] = r.Value
 	}
 	w.shown++
 	now := w.truth()
@@ -432,43 +381,15 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 		w.jump = 1.5
 	}
 	w.maxAge = w.interval + w.upTo(5*w.interval)
-	e := coingecko.Endpoint{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: coingecko.CoinGecko}
-	if w.relay {
-		e.Upstream = coingecko.Relay
-	}
-	client, err := coingecko.New(coingecko.Options{
-		Endpoints: []coingecko.Endpoint{e}, UserAgent: "coingecko-exporter/test", Timeout: 10 * time.Second,
-		Transport: testbed.RoundTripper(w.transport),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var p *poller.Poller
-	w.status = func() poller.Status { return p.Status() }
-	c := collector.New(collector.Options{Status: w.status})
-	o := poller.Options{
-		Client: client, Interval: w.interval, MinInterval: poller.MinInterval, MaxAge: w.maxAge, MaxJump: coingecko.Jump(w.jump),
-		BackoffMin: time.Minute, BackoffMax: 15 * time.Minute,
-		Logger: slog.New(slog.DiscardHandler), Observers: []poller.Observer{c, w},
-	}
-	o.SetClock(w.clock)
-	p = poller.New(o)
-	p.WithoutJitter()
-
-	// The descriptor of the rates is found once; there is no other way to it.
-	rates := map[*prometheus.Desc]bool{}
-	isRate := func(m prometheus.Metric) bool {
-		is, known := rates[m.Desc()]
-		if !known {
-			is = strings.Contains(m.Desc().String(), `"coingecko_exchange_rate"`)
-			rates[m.Desc()] = is
+	p := newPoller(t, testbed.RoundTripper(w.transport), func(o *Options, c *coingecko.Options) {
+		o.Interval, o.MaxAge, o.MaxJump, o.Observers, o.clock = w.interval, w.maxAge, coingecko.Jump(w.jump), []Observer{w}, w.clock
+		if w.relay {
+			asRelay(o, c)
 		}
-		return is
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- p.Run(ctx) }()
-	synctest.Wait() // so that the first poll and this goroutine draw in the same order for each seed
+	})
+	p.backoff.RandomizationFactor = 0 // so that each run has the same waits
+	w.status = p.Status
+	run(t, p) // waits, so that the first poll and this goroutine draw in the same order for each seed
 	for int(w.polls.Load()) < polls && !t.Failed() {
 		time.Sleep(w.upTo(3 * w.interval / 2))
 		synctest.Wait()
@@ -485,11 +406,7 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 			}
 			w.mu.Unlock()
 		}
-		w.check(c, isRate)
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
+		w.check()
 	}
 	return w
 }
@@ -508,8 +425,8 @@ func (l *locked) Uint64() uint64 {
 
 // TestProperty makes PROPERTY_POLLS polls (20,000) in simulated time, from PROPERTY_SEED (1). `make soak` draws a new seed each time.
 func TestProperty(t *testing.T) {
-	polls := setting(t, "PROPERTY_POLLS", 20_000)
-	seed := setting(t, "PROPERTY_SEED", 1)
+	polls := testbed.Setting(t, "PROPERTY_POLLS", 20_000)
+	seed := testbed.Setting(t, "PROPERTY_SEED", 1)
 	t.Logf("PROPERTY_SEED=%d", seed)
 	begun := time.Now()
 	var all world

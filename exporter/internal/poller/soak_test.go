@@ -46,7 +46,7 @@ func (l *lines) Write(p []byte) (int, error) { *l++; return len(p), nil }
 
 // TestSoak runs for SOAK_DAYS simulated days (2). The screen's history is full after one.
 func TestSoak(t *testing.T) {
-	days := setting(t, "SOAK_DAYS", 2)
+	days := testbed.Setting(t, "SOAK_DAYS", 2)
 	interval := time.Minute
 	if days < 7 {
 		interval = 5 * time.Minute // as with a demo key: less work
