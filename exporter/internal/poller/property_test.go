@@ -100,6 +100,9 @@ func (w *world) Polled(p Poll) {
 	if p.Snapshot == nil {
 		return
 	}
+	if before.Snapshot == p.Snapshot { // a cached scrape would have the rates of one poll and the counters of the one before
+		panic("the rates of a poll show before it is counted")
+	}
 	number, err := strconv.Atoi(p.Snapshot.Rates[0].Name)
 	if err != nil || number >= len(w.sent) {
 		w.t.Errorf("%v was never sent", p.Snapshot.Rates)
