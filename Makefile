@@ -132,8 +132,8 @@ fuzz: ## Fuzz the parsers of network input, each for FUZZTIME
 	$(call FUZZ,FuzzQuery,./exporter/internal/screen)
 
 soak: ## Test a million polls with faults, 30 days in simulated time, and 1,000 starts and stops
-	PROPERTY_SEED=$$(date +%s) PROPERTY_POLLS=1000000 SOAK_DAYS=30 go test -run='^(TestProperty|TestSoak)$$' -timeout=$(PATIENCE) -v ./exporter/internal/poller
-	STARTS=1000 go test -timeout=$(PATIENCE) -run='^TestStartsAndStops$$' -v ./exporter
+	PROPERTY_SEED=$$(date +%s) PROPERTY_POLLS=1000000 go test -run='^TestProperty$$' -timeout=$(PATIENCE) -v ./exporter/internal/poller
+	SOAK_DAYS=30 STARTS=1000 go test -timeout=$(PATIENCE) -run='^(TestSoak|TestStartsAndStops)$$' -v ./exporter
 
 prometheus3: $(PROMETHEUS3) $(ALERTMANAGER) ## Test rules and dashboards with Prometheus 3 and a newer Alertmanager
 	PATH="$(PROMETHEUS3):$(ALERTMANAGER):$$PATH" go test -count=1 -timeout $(PATIENCE) ./alerts/... ./dashboards/...

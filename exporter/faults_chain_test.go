@@ -3,9 +3,9 @@
 package exporter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -29,32 +29,55 @@ import (
 
 const chainMaxAge = 3 * time.Minute
 
-// link returns the handler of an exporter that polls another handler until the context is done.
-func link(ctx context.Context, t testing.TB, upstream http.Handler, who coingecko.Upstream, interval time.Duration) http.Handler {
+// link returns the handler of an exporter that polls until the context is done, or the test ends. The caller sets the options that differ.
+func link(ctx context.Context, t testing.TB, upstream http.RoundTripper, who coingecko.Upstream, o poller.Options) http.Handler {
 	t.Helper()
-	client, err := coingecko.New(coingecko.Options{
+	var err error
+	o.Client, err = coingecko.New(coingecko.Options{
 		Endpoints: []coingecko.Endpoint{{URL: &url.URL{Scheme: "http", Host: "upstream", Path: "/api/v3"}, Upstream: who}},
 		UserAgent: "coingecko-exporter/test", Timeout: 10 * time.Second,
-		Transport: testbed.Transport(upstream),
+		Transport: upstream,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &settings{telemetryPath: "/metrics", disableExporterMetrics: true, logger: slog.New(slog.DiscardHandler)}
 	var p *poller.Poller
-	rates := collector.New(collector.Options{Status: func() poller.Status { return p.Status() }})
-	p = poller.New(poller.Options{
-		Client: client, Interval: interval, MinInterval: poller.MinInterval, MaxAge: chainMaxAge,
-		BackoffMin: time.Minute, BackoffMax: 15 * time.Minute, Logger: s.logger, Observers: []poller.Observer{rates},
-	})
-	go p.Run(ctx)
-	return newHandler(s, p, &health{started: time.Now(), poller: p}, rates, screen.New(screen.Options{Status: p.Status}))
+	status := func() poller.Status { return p.Status() }
+	rates, page := collector.New(collector.Options{Status: status}), screen.New(screen.Options{Status: status, Quote: "usd", Logger: s.logger})
+	o.MinInterval, o.BackoffMin, o.BackoffMax, o.Observers = poller.MinInterval, time.Minute, 15*time.Minute, []poller.Observer{rates, page}
+	o.MaxAge, o.Logger = cmp.Or(o.MaxAge, chainMaxAge), cmp.Or(o.Logger, s.logger)
+	p = poller.New(o)
+	var polls sync.WaitGroup
+	polls.Go(func() { p.Run(ctx) })
+	t.Cleanup(polls.Wait)
+	return newHandler(s, p, &health{started: time.Now(), poller: p}, rates, page)
 }
 
-var (
-	price   = regexp.MustCompile(`(?m)^coingecko_exchange_rate\{currency="usd",kind="fiat"\} (\S+)$`)
-	relayed = regexp.MustCompile(`"usd":\{[^}]*"value":(\d+)`)
-)
+// relayOf returns a link that polls another one.
+func relayOf(t testing.TB, upstream http.Handler) http.Handler {
+	t.Helper()
+	return link(t.Context(), t, testbed.Transport(upstream), coingecko.Relay, poller.Options{Interval: poller.MinInterval})
+}
+
+// price finds the price of usd in /metrics and in the relay endpoint's answer.
+var price = regexp.MustCompile(`(?m)^coingecko_exchange_rate\{currency="usd",kind="fiat"\} (\S+)$|"usd":\{[^}]*"value":(\d+)`)
+
+// ask returns what a handler answers, and the price of usd in it; 0 for none.
+func ask(t testing.TB, h http.Handler, path string) (*httptest.ResponseRecorder, int64) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	m := price.FindStringSubmatch(w.Body.String())
+	if m == nil {
+		return w, 0
+	}
+	n, err := strconv.ParseFloat(m[1]+m[2], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, int64(n)
+}
 
 // Whatever the number of hops and requests, no exporter shows rates that were not sent or have expired, and the age that it declares is
 // not below the true one.
@@ -62,8 +85,8 @@ func TestChainNeverLies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 1))
 		var mu sync.Mutex
-		left := map[int]time.Time{} // by the price, which is another one each time
-		age := func(n int) time.Duration {
+		left := map[int64]time.Time{} // by the price, which is another one each time
+		age := func(n int64) time.Duration {
 			mu.Lock()
 			defer mu.Unlock()
 			return time.Since(left[n])
@@ -75,31 +98,15 @@ func TestChainNeverLies(t *testing.T) {
 				return
 			}
 			mu.Lock()
-			n := len(left) + 1
+			n := int64(len(left) + 1)
 			left[n] = time.Now()
 			mu.Unlock()
 			time.Sleep(time.Duration(n*7919%4000) * time.Millisecond)
 			fmt.Fprintf(w, `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":%d,"type":"fiat"}}}`, n)
 		})
-		ctx, cancel := context.WithCancel(t.Context())
-		defer synctest.Wait()
-		defer cancel()
-		chain := []http.Handler{link(ctx, t, coinGecko, coingecko.CoinGecko, time.Minute)}
+		chain := []http.Handler{link(t.Context(), t, testbed.Transport(coinGecko), coingecko.CoinGecko, poller.Options{Interval: time.Minute})}
 		for range 2 {
-			chain = append(chain, link(ctx, t, chain[len(chain)-1], coingecko.Relay, poller.MinInterval))
-		}
-		ask := func(h http.Handler, path string, pattern *regexp.Regexp) (*httptest.ResponseRecorder, int) {
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
-			m := pattern.FindStringSubmatch(w.Body.String())
-			if m == nil {
-				return w, 0
-			}
-			n, err := strconv.ParseFloat(m[1], 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return w, int(n)
+			chain = append(chain, relayOf(t, chain[len(chain)-1]))
 		}
 		// Chance decides how long outages are: it goes on until there were enough, with rates and without.
 		const steps, enough = 3000, 500
@@ -111,19 +118,18 @@ func TestChainNeverLies(t *testing.T) {
 				outage.Store(!outage.Load())
 			}
 			for hop, h := range chain {
-				_, n := ask(h, "/metrics", price)
+				_, n := ask(t, h, "/metrics")
 				seen[n > 0]++
 				if n > 0 && age(n) > chainMaxAge { // one that was never sent left in the year 1
 					t.Fatalf("hop %d shows answer %d, %v old", hop, n, age(n))
 				}
-				w, n := ask(h, relayPath, relayed)
+				w, n := ask(t, h, relayPath)
 				declared, _ := strconv.Atoi(w.Header().Get("Age"))
 				if n > 0 && (w.Code != 200 || time.Duration(declared)*time.Second < age(n)) {
 					t.Fatalf("hop %d declares %d s, status %d, and the rates are %v old", hop, declared, w.Code, age(n))
 				}
 				if n == 0 && w.Code != 503 {
-					body, _ := io.ReadAll(w.Result().Body)
-					t.Fatalf("hop %d has no rates and answers %d: %s", hop, w.Code, body)
+					t.Fatalf("hop %d has no rates and answers %d: %s", hop, w.Code, w.Body)
 				}
 			}
 		}
@@ -136,7 +142,7 @@ func TestChainNeverLies(t *testing.T) {
 // trouble is a way in which the head of a chain can fail.
 type trouble struct {
 	name   string
-	answer func(http.ResponseWriter, *http.Request)
+	answer http.HandlerFunc // nil for a cache between the process and its readers
 }
 
 const wrongPrice = `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":0.5,"type":"fiat"}}}`
@@ -153,7 +159,7 @@ var troubles = []trouble{
 	{"garbage", testbed.Answers(200, "garbage", "Cache-Control: max-age=3600")},
 	{"nonsense in Age", testbed.Answers(200, wrongPrice, "Age: -5", "Cache-Control: max-age=3600")},
 	{"rates of a year ago", testbed.Answers(200, wrongPrice, "Age: 31536000", "Cache-Control: max-age=63072000")},
-	{"the same rates for an hour, from a cache", nil}, // see head
+	{"the same rates for an hour, from a cache", nil},
 }
 
 // head is the beginning of a chain: CoinGecko, a process that polls it and is replaced now and then, and what is between that process
@@ -167,45 +173,42 @@ type head struct {
 	since   time.Time // of cached
 }
 
-// coinGecko answers as configured.
-func (h *head) coinGecko(w http.ResponseWriter, r *http.Request) {
+// failing returns how it fails at CoinGecko, or between the process and its readers; nil if it does not.
+func (h *head) failing(between bool) http.HandlerFunc {
 	h.mu.Lock()
-	unwell, between := h.unwell, h.between
-	h.mu.Unlock()
-	if unwell == nil || unwell.answer == nil || between {
-		fmt.Fprintf(w, `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":%d,"type":"fiat"}}}`, time.Now().Unix())
+	defer h.mu.Unlock()
+	if h.unwell == nil || h.between != between {
+		return nil
+	}
+	return h.unwell.answer
+}
+
+func (h *head) coinGecko(w http.ResponseWriter, r *http.Request) {
+	if fail := h.failing(false); fail != nil {
+		fail(w, r)
 		return
 	}
-	unwell.answer(w, r)
+	fmt.Fprintf(w, `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":%d,"type":"fiat"}}}`, time.Now().Unix())
 }
 
 // poller answers for the process that currently polls CoinGecko, unless something between fails.
 func (h *head) poller(w http.ResponseWriter, r *http.Request) {
-	h.mu.Lock()
-	process, unwell := h.process, h.unwell
-	if unwell != nil && unwell.answer != nil && h.between {
-		h.mu.Unlock()
-		unwell.answer(w, r)
+	if fail := h.failing(true); fail != nil {
+		fail(w, r)
 		return
 	}
-	if unwell == nil || unwell.answer != nil {
-		h.cached = nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if caches := h.unwell != nil && h.unwell.answer == nil; !caches || h.cached == nil {
+		h.cached, h.since = httptest.NewRecorder(), time.Now()
+		h.process.ServeHTTP(h.cached, r)
 	}
-	cached, since := h.cached, h.since
-	h.mu.Unlock()
-	if cached == nil {
-		cached, since = httptest.NewRecorder(), time.Now()
-		process.ServeHTTP(cached, r)
-		h.mu.Lock()
-		h.cached, h.since = cached, since
-		h.mu.Unlock()
+	maps.Copy(w.Header(), h.cached.Header())
+	if age, err := strconv.Atoi(h.cached.Header().Get("Age")); err == nil {
+		w.Header().Set("Age", strconv.Itoa(age+int((time.Since(h.since)+time.Second-1)/time.Second)))
 	}
-	maps.Copy(w.Header(), cached.Header())
-	if age, err := strconv.Atoi(cached.Header().Get("Age")); err == nil {
-		w.Header().Set("Age", strconv.Itoa(age+int((time.Since(since)+time.Second-1)/time.Second)))
-	}
-	w.WriteHeader(cached.Code)
-	w.Write(cached.Body.Bytes())
+	w.WriteHeader(h.cached.Code)
+	w.Write(h.cached.Body.Bytes())
 }
 
 // Whatever happened at the head, every hop is fresh within seconds of its recovery: relays do not wait as long as they or their poller
@@ -221,47 +224,32 @@ func TestChainRecovers(t *testing.T) {
 	)
 	for run := range 40 {
 		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer synctest.Wait()
-			defer cancel()
 			h := &head{}
+			set := func(f func()) { h.mu.Lock(); defer h.mu.Unlock(); f() }
 			replace := func() func() {
-				life, end := context.WithCancel(ctx)
-				process := link(life, t, http.HandlerFunc(h.coinGecko), coingecko.CoinGecko, time.Minute)
-				h.mu.Lock()
-				h.process = process
-				h.mu.Unlock()
+				life, end := context.WithCancel(t.Context())
+				process := link(life, t, testbed.Transport(http.HandlerFunc(h.coinGecko)), coingecko.CoinGecko, poller.Options{Interval: time.Minute})
+				set(func() { h.process = process })
 				return end
 			}
 			end := replace()
 			chain := []http.Handler{http.HandlerFunc(h.poller)}
 			for range hops {
-				chain = append(chain, link(ctx, t, chain[len(chain)-1], coingecko.Relay, poller.MinInterval))
+				chain = append(chain, relayOf(t, chain[len(chain)-1]))
 			}
 			left := func(hop http.Handler) time.Time { // of the rates that it shows
-				w := httptest.NewRecorder()
-				hop.ServeHTTP(w, httptest.NewRequest(http.MethodGet, relayPath, nil))
-				m := relayed.FindStringSubmatch(w.Body.String())
-				if m == nil {
-					return time.Time{}
-				}
-				n, err := strconv.ParseInt(m[1], 10, 64)
-				if err != nil {
-					t.Fatal(err)
-				}
+				_, n := ask(t, hop, relayPath)
 				return time.Unix(n, 0)
 			}
 			time.Sleep(time.Duration(random.IntN(300)) * time.Second)
 			var story []string
 			for range 1 + random.IntN(3) {
 				unwell := &troubles[random.IntN(len(troubles))]
-				h.mu.Lock()
-				h.unwell, h.between = unwell, random.IntN(2) == 0
-				story = append(story, fmt.Sprintf("between poller and readers: %v", h.between))
-				h.mu.Unlock()
+				between := random.IntN(2) == 0
+				set(func() { h.unwell, h.between = unwell, between })
 				// Longer than a relay that was well told takes: before, it has no reason to ask.
 				lasts := 130*time.Second + time.Duration(random.IntN(3000))*time.Second
-				story = append(story, fmt.Sprintf("%s for %v", unwell.name, lasts))
+				story = append(story, fmt.Sprintf("%s for %v, between poller and readers: %v", unwell.name, lasts, between))
 				if random.IntN(2) == 0 {
 					end()
 					end = replace()
@@ -273,12 +261,12 @@ func TestChainRecovers(t *testing.T) {
 			// for as long as CoinGecko wants it to otherwise.
 			well := time.Now()
 			replaced := random.IntN(2) == 0
-			h.mu.Lock()
-			h.unwell = nil
-			if replaced { // nobody can be asked between one process and the next; the old one's rates would be good for a minute more
-				h.process = testbed.Answers(503, "")
-			}
-			h.mu.Unlock()
+			set(func() {
+				h.unwell = nil
+				if replaced { // nobody can be asked between one process and the next; the old one's rates would be good for a minute more
+					h.process = testbed.Answers(503, "")
+				}
+			})
 			if replaced {
 				end()
 				replace()
