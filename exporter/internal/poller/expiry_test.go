@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/heycard/coingecko-exporter/internal/testbed"
 )
 
 // The log says when rates expire, even if the upstream requests an hour's wait or the machine was suspended.
@@ -13,15 +15,9 @@ func TestExpiryIsToldWhenItHappens(t *testing.T) {
 	count := func(p *rig, message string) int { return strings.Count(p.log.String(), message) }
 	const expired, again = "Rates have expired", "Rates are fresh again"
 	synctest.Test(t, func(t *testing.T) {
-		answers := 0
-		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if answers++; answers == 2 {
-				w.Header().Set("Retry-After", "3600")
-				w.WriteHeader(http.StatusTooManyRequests)
-				return
-			}
-			w.Write([]byte(good))
-		}))
+		up := &scripted{body: good}
+		p := start(t, up)
+		up.status, up.header = 429, http.Header{"Retry-After": {"3600"}}
 		pass(10 * time.Minute)
 		if n := count(p, expired); n != 0 {
 			t.Fatalf("told %d times at the age of max-age, when rates are still shown", n)
@@ -30,6 +26,7 @@ func TestExpiryIsToldWhenItHappens(t *testing.T) {
 		if n := count(p, expired); n != 1 || len(p.polls) != 2 {
 			t.Fatalf("told %d times a second after max-age, after %d polls", n, len(p.polls))
 		}
+		up.status = 200
 		pass(50 * time.Minute)
 		if n := count(p, expired); n != 1 {
 			t.Errorf("told %d times before fresh rates came", n)
@@ -40,7 +37,7 @@ func TestExpiryIsToldWhenItHappens(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(good)) }))
+		p := start(t, testbed.Answers(200, good))
 		pass(time.Second)
 		takeTurn()
 		p.shift = time.Hour // a suspend stops the clock that timers go by

@@ -3,11 +3,10 @@ package poller
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -118,16 +117,11 @@ const good = `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":75817.7
 func TestFirstPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{})
-		slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(2 * time.Second)
-			sim.Handler().ServeHTTP(w, r)
-		})
 		begun := time.Now().Round(0)
-		p := start(t, slow)
-
-		before := p.Status()
-		if before.Up() || before.Snapshot != nil || !before.LastPoll.IsZero() || !before.NextPoll.IsZero() || before.Err != nil || before.Missed() {
-			t.Errorf("before the first poll ended: %+v", before)
+		p := start(t, slow(2*time.Second, sim.Handler()))
+		want := Status{Now: begun, Interval: time.Minute, MaxAge: 10 * time.Minute}
+		if s := p.Status(); !reflect.DeepEqual(s, want) || s.Up() || s.Missed() {
+			t.Errorf("before the first poll ended: %+v", s)
 		}
 		select {
 		case <-p.First():
@@ -137,19 +131,35 @@ func TestFirstPoll(t *testing.T) {
 
 		pass(2 * time.Second)
 		s := p.Status()
-		if !s.Up() || s.Missed() || s.Snapshot == nil || len(s.Snapshot.Rates) != 76 {
-			t.Fatalf("after the first poll: %+v", s)
-		}
 		// The rates count as old as their request: two seconds.
-		if s.Age != 2*time.Second || !s.LastSuccess.Equal(begun) || !s.Snapshot.LeftCoinGecko().Equal(begun) ||
-			!s.LastPoll.Equal(begun.Add(2*time.Second)) || !s.NextPoll.Equal(begun.Add(time.Minute)) {
-			t.Errorf("times: %+v", s)
+		want.Now, want.Snapshot, want.Age, want.LastSuccess = begun.Add(2*time.Second), s.Snapshot, 2*time.Second, begun
+		want.LastPoll, want.NextPoll, want.Simulated = begun.Add(2*time.Second), begun.Add(time.Minute), true
+		if !reflect.DeepEqual(s, want) || !s.Up() || s.Missed() || !s.Snapshot.LeftCoinGecko().Equal(begun) || len(s.Snapshot.Rates) != 76 {
+			t.Errorf("after the first poll: %+v", s)
 		}
 		<-p.First()
 		if len(p.polls) != 1 || p.polls[0].Snapshot != s.Snapshot || p.polls[0].Duration != 2*time.Second || p.polls[0].Upstream != coingecko.CoinGecko {
 			t.Errorf("observed %+v", p.polls)
 		}
 	})
+}
+
+// slow lets a handler take its time.
+func slow(d time.Duration, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(d)
+		h.ServeHTTP(w, r)
+	})
+}
+
+// count counts polls.
+func (r *rig) count(which func(Poll) bool) (n int) {
+	for _, p := range r.polls {
+		if which(p) {
+			n++
+		}
+	}
+	return n
 }
 
 func TestRatesExpireAndComeBack(t *testing.T) {
@@ -179,13 +189,7 @@ func TestRatesExpireAndComeBack(t *testing.T) {
 		if s := p.Status(); !s.Up() || s.Snapshot == nil || s.Snapshot == first || s.Err != nil || s.Age >= time.Minute {
 			t.Errorf("after recovery: %+v", s)
 		}
-		failures := 0
-		for _, o := range p.polls {
-			if o.Err != nil {
-				failures++
-			}
-		}
-		if failures != 10 || len(p.polls) != 12 {
+		if failures := p.count(func(p Poll) bool { return p.Err != nil }); failures != 10 || len(p.polls) != 12 {
 			t.Errorf("%d failures of %d polls, want 10 of 12: each failed poll counts once", failures, len(p.polls))
 		}
 	})
@@ -198,22 +202,18 @@ func TestWaits(t *testing.T) {
 	}
 	exactly := func(d time.Duration) func(int, time.Duration) bool { return within(d, d) }
 	says := testbed.Answers
-	slow := func(d time.Duration, h http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(d)
-			h.ServeHTTP(w, r)
-		})
-	}
 	// Twice as long each time, give or take half, between 1 and 15 minutes.
 	backingOff := func(i int, d time.Duration) bool {
 		middle := min(time.Minute<<i, 15*time.Minute)
 		return d >= max(middle/2, time.Minute) && d <= min(middle*3/2, 15*time.Minute)
 	}
+	tenMinutes := func(o *Options, _ *coingecko.Options) { o.Interval = 10 * time.Minute }
+	shortMaxAge := func(o *Options, _ *coingecko.Options) { o.MaxAge = 12 * time.Second }
 	const aYear = "Cache-Control: max-age=31536000"
 	for name, tc := range map[string]struct {
 		upstream http.Handler
 		ok       func(i int, pause time.Duration) bool
-		change   change
+		changes  []change
 	}{
 		"429 with seconds": {upstream: says(429, "", "Retry-After: 119"), ok: exactly(119 * time.Second)},
 		"429 with a reset": {upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -230,35 +230,22 @@ func TestWaits(t *testing.T) {
 		"500":                                        {upstream: says(500, ``), ok: exactly(time.Minute)},
 		"a good answer":                              {upstream: says(200, good), ok: exactly(time.Minute)},
 		"a good answer that takes its time":          {upstream: slow(3*time.Second, says(200, good)), ok: exactly(time.Minute)}, // the monthly quota counts polls
-		"a relay without a word":                     {upstream: says(200, good), ok: exactly(time.Minute), change: asRelay},
-		"a relay with a max-age":                     {upstream: says(200, good, "Cache-Control: max-age=300", "Age: 20"), ok: exactly(200 * time.Second), change: asRelay},
-		"a relay with a short max-age":               {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 20"), ok: exactly(41 * time.Second), change: asRelay},
-		"a relay that is late itself":                {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 90"), ok: exactly(MinInterval), change: asRelay},
-		"a relay with a max-age of a year":           {upstream: says(200, good, aYear), ok: exactly(200 * time.Second), change: asRelay},
-		"a relay that takes its time":                {upstream: slow(9*time.Second, says(200, good, aYear)), ok: exactly(200 * time.Second), change: asRelay},
-		"a relay whose poller must wait for an hour": {upstream: says(429, "", "Retry-After: 3600"), ok: exactly(MinInterval), change: asRelay},
-		"a relay that says 503 for an hour":          {upstream: says(503, "", "Retry-After: 3600", "Cache-Control: max-age=3600"), ok: exactly(MinInterval), change: asRelay},
-		"a relay that refuses access":                {upstream: says(401, ""), ok: exactly(MinInterval), change: asRelay},
-		"a relay and a long interval": {upstream: says(200, good), ok: exactly(200 * time.Second), change: func(o *Options, c *coingecko.Options) {
-			asRelay(o, c)
-			o.Interval = 10 * time.Minute
-		}},
-		"a relay, long intervals and 503": {upstream: says(503, ""), ok: exactly(MinInterval), change: func(o *Options, c *coingecko.Options) {
-			asRelay(o, c)
-			o.Interval = 10 * time.Minute
-		}},
-		"a relay and a short max-age": {upstream: says(503, ""), ok: exactly(4 * time.Second), change: func(o *Options, c *coingecko.Options) {
-			asRelay(o, c)
-			o.MaxAge = 12 * time.Second
-		}},
+		"a relay without a word":                     {upstream: says(200, good), ok: exactly(time.Minute), changes: []change{asRelay}},
+		"a relay with a max-age":                     {upstream: says(200, good, "Cache-Control: max-age=300", "Age: 20"), ok: exactly(200 * time.Second), changes: []change{asRelay}},
+		"a relay with a short max-age":               {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 20"), ok: exactly(41 * time.Second), changes: []change{asRelay}},
+		"a relay that is late itself":                {upstream: says(200, good, "Cache-Control: max-age=60", "Age: 90"), ok: exactly(MinInterval), changes: []change{asRelay}},
+		"a relay with a max-age of a year":           {upstream: says(200, good, aYear), ok: exactly(200 * time.Second), changes: []change{asRelay}},
+		"a relay that takes its time":                {upstream: slow(9*time.Second, says(200, good, aYear)), ok: exactly(200 * time.Second), changes: []change{asRelay}},
+		"a relay whose poller must wait for an hour": {upstream: says(429, "", "Retry-After: 3600"), ok: exactly(MinInterval), changes: []change{asRelay}},
+		"a relay that says 503 for an hour":          {upstream: says(503, "", "Retry-After: 3600", "Cache-Control: max-age=3600"), ok: exactly(MinInterval), changes: []change{asRelay}},
+		"a relay that refuses access":                {upstream: says(401, ""), ok: exactly(MinInterval), changes: []change{asRelay}},
+		"a relay and a long interval":                {upstream: says(200, good), ok: exactly(200 * time.Second), changes: []change{asRelay, tenMinutes}},
+		"a relay, long intervals and 503":            {upstream: says(503, ""), ok: exactly(MinInterval), changes: []change{asRelay, tenMinutes}},
+		"a relay and a short max-age":                {upstream: says(503, ""), ok: exactly(4 * time.Second), changes: []change{asRelay, shortMaxAge}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var change []func(*Options, *coingecko.Options)
-				if tc.change != nil {
-					change = append(change, tc.change)
-				}
-				p := start(t, tc.upstream, change...)
+				p := start(t, tc.upstream, tc.changes...)
 				pass(3 * time.Hour)
 				if len(p.pauses()) < 2 {
 					t.Fatalf("asked %d times in three hours", len(p.asked))
@@ -300,19 +287,13 @@ func TestFallbackKeepsTheQuota(t *testing.T) {
 
 func TestBackoffBeginsAnewAfterSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bad := true
-		p := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if bad {
-				w.WriteHeader(http.StatusUnauthorized)
-				return
-			}
-			io.WriteString(w, good)
-		}))
+		up := &scripted{status: 401, body: good}
+		p := start(t, up)
 		pass(2 * time.Hour)
-		bad = false
+		up.status = 200
 		pass(20 * time.Minute)
 		n := len(p.asked)
-		bad = true
+		up.status = 401
 		pass(4 * time.Minute)
 		if d := p.asked[n+1].Sub(p.asked[n]); d > 90*time.Second {
 			t.Errorf("the first pause after a success was %v", d)
@@ -322,22 +303,16 @@ func TestBackoffBeginsAnewAfterSuccess(t *testing.T) {
 
 func TestRefusesHalfAList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := simulator.New(simulator.Options{})
-		p := start(t, sim.Handler())
-		first := p.Status().Snapshot
-		if err := sim.Fail(simulator.Halved); err != nil {
-			t.Fatal(err)
+		up := &scripted{body: rates("eur", 90, "gbp", 80, "usd", 100)}
+		p := start(t, up)
+		p.follow(t, up,
+			step{when: "half a list", says: rates("usd", 101), want: "map[usd:101] before map[eur:90 gbp:80 usd:100]"},
+			step{when: "the whole list", says: rates("eur", 90, "gbp", 80, "usd", 102), want: "map[eur:90 gbp:80 usd:102] before map[usd:101]"},
+			step{when: "a quarter", says: rates(), want: "map[eur:90 gbp:80 usd:102] before map[usd:101]"})
+		if err := p.Status().Err; err == nil || err.Reason != coingecko.BadPayload || !strings.Contains(err.Error(), "1 usable entries, fewer than half of the 4 before") {
+			t.Errorf("a quarter: %v", err)
 		}
-		pass(time.Minute)
-		s := p.Status()
-		if s.Snapshot != first || s.Err == nil || s.Err.Reason != coingecko.BadPayload || !strings.Contains(s.Err.Error(), "fewer than half of the 76 before") {
-			t.Errorf("half a list: %+v", s)
-		}
-		// When the old rates have expired, half is better than nothing.
-		pass(10 * time.Minute)
-		if s := p.Status(); s.Snapshot == nil || len(s.Snapshot.Rates) >= 38 || !s.Up() {
-			t.Errorf("after the old rates had expired: %+v", s)
-		}
+		p.follow(t, up, step{when: "a quarter, which is better than nothing when the old rates have expired", wait: 10 * time.Minute, want: "map[] before map[]"})
 	})
 }
 
@@ -345,24 +320,24 @@ func TestRefusesHalfAList(t *testing.T) {
 func TestAgeByTheLargerClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := start(t, testbed.Answers(200, good))
-		pass(10 * time.Second)
-		p.shift = time.Hour // a suspended machine: only the wall clock went on
-		if s := p.Status(); s.Snapshot != nil || s.Age != time.Hour+10*time.Second {
-			t.Errorf("after an hour's suspend: age %v, rates shown: %v", s.Age, s.Snapshot != nil)
-		}
-		p.shift = -time.Hour // set back
-		if s := p.Status(); s.Snapshot == nil || s.Age != 10*time.Second {
-			t.Errorf("after the clock was set back: age %v, rates shown: %v", s.Age, s.Snapshot != nil)
-		}
-		pass(50 * time.Second) // the next poll
-		if s := p.Status(); s.Age != 0 || !s.Up() || s.Snapshot == nil {
-			t.Errorf("a poll after the clock was set back: %+v", s)
-		}
-		pass(10 * time.Second)
-		p.shift = 24 * time.Hour
-		pass(50 * time.Second)
-		if s := p.Status(); s.Age != 0 || s.Snapshot == nil {
-			t.Errorf("a poll after the clock was set forward: %+v", s)
+		for _, tc := range []struct {
+			when             string
+			pass, shift, age time.Duration
+			shown            bool
+		}{
+			{"after ten seconds", 10 * time.Second, 0, 10 * time.Second, true},
+			{"after an hour's suspend", 0, time.Hour, time.Hour + 10*time.Second, false},
+			{"after the clock was set back", 0, -time.Hour, 10 * time.Second, true},
+			{"at the next poll", 50 * time.Second, -time.Hour, 0, true},
+			{"before the clock is set forward", 10 * time.Second, -time.Hour, 10 * time.Second, true},
+			{"a poll after it was set forward", 50 * time.Second, 24 * time.Hour, 0, true},
+		} {
+			takeTurn()
+			p.shift = tc.shift
+			pass(tc.pass)
+			if s := p.Status(); s.Age != tc.age || !s.Up() || (s.Snapshot != nil) != tc.shown {
+				t.Errorf("%s: %+v", tc.when, s)
+			}
 		}
 	})
 }
@@ -394,13 +369,7 @@ func TestRelayCarriesTheAge(t *testing.T) {
 		if s := p.Status(); s.Age != 10*time.Minute+40*time.Second || s.Snapshot != nil || !s.Up() || !s.Missed() || s.Interval != 5*time.Minute {
 			t.Errorf("while the relay has nothing newer: %+v", s)
 		}
-		brought := 0
-		for _, o := range p.polls {
-			if o.Snapshot != nil {
-				brought++
-			}
-		}
-		if brought != 1 || len(p.polls) < 10 {
+		if brought := p.count(func(p Poll) bool { return p.Snapshot != nil }); brought != 1 || len(p.polls) < 10 {
 			t.Errorf("%d of %d polls brought something new", brought, len(p.polls))
 		}
 		if n := strings.Count(p.log.String(), "set --rates.max-age to that of the upstream"); n != 1 || !strings.Contains(p.log.String(), "at_least=13m21s") {
@@ -409,14 +378,10 @@ func TestRelayCarriesTheAge(t *testing.T) {
 		// Another relay behind the same name lags behind: time does not run backwards.
 		up.left, up.price = time.Now(), 3
 		pass(12 * time.Second)
-		if r, _ := coingecko.Find(p.Status().Snapshot.Rates, "usd"); r.Value != 3 {
-			t.Errorf("the newer price did not come: %v", r.Value)
-		}
+		p.expect(t, "a newer price", "map[usd:3] before map[]")
 		up.left, up.price = up.left.Add(-2*time.Minute), 2
 		pass(6 * time.Minute)
-		if r, _ := coingecko.Find(p.Status().Snapshot.Rates, "usd"); r.Value != 3 {
-			t.Errorf("an older price was taken: %v", r.Value)
-		}
+		p.expect(t, "an older price", "map[usd:3] before map[]")
 	})
 }
 
@@ -459,56 +424,41 @@ func TestLogDoesNotFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{})
 		p := start(t, sim.Handler())
-		lines := func() []string {
-			l := slices.DeleteFunc(strings.Split(p.log.String(), "\n"), func(s string) bool { return s == "" })
-			p.log.Reset()
-			return l
-		}
-		if l := lines(); len(l) != 0 {
-			t.Errorf("a good poll was logged: %q", l)
-		}
-		sim.Fail(simulator.Portal)
-		pass(time.Minute)
-		l := lines()
-		if len(l) != 1 {
-			t.Fatalf("the first failure: %q", l)
-		}
-		for _, part := range []string{"level=warn", `msg="Poll failed"`, "reason=bad_payload", "upstream: bad_payload", "not JSON", "body=", "failed_polls=1", "next="} {
-			if !strings.Contains(l[0], part) {
-				t.Errorf("%q is missing in %q", part, l[0])
+		for _, s := range []struct {
+			when        string
+			mode        simulator.Mode
+			wait        time.Duration
+			least, most int // lines
+			first       []string
+		}{
+			{"good polls", "", 0, 0, 0, nil},
+			{"the first failure", simulator.Portal, time.Minute, 1, 1, []string{
+				"level=warn", `msg="Poll failed"`, "reason=bad_payload", "upstream: bad_payload", "not JSON", "body=", "failed_polls=1", "next=2000-01-01T00:02:00Z",
+			}},
+			{"the same failure", simulator.Portal, time.Hour, 7, 8, nil},
+			{"500 and 503 in turn", simulator.ServerError, time.Hour, 1, 14, nil},
+			{"the first failure again", simulator.Portal, time.Hour, 1, 8, nil},
+			{"another failure", simulator.ServerError, time.Minute, 1, 1, []string{"reason=http_error"}},
+			{"recovery", "", time.Minute, 1, 1, []string{"Polling recovered", "after=3h"}},
+			{"dropped entries", simulator.Nulls, time.Hour, 1, 1, []string{"Entries were dropped from the answer"}},
+		} {
+			if s.mode == "" {
+				sim.Recover()
+			} else if err := sim.Fail(s.mode); err != nil {
+				t.Fatal(err)
 			}
-		}
-		pass(time.Hour)
-		l = lines()
-		if len(l) > 8 {
-			t.Errorf("%d lines in an hour of the same failure: %q", len(l), l)
-		}
-		if n := strings.Count(strings.Join(l, "\n"), "Rates have expired"); n != 1 {
-			t.Errorf("the expiry was logged %d times", n)
-		}
-		sim.Fail(simulator.ServerError) // 500 and 503 in turn
-		pass(time.Hour)
-		if l := lines(); len(l) > 14 {
-			t.Errorf("%d lines in an hour of two failures in turn: %q", len(l), l)
-		}
-		sim.Fail(simulator.Portal)
-		pass(time.Hour)
-		lines()
-		sim.Fail(simulator.NoBTC) // fails for another reason, which is news; but not with another reason label
-		sim.Fail(simulator.ServerError)
-		pass(time.Minute)
-		if l := lines(); len(l) == 0 || !strings.Contains(l[0], "reason=http_error") {
-			t.Errorf("another failure: %q", l)
-		}
-		sim.Recover()
-		pass(time.Minute)
-		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Polling recovered") || !strings.Contains(l[0], "after=3h") {
-			t.Errorf("recovery: %q", l)
-		}
-		sim.Fail(simulator.Nulls)
-		pass(time.Hour)
-		if l := lines(); len(l) != 1 || !strings.Contains(l[0], "Entries were dropped from the answer") {
-			t.Errorf("dropped entries: %q", l)
+			pass(s.wait)
+			log := p.log.String()
+			p.log.Reset()
+			if n := strings.Count(log, "\n"); n < s.least || n > s.most {
+				t.Errorf("%s: %d lines in %v: %s", s.when, n, s.wait, log)
+			}
+			first, _, _ := strings.Cut(log, "\n")
+			for _, part := range s.first {
+				if !strings.Contains(first, part) {
+					t.Errorf("%s: %q is missing in %q", s.when, part, first)
+				}
+			}
 		}
 		if got := p.polls[len(p.polls)-1].Rejected; len(got) == 0 {
 			t.Error("dropped entries were not counted")
