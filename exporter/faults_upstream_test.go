@@ -47,8 +47,8 @@ type upstream struct {
 	brokenCertificate *tls.Certificate // when broken
 	certificate       *tls.Certificate
 
+	good  atomic.Int64 // answers so far that were good
 	mu    sync.Mutex
-	good  int         // answers so far that were good
 	asked []time.Time // when, while broken
 	foul  []string    // what it saw and must not have seen
 }
@@ -132,10 +132,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // prices returns a good answer whose values identify it. The entry of eth can be replaced.
 func (u *upstream) prices(eth string) string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.good++
-	n := u.good
+	n := u.good.Add(1)
 	if eth == "" {
 		eth = fmt.Sprintf(`{"name":"Ether","unit":"ETH","value":%d,"type":"crypto"}`, n+base["eth"])
 	}
@@ -144,16 +141,14 @@ func (u *upstream) prices(eth string) string {
 		`"xau":{"name":"Gold","unit":"XAU","value":%d,"type":"commodity"}}}`, eth, n+base["usd"], n+base["eur"], n+base["xau"])
 }
 
-var base = map[string]int{"eth": 2_000, "usd": 70_000, "eur": 60_000, "xau": 1_000}
+var base = map[string]int64{"eth": 2_000, "usd": 70_000, "eur": 60_000, "xau": 1_000}
 
 // shown returns the number of the good answer with the rates of a scrape; 0 for none. Rates that were never sent, or not together, are an
 // error. If a row changes eth, the row itself checks it.
-func (u *upstream) shown(t testing.TB, s map[string]float64) int {
+func (u *upstream) shown(t testing.TB, s map[string]float64) int64 {
 	t.Helper()
-	u.mu.Lock()
-	sent := u.good
-	u.mu.Unlock()
-	from := map[int]bool{}
+	sent := u.good.Load()
+	from := map[int64]bool{}
 	count := 0
 	for name, v := range s {
 		rest, ok := strings.CutPrefix(name, `coingecko_exchange_rate{currency="`)
@@ -166,9 +161,9 @@ func (u *upstream) shown(t testing.TB, s map[string]float64) int {
 		case currency == "eth" && u.eth != "":
 		case currency == "btc" && v == 1:
 			count++
-		case known && v == float64(int(v)) && int(v)-first >= 1 && int(v)-first <= sent:
+		case known && v == float64(int64(v)) && int64(v)-first >= 1 && int64(v)-first <= sent:
 			count++
-			from[int(v)-first] = true
+			from[int64(v)-first] = true
 		default:
 			t.Errorf("%s is %v, which was never sent", name, v)
 		}
@@ -236,19 +231,19 @@ func poisoned(more string) string {
 	return `{"rates":{"btc":{"value":1,"type":"crypto"},"usd":{"value":` + poison + `,"type":"fiat"},"eur":{"value":` + poison + `,"type":"fiat"}` + more + `}}`
 }
 
-// names is a name server for this process: names under .test resolve to 127.0.0.1, or to what the test sets. It is set up before any
-// test runs, because the resolver is global.
-var names = func() *nameServer {
-	n := &nameServer{codes: map[string]dnsmessage.RCode{}}
+// names are what the name server of this process answers, by name: found, nxdomain or silent. It is set up before any test runs, because
+// the resolver is global.
+var names = func() *sync.Map {
+	names := &sync.Map{}
 	c, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", "127.0.0.1:0")
 	if err != nil {
-		return n // then the tests that look for names fail, and say why
+		return names // then the tests that look for names fail, and say why
 	}
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "udp", c.LocalAddr().String())
 	}}
-	go n.serve(c)
-	return n
+	go serveNames(c, names)
+	return names
 }()
 
 const (
@@ -257,18 +252,7 @@ const (
 	silent   = dnsmessage.RCode(255)
 )
 
-type nameServer struct {
-	mu    sync.Mutex
-	codes map[string]dnsmessage.RCode
-}
-
-func (n *nameServer) set(name string, code dnsmessage.RCode) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.codes[name+"."] = code
-}
-
-func (n *nameServer) serve(c net.PacketConn) {
+func serveNames(c net.PacketConn, names *sync.Map) {
 	packet := make([]byte, 1500)
 	for {
 		size, from, err := c.ReadFrom(packet)
@@ -280,17 +264,15 @@ func (n *nameServer) serve(c net.PacketConn) {
 			continue
 		}
 		asked := m.Questions[0]
-		n.mu.Lock()
-		code, known := n.codes[strings.ToLower(asked.Name.String())]
-		n.mu.Unlock()
-		if !known {
-			code = nxdomain
-		}
+		code, known := names.Load(strings.ToLower(asked.Name.String()))
 		if code == silent {
 			continue
 		}
-		m.Response, m.RecursionAvailable, m.RCode, m.Additionals = true, true, code, nil
-		if code == found && asked.Type == dnsmessage.TypeA {
+		m.Response, m.RecursionAvailable, m.RCode, m.Additionals = true, true, nxdomain, nil
+		if known {
+			m.RCode = code.(dnsmessage.RCode)
+		}
+		if m.RCode == found && asked.Type == dnsmessage.TypeA {
 			m.Answers = []dnsmessage.Resource{{
 				Header: dnsmessage.ResourceHeader{Name: asked.Name, Class: dnsmessage.ClassINET}, Body: &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}},
 			}}
@@ -301,10 +283,9 @@ func (n *nameServer) serve(c net.PacketConn) {
 	}
 }
 
-// hasty runs the exporter with waits of milliseconds. It treats upstreams as CoinGecko.
-func hasty(t testing.TB, maxAge time.Duration, args ...string) *running {
+// hasty runs the exporter with waits of milliseconds. It treats its upstream as CoinGecko.
+func hasty(t testing.TB, maxAge time.Duration, u *upstream) *running {
 	t.Helper()
-	return launch(t, func(ctx context.Context, log io.Writer) int {
-		return exporter.RunHasty(ctx, append([]string{"--web.listen-address=127.0.0.1:0"}, args...), maxAge, log)
-	})
+	args := append([]string{"--web.listen-address=127.0.0.1:0", "--coingecko.url=" + u.url}, u.args...)
+	return launch(t, func(ctx context.Context, log io.Writer) int { return exporter.RunHasty(ctx, args, maxAge, log) })
 }
