@@ -132,8 +132,10 @@ func TestFirstPoll(t *testing.T) {
 		pass(2 * time.Second)
 		s := p.Status()
 		// The rates count as old as their request: two seconds.
-		want.Now, want.Snapshot, want.Age, want.LastSuccess = begun.Add(2*time.Second), s.Snapshot, 2*time.Second, begun
-		want.LastPoll, want.NextPoll, want.Simulated = begun.Add(2*time.Second), begun.Add(time.Minute), true
+		want = Status{
+			Now: begun.Add(2 * time.Second), Snapshot: s.Snapshot, Age: 2 * time.Second, LastSuccess: begun, LastPoll: begun.Add(2 * time.Second),
+			NextPoll: begun.Add(time.Minute), Interval: time.Minute, MaxAge: 10 * time.Minute, Simulated: true,
+		}
 		if !reflect.DeepEqual(s, want) || !s.Up() || s.Missed() || !s.Snapshot.LeftCoinGecko().Equal(begun) || len(s.Snapshot.Rates) != 76 {
 			t.Errorf("after the first poll: %+v", s)
 		}
