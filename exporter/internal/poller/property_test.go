@@ -14,8 +14,6 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,10 +36,9 @@ type world struct {
 	sleeps   bool // the machine is suspended now and then; otherwise somebody sets its wall clock
 
 	begun time.Time
-	polls atomic.Int64
-	half  atomic.Bool // an answer is under way that must be refused unless a jump of the clocks makes the old rates expire
+	polls int
+	half  bool // an answer is under way that must be refused unless a jump of the clocks makes the old rates expire
 
-	mu    sync.Mutex
 	slept time.Duration // time that passed while the monotonic clock stood still
 	set   time.Duration // by how much the wall clock is wrong
 	asked instant       // by the poller's clocks, when the poll began that is under way; zero when none is
@@ -77,25 +74,18 @@ type shot struct {
 }
 
 // truth returns the time that has really passed.
-func (w *world) truth() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return time.Since(w.begun) + w.slept
-}
+func (w *world) truth() time.Duration { return time.Since(w.begun) + w.slept }
 
 func (w *world) clock() instant {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	takeTurn()
 	mono := time.Since(w.begun)
 	return instant{w.begun.Round(0).Add(mono + w.slept + w.set), mono}
 }
 
 // Polled checks which rates of an accepted answer the poller believes. Status still returns the previous one.
 func (w *world) Polled(p Poll) {
-	defer w.polls.Add(1)
+	w.polls++
 	before, now := w.status(), w.clock()
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.asked = instant{}
 	if p.Snapshot == nil {
 		return
@@ -174,18 +164,22 @@ func (w *world) upTo(d time.Duration) time.Duration {
 	return time.Duration(f * f * float64(d))
 }
 
+func (w *world) delay() {
+	takeTurn()
+	time.Sleep(w.upTo(6 * time.Second))
+	takeTurn()
+}
+
 // transport delays answers before and after they are created, sometimes beyond the timeout.
 func (w *world) transport(r *http.Request) (*http.Response, error) {
 	now := w.clock()
-	w.mu.Lock()
 	if w.asked == (instant{}) { // and not sent elsewhere within one poll
 		w.asked = now
 	}
-	w.mu.Unlock()
-	time.Sleep(w.upTo(6 * time.Second))
+	w.delay()
 	resp, err := w.answer(r)
-	time.Sleep(w.upTo(6 * time.Second))
-	w.half.Store(false)
+	w.delay()
+	w.half = false
 	if r.Context().Err() != nil {
 		return nil, r.Context().Err()
 	}
@@ -234,7 +228,7 @@ func (w *world) answer(r *http.Request) (*http.Response, error) {
 		io.WriteString(rec, bad(strings.Repeat(`,"x":{"value":1}`, coingecko.MaxEntries)))
 	case 9: // fewer than half, while more are shown
 		if w.freshest() {
-			w.half.Store(true)
+			w.half = true
 			io.WriteString(rec, `{"rates":{"btc":{"value":1}}}`)
 		} else {
 			rec.WriteHeader(503)
@@ -294,8 +288,6 @@ func (w *world) content(s *sent) {
 // good returns a usable answer, which may be a repetition, have wrong values, or have entries that must be dropped.
 func (w *world) good(rec *httptest.ResponseRecorder) {
 	now := w.truth()
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	s := sent{number: len(w.sent), left: now, known: w.asked}
 	if s.number > 0 && w.chance(0.4) { // CoinGecko has not refreshed its rates
 		last := w.sent[s.number-1]
@@ -348,8 +340,6 @@ func (w *world) check() {
 	}
 	w.shown++
 	now := w.truth()
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	s := w.taken
 	want := maps.Clone(s.rates)
 	maps.DeleteFunc(want, func(code string, _ float64) bool { return !s.shown[code] })
@@ -393,12 +383,10 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 	p.backoff.RandomizationFactor = 0 // so that each run has the same waits
 	w.status = p.Status
 	run(t, p) // waits, so that the first poll and this goroutine draw in the same order for each seed
-	for int(w.polls.Load()) < polls && !t.Failed() {
-		time.Sleep(w.upTo(3 * w.interval / 2))
-		synctest.Wait()
-		if w.chance(0.05) && !w.half.Load() {
+	for w.polls < polls && !t.Failed() {
+		pass(w.upTo(3 * w.interval / 2))
+		if w.chance(0.05) && !w.half {
 			jump, forward := w.upTo(3*time.Hour), w.chance(0.5)
-			w.mu.Lock()
 			switch {
 			case w.sleeps:
 				w.slept += jump
@@ -407,23 +395,10 @@ func epoch(t *testing.T, r *rand.Rand, polls int) *world {
 			default:
 				w.set -= jump
 			}
-			w.mu.Unlock()
 		}
 		w.check()
 	}
 	return w
-}
-
-// locked is a random source for several goroutines. In simulated time, only those that wake in the same nanosecond run concurrently.
-type locked struct {
-	mu   sync.Mutex
-	from rand.Source
-}
-
-func (l *locked) Uint64() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.from.Uint64()
 }
 
 // TestProperty makes PROPERTY_POLLS polls (20,000) in simulated time, from PROPERTY_SEED (1). `make soak` draws a new seed each time.
@@ -437,8 +412,8 @@ func TestProperty(t *testing.T) {
 	var passed time.Duration
 	for n := 0; done < polls && !t.Failed(); n++ {
 		synctest.Test(t, func(t *testing.T) {
-			w := epoch(t, rand.New(&locked{from: rand.NewPCG(uint64(seed), uint64(n))}), min(1000, polls-done))
-			done, passed = done+int(w.polls.Load()), passed+w.truth()
+			w := epoch(t, rand.New(rand.NewPCG(uint64(seed), uint64(n))), min(1000, polls-done))
+			done, passed = done+w.polls, passed+w.truth()
 			all.shown, all.none = all.shown+w.shown, all.none+w.none
 			all.withheld, all.wrong, all.moved, all.confirmed = all.withheld+w.withheld, all.wrong+w.wrong, all.moved+w.moved, all.confirmed+w.confirmed
 		})
