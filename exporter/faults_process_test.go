@@ -119,17 +119,8 @@ func fewDescriptors(t *testing.T) {
 	log, base := inShell(t, `ulimit -n 64; exec "$0" "$@"`, nil, fast...)
 	testbed.Until(t, "rates", func() bool { return up(t, base) })
 	http.DefaultClient.CloseIdleConnections()
-	var idle []net.Conn
 	begun := time.Now() // a busy machine takes seconds to dial, in which the first connections grow old
-	for range 80 {
-		c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		idle = append(idle, c)
-	}
-	// All of them stay open, and say nothing.
+	idle := crowd(t, base, 80, "")
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testbed.Patience}
 	_, body := ask(t, c, http.MethodGet, base+"/metrics")
 	waited := time.Since(begun)
@@ -143,9 +134,7 @@ func fewDescriptors(t *testing.T) {
 	for _, c := range idle {
 		c.Close()
 	}
-	testbed.Until(t, "a scrape", func() bool { return up(t, base) })
-	first := series(t, base)[usd]
-	testbed.Until(t, "rates that move", func() bool { return series(t, base)[usd] != first })
+	pollsOn(t, base, 4)
 	if strings.Contains(log.String(), "Poll failed") || strings.Count(log.String(), "\n") > 20 {
 		t.Errorf("log: %s", log)
 	}
@@ -368,11 +357,11 @@ func goesOn(t *testing.T, e *running) {
 }
 
 // crowd opens connections, writes something on each, and closes them at the end of the test.
-func crowd(t *testing.T, e *running, n int, say string) []net.Conn {
+func crowd(t *testing.T, base string, n int, say string) []net.Conn {
 	t.Helper()
 	var all []net.Conn
 	for range n {
-		c, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+		c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,14 +376,14 @@ func crowd(t *testing.T, e *running, n int, say string) []net.Conn {
 // Each requests more than the socket buffers hold, and reads nothing.
 func slowReaders(t *testing.T) {
 	e := startWithRates(t, fast...)
-	crowd(t, e, 50, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 100))
+	crowd(t, e.url, 50, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 100))
 	goesOn(t, e)
 }
 
 func halfOpen(t *testing.T) {
 	e := startWithRates(t, fast...)
-	crowd(t, e, 100, "")
-	half := crowd(t, e, 100, "GET /metrics HTTP/1.1\r\nHost: x\r\nX-")
+	crowd(t, e.url, 100, "")
+	half := crowd(t, e.url, 100, "GET /metrics HTTP/1.1\r\nHost: x\r\nX-")
 	goesOn(t, e)
 	// They are not kept for ever.
 	half[0].SetReadDeadline(time.Now().Add(testbed.Patience))
@@ -409,14 +398,14 @@ func flooded(t *testing.T) {
 	first := series(t, e.url)[polls]
 	// These four hold all the room there is: answers that nobody takes.
 	untaken := strings.Repeat("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 400)
-	holders, held := crowd(t, e, 4, untaken), time.Now()
+	holders, held := crowd(t, e.url, 4, untaken), time.Now()
 	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: testbed.Patience}
 	t.Cleanup(c.CloseIdleConnections)
 	rounds := 0
 	testbed.Until(t, "refusals, of all and again and again", func() bool {
 		// Each is closed after the write time-out, which a busy machine may reach before all of them hold.
 		if time.Since(held) > 10*time.Second {
-			holders, held = append(holders, crowd(t, e, 4, untaken)...), time.Now()
+			holders, held = append(holders, crowd(t, e.url, 4, untaken)...), time.Now()
 		}
 		rounds++
 		for _, path := range []string{exporter.RelayPath, "/", "/metrics"} {
