@@ -164,39 +164,6 @@ func (r *rig) count(which func(Poll) bool) (n int) {
 	return n
 }
 
-func TestRatesExpireAndComeBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sim := simulator.New(simulator.Options{})
-		p := start(t, sim.Handler())
-		first := p.Status().Snapshot
-		if err := sim.Fail(simulator.Portal); err != nil {
-			t.Fatal(err)
-		}
-		pass(time.Minute)
-		s := p.Status()
-		if s.Up() || !s.Missed() || s.Snapshot != first || s.Err.Reason != coingecko.BadPayload || s.Age != time.Minute {
-			t.Errorf("after a bad answer the last good one stays: %+v", s)
-		}
-		pass(9 * time.Minute)
-		if s := p.Status(); s.Age != 10*time.Minute || s.Snapshot != first {
-			t.Errorf("at the age of max-age: %+v", s)
-		}
-		pass(time.Nanosecond)
-		s = p.Status()
-		if s.Snapshot != nil || s.LastSuccess.IsZero() || s.Age != 10*time.Minute+1 {
-			t.Errorf("beyond max-age: %+v", s)
-		}
-		sim.Recover()
-		pass(time.Minute)
-		if s := p.Status(); !s.Up() || s.Snapshot == nil || s.Snapshot == first || s.Err != nil || s.Age >= time.Minute {
-			t.Errorf("after recovery: %+v", s)
-		}
-		if failures := p.count(func(p Poll) bool { return p.Err != nil }); failures != 10 || len(p.polls) != 12 {
-			t.Errorf("%d failures of %d polls, want 10 of 12: each failed poll counts once", failures, len(p.polls))
-		}
-	})
-}
-
 // When an answer says that newer rates are due.
 func TestWaits(t *testing.T) {
 	within := func(least, most time.Duration) func(int, time.Duration) bool {
