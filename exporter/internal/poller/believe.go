@@ -30,18 +30,19 @@ func (p *Poller) newSnapshot(old *Snapshot, answer coingecko.Answer, left, now i
 		s.Withheld = append(s.Withheld, coingecko.Rate{Code: code})
 	}
 	if old == nil || p.tooOld(old.leftCoinGecko, now) || old.Simulated != s.Simulated {
-		return s // nothing to compare with: simulated and real rates are unrelated
+		s.believe(nil) // nothing to compare with: simulated and real rates are unrelated
+		return s
 	}
 	for i, r := range s.Withheld {
-		was, _ := old.lastBelieved(r.Code)
-		s.Withheld[i] = withoutValue(r.Code, was.Rate)
+		s.Withheld[i] = withoutValue(r.Code, old.believed[r.Code].Rate)
 	}
 	repeated := s.repeats(old)
 	if p.options.MaxJump > 0 && !s.Checked { // the upstream of checked rates has compared them with more earlier ones
 		s.Checked = old.Checked || !repeated
 		p.withholdImplausible(s, old, repeated, now)
 	}
-	s.believedEarlier = p.believedEarlier(s, old, now)
+	s.believe(old.believed)
+	maps.DeleteFunc(s.believed, func(_ string, was believedRate) bool { return p.tooOld(was.leftCoinGecko, now) })
 	if repeated {
 		s.previous, s.previousLeftCoinGecko = old.previous, old.previousLeftCoinGecko
 	} else {
@@ -59,7 +60,7 @@ func (p *Poller) withholdImplausible(s, old *Snapshot, repeated bool, now instan
 	rates := make([]coingecko.Rate, 0, len(s.received))
 	for _, r := range s.received {
 		var believed, doubted *float64
-		if was, ok := old.lastBelieved(r.Code); ok && !p.tooOld(was.leftCoinGecko, now) {
+		if was, ok := old.believed[r.Code]; ok && !p.tooOld(was.leftCoinGecko, now) {
 			believed = &was.Value
 		}
 		if value, ok := old.withheldValue(r.Code); ok {
@@ -80,12 +81,13 @@ func withoutValue(code string, r coingecko.Rate) coingecko.Rate {
 	return r
 }
 
-func (s *Snapshot) lastBelieved(code string) (believedRate, bool) {
-	if r, ok := coingecko.Find(s.Rates, code); ok {
-		return believedRate{r, s.leftCoinGecko}, true
+// believe keeps the last believed rate of each currency, of which there are earlier ones.
+func (s *Snapshot) believe(earlier map[string]believedRate) {
+	s.believed = map[string]believedRate{}
+	maps.Copy(s.believed, earlier)
+	for _, r := range s.Rates {
+		s.believed[r.Code] = believedRate{r, s.leftCoinGecko}
 	}
-	b, ok := s.believedEarlier[code]
-	return b, ok
 }
 
 // withheldValue returns the withheld rate of a currency, if it was sent.
@@ -95,20 +97,6 @@ func (s *Snapshot) withheldValue(code string) (float64, bool) {
 	}
 	r, ok := coingecko.Find(s.received, code)
 	return r.Value, ok
-}
-
-// believedEarlier returns the last believed rates of currencies without a current rate, unless they are too old for comparison.
-func (p *Poller) believedEarlier(s, old *Snapshot, now instant) map[string]believedRate {
-	b := map[string]believedRate{}
-	for _, r := range old.Rates {
-		b[r.Code] = believedRate{r, old.leftCoinGecko}
-	}
-	maps.Copy(b, old.believedEarlier) // disjoint from old.Rates
-	maps.DeleteFunc(b, func(code string, was believedRate) bool {
-		_, shown := coingecko.Find(s.Rates, code)
-		return shown || p.tooOld(was.leftCoinGecko, now)
-	})
-	return b
 }
 
 // previousRates returns the rates of the previous answer: the believed ones, and those that this answer confirms.

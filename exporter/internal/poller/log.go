@@ -92,7 +92,7 @@ func (p *Poller) logWithheld(s *Snapshot, now instant) {
 		}
 		p.withheldLogged[code] = now
 		if rate, ok := s.withheldValue(code); ok {
-			was, had := s.lastBelieved(code)
+			was, had := s.believed[code]
 			if code = fmt.Sprintf("%s %v", code, rate); had {
 				code += fmt.Sprintf(" after %v", was.Value)
 			}

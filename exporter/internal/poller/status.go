@@ -18,7 +18,7 @@ type Snapshot struct {
 
 	leftCoinGecko         instant
 	received              []coingecko.Rate        // Rates and those withheld here, sorted by code
-	believedEarlier       map[string]believedRate // last believed rates of currencies that are not in Rates, unless too old
+	believed              map[string]believedRate // last believed rate of each currency, unless too old
 	previous              []coingecko.Rate        // rates of the last answer with different content
 	previousLeftCoinGecko instant
 }
