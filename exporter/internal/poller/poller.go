@@ -39,13 +39,13 @@ type Poller struct {
 	backoff *backoff.ExponentialBackOff
 	state   atomic.Pointer[state]
 	first   chan struct{} // closed once there have been fresh rates
+	fresh   sync.Once
 	wake    chan struct{} // for watchExpiry, after a poll
 	// logOrder keeps log messages of watchExpiry and of polls in the order of events.
 	logOrder     sync.Mutex
 	expiryLogged bool // and there have been no fresh rates since
 
 	// Used only by the goroutine of Run.
-	hadFreshRates      bool
 	failuresLogged     map[string]instant // when last, by kind of failure since the last success
 	failingSince       time.Time
 	failedPolls        int                // since the last log message
@@ -144,9 +144,8 @@ func (p *Poller) poll(ctx context.Context) (next instant, _ error) {
 	case p.wake <- struct{}{}:
 	default: // already woken
 	}
-	if s := outcome.Snapshot; s != nil && !p.hadFreshRates && !p.tooOld(s.leftCoinGecko, ended) {
-		p.hadFreshRates = true
-		close(p.first)
+	if s := outcome.Snapshot; s != nil && !p.tooOld(s.leftCoinGecko, ended) {
+		p.fresh.Do(func() { close(p.first) })
 	}
 	p.log(outcome, after, ended)
 	return after.next, nil
