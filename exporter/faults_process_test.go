@@ -135,9 +135,7 @@ func fewDescriptors(t *testing.T) {
 		c.Close()
 	}
 	pollsOn(t, base, 4)
-	if strings.Contains(log.String(), "Poll failed") || strings.Count(log.String(), "\n") > 20 {
-		t.Errorf("log: %s", log)
-	}
+	quiet(t, log)
 }
 
 func littleMemory(t *testing.T) {
@@ -248,9 +246,7 @@ func endsInPoll(t *testing.T) {
 	p := process(t, "--coingecko.url="+stalled.URL+"/api/v3", "--coingecko.timeout=10m")
 	testbed.Until(t, "a poll", asked.Load)
 	endsWell(t, p, syscall.SIGTERM)
-	if strings.Contains(p.Log.String(), "Poll failed") {
-		t.Errorf("log: %s", p.Log)
-	}
+	quiet(t, p.Log)
 }
 
 func endsBetweenPolls(t *testing.T) {
@@ -340,6 +336,14 @@ func pollsOn(t *testing.T, base string, n float64) {
 	}
 }
 
+// quiet checks that the log tells of a start and of no trouble.
+func quiet(t *testing.T, log *testbed.Log) {
+	t.Helper()
+	if text := log.String(); strings.Contains(text, "Poll failed") || strings.Count(text, "\n") > 20 {
+		t.Errorf("log: %s", text)
+	}
+}
+
 // goesOn checks that polls and well-behaved readers are answered in time, whatever else happens.
 func goesOn(t *testing.T, e *running) {
 	t.Helper()
@@ -351,9 +355,7 @@ func goesOn(t *testing.T, e *running) {
 		}
 	}
 	pollsOn(t, e.url, 4)
-	if strings.Contains(e.log.String(), "Poll failed") {
-		t.Errorf("log: %s", e.log)
-	}
+	quiet(t, e.log)
 }
 
 // crowd opens connections, writes something on each, and closes them at the end of the test.
@@ -427,9 +429,7 @@ func flooded(t *testing.T) {
 		resp, _ := ask(t, c, http.MethodGet, e.url+"/metrics")
 		return resp.StatusCode == 200 && series(t, e.url)[polls] > first+3
 	})
-	if strings.Contains(e.log.String(), "Poll failed") || strings.Count(e.log.String(), "\n") > 20 {
-		t.Errorf("log: %s", e.log)
-	}
+	quiet(t, e.log)
 }
 
 // After STARTS (200) exporters have ended, no goroutine and no file descriptor is left.

@@ -267,31 +267,24 @@ func TestWithheldRatesAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := &scripted{body: rates("eur", 90, "usd", 100)}
 		p := start(t, up, withJump)
-		up.body = rates("eur", 91, "usd", 50.5)
-		pass(15 * time.Minute)
-		log := p.log.String()
-		if n := strings.Count(log, "\n"); n != 2 || !strings.Contains(log, `level=warn msg="Implausible rates withheld until a different answer confirms them" count=1 rates="usd 50.5 after 100"`) {
-			t.Errorf("%d lines for a rate that is withheld for a quarter of an hour: %s", n, log)
+		logs := func(wait time.Duration, answers ...string) string {
+			p.log.Reset()
+			for _, up.body = range answers {
+				pass(wait)
+			}
+			return p.log.String()
 		}
-		p.log.Reset()
-		up.body = rates("eur", 92, "usd", 101)
-		pass(time.Minute)
-		up.body = rates("eur", 93, "usd", 102)
-		pass(time.Minute)
-		up.body = rates("eur", 94, "usd", 103)
-		pass(time.Minute)
-		if log := p.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "No rates are withheld any more") {
+		const withheld = `level=warn msg="Implausible rates withheld until a different answer confirms them" count=1 rates="usd 50.5 after 100"`
+		if log := logs(15*time.Minute, rates("eur", 91, "usd", 50.5)); strings.Count(log, "\n") != 2 || !strings.Contains(log, withheld) {
+			t.Errorf("a rate that is withheld for a quarter of an hour: %s", log)
+		}
+		log := logs(time.Minute, rates("eur", 92, "usd", 101), rates("eur", 93, "usd", 102), rates("eur", 94, "usd", 103))
+		if strings.Count(log, "\n") != 1 || !strings.Contains(log, "No rates are withheld any more") {
 			t.Errorf("after it was over: %s", log)
 		}
-		p.log.Reset()
-		for range 30 { // two caches take turns
-			up.body = rates("eur", 94, "usd", 103)
-			pass(time.Minute)
-			up.body = rates("eur", 95, "usd", 200)
-			pass(time.Minute)
-		}
-		if n := strings.Count(p.log.String(), "\n"); n > 14 {
-			t.Errorf("%d lines in an hour: %s", n, p.log)
+		twoCaches := []string{rates("eur", 94, "usd", 103), rates("eur", 95, "usd", 200)}
+		if log := logs(time.Minute, slices.Repeat(twoCaches, 30)...); strings.Count(log, "\n") > 14 {
+			t.Errorf("an hour of two caches that take turns: %s", log)
 		}
 	})
 }

@@ -49,10 +49,15 @@ type world struct {
 	after *sent           // the first one with the content of taken, after was
 	shows map[string]shot // what was shown of each currency last
 
+	*tally
+	status func() Status
+}
+
+// tally counts over all lifetimes.
+type tally struct {
 	shown, none      int // what checks saw
 	withheld, wrong  int // values that were kept back, and those of them that were wrong
 	moved, confirmed int // values far from what was shown, and those of them that the answer before had confirmed
-	status           func() Status
 }
 
 // sent is a good answer.
@@ -364,10 +369,10 @@ func (w *world) check() {
 }
 
 // epoch is the lifetime of a poller.
-func epoch(t *testing.T, r *rand.Rand, polls int) *world {
+func epoch(t *testing.T, r *rand.Rand, all *tally, polls int) *world {
 	t.Helper()
 	w := &world{
-		Rand: r, t: t, begun: time.Now(), shows: map[string]shot{}, level: map[string]float64{"usd": 6e4, "eur": 5e4, "eth": 2e4},
+		Rand: r, tally: all, t: t, begun: time.Now(), shows: map[string]shot{}, level: map[string]float64{"usd": 6e4, "eur": 5e4, "eth": 2e4},
 		interval: time.Duration(10+r.IntN(290)) * time.Second, relay: r.IntN(2) == 0, sleeps: r.IntN(2) == 0,
 	}
 	if r.IntN(4) > 0 {
@@ -407,15 +412,13 @@ func TestProperty(t *testing.T) {
 	seed := testbed.Setting(t, "PROPERTY_SEED", 1)
 	t.Logf("PROPERTY_SEED=%d", seed)
 	begun := time.Now()
-	var all world
+	var all tally
 	var done int
 	var passed time.Duration
 	for n := 0; done < polls && !t.Failed(); n++ {
 		synctest.Test(t, func(t *testing.T) {
-			w := epoch(t, rand.New(rand.NewPCG(uint64(seed), uint64(n))), min(1000, polls-done))
+			w := epoch(t, rand.New(rand.NewPCG(uint64(seed), uint64(n))), &all, min(1000, polls-done))
 			done, passed = done+w.polls, passed+w.truth()
-			all.shown, all.none = all.shown+w.shown, all.none+w.none
-			all.withheld, all.wrong, all.moved, all.confirmed = all.withheld+w.withheld, all.wrong+w.wrong, all.moved+w.moved, all.confirmed+w.confirmed
 		})
 	}
 	t.Logf("%d polls in %v; %d looks saw rates and %d none; %v of simulated time", done, time.Since(begun).Round(time.Millisecond), all.shown, all.none, passed.Round(time.Hour))
