@@ -8,8 +8,11 @@ import (
 	"syscall"
 )
 
-// outliveReaders keeps the process alive if the reader of its log closes the pipe: Notify is enough to keep Go from exiting on SIGPIPE.
-func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+// brokenPipes is never read: Notify is enough to keep Go from exiting on SIGPIPE.
+var brokenPipes = make(chan os.Signal, 1)
+
+// outliveReaders keeps the process alive if the reader of its log closes the pipe.
+func outliveReaders() { signal.Notify(brokenPipes, syscall.SIGPIPE) }
 
 // heedHangUps checks the files on SIGHUP instead of ending the process, until reset is called.
 func (s *settings) heedHangUps() (reset func()) {
