@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -417,10 +418,33 @@ func flooded(t *testing.T) {
 		}
 		return rounds > 10
 	})
+	var refused atomic.Int64
+	var readers sync.WaitGroup
+	for range 32 {
+		readers.Go(func() {
+			for range 50 {
+				begun := time.Now()
+				switch resp, _, err := tryAsk(t, c, http.MethodGet, e.url+"/metrics"); {
+				case err != nil && tooSlow(begun), err == nil && resp.StatusCode == 200:
+				case err != nil:
+					t.Error(err)
+					return
+				case resp.StatusCode == 503:
+					refused.Add(1)
+				default:
+					t.Error(resp.Status)
+				}
+			}
+		})
+	}
 	for range 20 {
 		if resp, _ := ask(t, c, http.MethodGet, e.url+"/-/healthy"); resp.StatusCode != 200 {
 			t.Errorf("/-/healthy answers %d", resp.StatusCode)
 		}
+	}
+	readers.Wait()
+	if refused.Load() == 0 {
+		t.Error("no concurrent request is refused")
 	}
 	for _, h := range holders {
 		h.Close()
