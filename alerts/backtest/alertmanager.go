@@ -36,8 +36,8 @@ type message struct {
 	news bool
 }
 
-// notifications gives what an Alertmanager sends about these alerts between two moments. It runs in a bubble of testing/synctest,
-// in which the clock jumps ahead when everything waits: so a year takes no year. Of the test that synctest asks for it uses nothing.
+// notifications returns what an Alertmanager sends about these alerts between two moments. It runs in a bubble of testing/synctest,
+// whose clock jumps ahead when everything waits, so a year takes no year. synctest requires a test, and does not use it here.
 func notifications(c *config.Config, alerts []sent, from, to int64) (told []message, err error) {
 	synctest.Test(new(testing.T), func(*testing.T) { told, err = play(c, alerts, from, to) })
 	return told, err

@@ -26,7 +26,7 @@ const (
 	Path = "/exchange_rates"
 
 	maxBody    = 1 << 20  // bytes of an answer, compressed and decompressed: CoinGecko's has 7 KiB
-	maxHeaders = 64 << 10 // bytes
+	maxHeaders = 64 << 10 // bytes of an answer's headers
 	maxExcerpt = 512      // bytes of a bad answer for the log
 	maxHops    = 3        // redirects within one host
 )

@@ -81,7 +81,7 @@ func withoutValue(code string, r coingecko.Rate) coingecko.Rate {
 	return r
 }
 
-// believe keeps the last believed rate of each currency, of which there are earlier ones.
+// believe records the last believed rate of each currency: that of this answer, or else an earlier one.
 func (s *Snapshot) believe(earlier map[string]believedRate) {
 	s.believed = map[string]believedRate{}
 	maps.Copy(s.believed, earlier)
