@@ -106,7 +106,7 @@ $(IN_REGISTRY) test-delivery: export CRANE := $(CRANE)
 $(IN_REGISTRY) test-delivery: export COSIGN := $(COSIGN)
 $(IN_REGISTRY) test-delivery: export HELM := $(HELM)
 $(IN_REGISTRY):
-	@delivery/registry $(@:release-%=%)
+	@delivery/publish $(@:release-%=%)
 
 release-github: $(GORELEASER) ## Build and publish the GitHub release of this commit's tag; needs GITHUB_TOKEN; can be repeated
 	@delivery/release published || { [ $$? = 1 ] && $(RELEASE); }
@@ -137,7 +137,7 @@ lint: lint-delivery
 lint-delivery: $(ACTIONLINT) $(GORELEASER)
 	$(ACTIONLINT)
 	$(GORELEASER) check --quiet delivery/goreleaser.yaml
-	shellcheck --external-sources .ci/terraform delivery/gates delivery/in-debian delivery/registry delivery/release delivery/vulncheck delivery/tests/run
+	shellcheck --external-sources .ci/terraform delivery/gates delivery/in-debian delivery/publish delivery/release delivery/vulncheck delivery/tests/run
 
 lint-jenkinsfile: ## Lint the Jenkinsfile; needs npm and Java
 	npx --yes $(GROOVY_LINT) --noserver --failon info --config delivery/groovylint.json Jenkinsfile
