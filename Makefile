@@ -57,7 +57,7 @@ check: ## Run go vet and the Go tests that need no other programs: under a minut
 	@go test -short -timeout $(PATIENCE) ./...
 
 # The timeout of go test, long enough for slow or busy machines. Tests have their own timeouts of minutes.
-PATIENCE := 1h
+PATIENCE := 2h
 # Packages whose tests run Prometheus, Alertmanager or the whole stack, and mostly wait.
 SYSTEMS  := ./alerts/... ./dashboards/... ./docs/... ./stack/...
 PART      = printf '\n== %s\n'

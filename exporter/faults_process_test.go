@@ -125,7 +125,7 @@ func fewDescriptors(t *testing.T) {
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testbed.Patience}
 	_, body := ask(t, c, http.MethodGet, base+"/metrics")
 	waited := time.Since(begun)
-	if !strings.Contains(body, "coingecko_up 1") {
+	if !strings.Contains(body, "\ncoingecko_up 1\n") {
 		t.Errorf("polls fail: %s", log)
 	}
 	if waited < 4*time.Second {

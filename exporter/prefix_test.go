@@ -57,10 +57,7 @@ func TestBehindAPrefix(t *testing.T) {
 			t.Parallel()
 			e := start(t, append(c.flags, "--simulate")...)
 			proxy := behind(t, e, c.strip)
-			testbed.Until(t, "rates", func() bool {
-				_, metrics := get(t, proxy.URL+"/rates/metrics")
-				return strings.Contains(metrics, "coingecko_up 1")
-			})
+			testbed.Until(t, "rates", func() bool { return up(t, proxy.URL+"/rates") })
 			starts := []string{"/rates/", "/rates", "/rates?quote=eur", "/rates/?quote=eur"}
 			if c.bare {
 				starts = []string{"/rates/", "/rates/?quote=eur"}

@@ -106,13 +106,19 @@ func TestSystem(t *testing.T) {
 	})
 
 	// What was known before a restart is known after it: samples of the past and of the last minutes, to the last.
-	past := fmt.Sprintf(` @ %d`, time.Now().Add(-15*time.Second).Unix())
+	now := time.Now().Unix()
+	s.step("what was scraped and evaluated before now is stored", func() error {
+		return errors.Join(
+			s.none(fmt.Sprintf(`timestamp(coingecko_exchange_rate) <= %d`, now)),
+			s.none(fmt.Sprintf(`prometheus_rule_group_last_evaluation_timestamp_seconds <= %d and prometheus_rule_group_interval_seconds < 60`, now)))
+	})
+	past := fmt.Sprintf(` @ %d`, now)
 	known := map[string]float64{}
 	for _, expr := range []string{
 		`count_over_time(currency_quote:coingecko_price:ratio{currency="btc",quote="usd"}[1d%s])`,
 		`sum_over_time(currency_quote:coingecko_price:ratio{currency="btc",quote="usd"}[1d%s])`,
 		`count_over_time(coingecko_exchange_rate{currency="usd"}[10m%s])`,
-		`sum(count_over_time(ALERTS[10m%s]))`,
+		`sum(count_over_time(ALERTS{alertname="CoinGeckoRatesStale"}[10m%s]))`,
 	} {
 		expr = strings.Replace(expr, "%s]", "]"+past, 1)
 		n, err := s.number(expr)

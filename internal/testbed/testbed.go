@@ -26,7 +26,7 @@ import (
 )
 
 // Patience is how long tests wait for an event. A busy machine is slow, which must not fail a test.
-const Patience = 5 * time.Minute
+const Patience = 15 * time.Minute
 
 // Eventually waits until check returns nil. After Patience, it fails the test with the last error.
 func Eventually(t testing.TB, what string, check func() error) {
