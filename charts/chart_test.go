@@ -340,6 +340,18 @@ func TestVersions(t *testing.T) {
 			t.Errorf("Chart.yaml's list of images lacks %s", image)
 		}
 	}
+	named := regexp.MustCompile(`(?:coingecko-exporter:|\bVERSION=)(\d+\.\d+\.\d+)`)
+	for _, file := range []string{"../README.md", "../SECURITY.md", "../.env.example", "../terraform/README.md"} {
+		found := named.FindAllStringSubmatch(string(read(t, file)), -1)
+		if len(found) == 0 {
+			t.Errorf("%s names no version", file)
+		}
+		for _, m := range found {
+			if m[1] != want {
+				t.Errorf("%s has %s, VERSION has %s", file, m[0], want)
+			}
+		}
+	}
 }
 
 // TestPackage: the package contains the files that the chart needs, and no others.

@@ -80,7 +80,7 @@ Mode    %[3]s: %[4]s
 Served  %[5]d requests since %[6]s
 
 curl -X POST http://%[1]s/swing/eth               a coin falls by 12 %%
-curl -X POST http://%[1]s/swing/eth?change=0.2    or rises by 20 %%
+curl -X POST 'http://%[1]s/swing/eth?change=0.2'  or rises by 20 %%
 curl -X POST http://%[1]s/swing/market            all coins at once
 curl -X POST http://%[1]s/fail/MODE               use one of the failure modes below
 curl -X POST http://%[1]s/recover                 answer again
