@@ -166,8 +166,11 @@ func (e *exporter) serve(ctx context.Context) error {
 		s.logger.Warn("Configuration warning", "warning", w)
 	}
 	for _, u := range s.endpoints {
-		s.logger.Info("Polling", "url", u.URL.String(), "upstream", string(u.Upstream), "plan", s.plan.Name,
-			"interval", s.interval.String(), "max_age", s.maxAge.String())
+		polling := []any{"url", u.URL.String(), "upstream", string(u.Upstream), "interval", s.interval.String(), "max_age", s.maxAge.String()}
+		if u.Upstream == coingecko.CoinGecko {
+			polling = append(polling, "plan", s.plan.Name)
+		}
+		s.logger.Info("Polling", polling...)
 	}
 	if e.sim != nil {
 		s.logger.Warn("SIMULATED: these rates are not real", "control", e.sim.ControlURL())

@@ -316,6 +316,9 @@ func TestChainOfRelays(t *testing.T) {
 		if polls := `coingecko_polls_total{upstream="coingecko"}`; got[polls] != 0 {
 			t.Errorf("hop %d counts polls of CoinGecko, and has asked none", hops)
 		}
+		if strings.Contains(e.log.String(), "plan=") {
+			t.Errorf("hop %d names a plan, which is no setting of a relay: %s", hops, e.log)
+		}
 		resp, _ := get(t, e.url+exporter.RelayPath)
 		if _, page := get(t, e.url+"/"); got["coingecko_exporter_simulated"] != 1 || !strings.Contains(page, "SIMULATED") || resp.Header.Get("X-Rates-Simulated") != "true" {
 			t.Errorf("hop %d shows simulated rates as real ones: metric %v, header %q, page %.300s", hops, got["coingecko_exporter_simulated"], resp.Header.Get("X-Rates-Simulated"), page)
