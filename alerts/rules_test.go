@@ -3,6 +3,7 @@
 package alerts
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,11 @@ import (
 )
 
 const runbooks = "https://github.com/heycard/coingecko-exporter/blob/main/alerts/runbooks/"
+
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8") // they wait more than they work; the command line may say otherwise
+	os.Exit(m.Run())
+}
 
 type rule struct {
 	Record, Alert, Expr, For string
@@ -83,6 +89,7 @@ func TestPromtoolFindsNothingToSayAboutTheRules(t *testing.T) {
 }
 
 func TestPromtoolTests(t *testing.T) {
+	t.Parallel() // the tests that wait for a Prometheus begin meanwhile
 	promtool := testbed.Tool(t, "promtool")
 	for _, name := range glob(t, "tests/*.test.yaml") {
 		t.Run(filepath.Base(name), func(t *testing.T) {
