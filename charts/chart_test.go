@@ -340,7 +340,7 @@ func TestVersions(t *testing.T) {
 			t.Errorf("Chart.yaml's list of images lacks %s", image)
 		}
 	}
-	named := regexp.MustCompile(`(?:coingecko-exporter:|\bVERSION=)(\d+\.\d+\.\d+)`)
+	named := regexp.MustCompile(`(?:coingecko-exporter:|repository:|\bVERSION=)(\d+\.\d+\.\d+)`)
 	for _, file := range []string{"../README.md", "../SECURITY.md", "../.env.example", "../terraform/README.md"} {
 		found := named.FindAllStringSubmatch(string(read(t, file)), -1)
 		if len(found) == 0 {
